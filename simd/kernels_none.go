@@ -1,4 +1,6 @@
+//go:build purego || !(amd64 || arm64)
+
 package simd
 
-// detect lists the implementations in assembly: none here.
+// detect lists the implementations in assembly: none in this build.
 func detect() []*kernels { return nil }

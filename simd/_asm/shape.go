@@ -1,0 +1,352 @@
+package main
+
+import (
+	"fmt"
+	pow "math/bits"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// op is what a distance kernel computes, for one block of W elements at a time.
+type op interface {
+	ISA() ISA
+	// Name is that of the generic kernel's shape: dotHalf becomes dotRowsHalf.
+	Name() (verb, kind string)
+	// Types are the Go types of a query element, a row element, a result of a
+	// pair and of a list, with the sizes of the first two.
+	Types() (q, row, pair, list string, qsize, rowsize int)
+	// Blocks is the number of elements in a block and of blocks in a step. A
+	// step's blocks have accumulators of their own, so that they overlap.
+	Blocks() (w, u int)
+	// Const prepares registers that stay the same for the whole call; start
+	// makes the accumulators of row r.
+	Const(b *body)
+	Start(r int)
+	// Query loads block u of the query; Row adds the block of row r at m. Both
+	// keep to the mask.
+	Query(m Mem, u int, k *mask)
+	Row(m Mem, r, u int, k *mask)
+	// Fold reduces the accumulators of n rows, 1 or 4, to n 32-bit lanes of
+	// X0. With wide it is one 64-bit lane.
+	Fold(n int, wide bool)
+}
+
+// body is one kernel under construction.
+type body struct {
+	op
+	label
+	q, dim, limit, i reg.GPVirtual // query; elements; those in whole steps; element index
+	rows             [4]reg.GPVirtual
+	tail             []reg.Register // AVX-512: a mask register for each block of the tail
+}
+
+// lookahead is how many bytes of rows the gather kernels keep in flight.
+const lookahead = 4096
+
+// shapes writes the three kernels of an op.
+func shapes(o op) {
+	verb, kind := o.Name()
+	q, row, pair, list, _, _ := o.Types()
+	sfx := kind + o.ISA().Suffix()
+	if verb == "hamming" {
+		TEXT(verb+sfx, 4, fmt.Sprintf("func(a, b []%s) %s", q, pair))
+	} else {
+		TEXT(verb+sfx, 4, fmt.Sprintf("func(a []%s, b []%s) %s", q, row, pair))
+	}
+	Pragma("noescape")
+	onePair(o, pair == "int")
+	args := fmt.Sprintf("q []%s, rows []%s, stride int", q, row)
+	TEXT(verb+"Rows"+sfx, 4, fmt.Sprintf("func(%s, out []%s)", args, list))
+	Pragma("noescape")
+	denseRows(o)
+	TEXT(verb+"Gather"+sfx, 4, fmt.Sprintf("func(%s, ids []uint32, out []%s)", args, list))
+	Pragma("noescape")
+	gatherRows(o)
+}
+
+// begin loads the query and prepares the constants.
+func begin(o op, query string) *body {
+	b := &body{op: o}
+	w, u := o.Blocks()
+	b.q = Load(Param(query).Base(), GP64()).(reg.GPVirtual)
+	b.dim = Load(Param(query).Len(), GP64()).(reg.GPVirtual)
+	b.limit = GP64()
+	MOVQ(b.dim, b.limit)
+	ANDQ(I32(int32(-w*u)), b.limit)
+	_, _, _, _, _, size := o.Types()
+	if o.ISA() == AVX512 {
+		// The low dim mod w*u bits, w to a mask register.
+		rem, ones := GP64(), GP64()
+		MOVQ(b.dim, rem)
+		SUBQ(b.limit, rem)
+		MOVQ(I32(-1), ones)
+		BZHIQ(rem, ones, ones)
+		for j := range u {
+			if j > 0 {
+				SHRQ(U8(w), ones)
+			}
+			KMOVQ(ones, ks[j])
+			b.tail = append(b.tail, ks[j])
+		}
+	} else {
+		// A mask of the last dim mod w lanes; a lane is as wide as an
+		// element after widening.
+		lane := int(AVX2) / w
+		rem, table := GP64(), GP64()
+		MOVQ(b.dim, rem)
+		ANDQ(U32(uint32(w-1)), rem)
+		LEAQ(maskTable, table)
+		VMOVDQU(Mem{Base: table, Index: rem, Scale: uint8(lane)}, reg.Y14)
+	}
+	_ = size
+	b.i = GP64()
+	o.Const(b)
+	return b
+}
+
+// blocks runs f over the blocks of dim elements: in whole steps, then what is
+// left.
+func (b *body) blocks(whole func(), f func(at Mem, u int, k *mask)) {
+	w, u := b.Blocks()
+	loop, tail, done := b.next("step"), b.next("tail"), b.next("done")
+	XORQ(b.i, b.i)
+	CMPQ(b.i, b.limit)
+	JGE(LabelRef(tail))
+	Label(loop)
+	for j := range u {
+		f(Mem{Index: b.i, Disp: j * w}, j, nil)
+	}
+	if whole != nil {
+		whole()
+	}
+	ADDQ(U32(uint32(w*u)), b.i)
+	CMPQ(b.i, b.limit)
+	JL(LabelRef(loop))
+	Label(tail)
+	if b.ISA() == AVX512 {
+		for j := range u {
+			CMPQ(b.i, b.dim)
+			JGE(LabelRef(done))
+			f(Mem{Index: b.i}, j, &mask{k: b.tail[j]})
+			if j < u-1 {
+				ADDQ(U32(uint32(w)), b.i)
+			}
+		}
+	} else {
+		last := GP64()
+		MOVQ(b.dim, last)
+		SUBQ(U8(w), last)
+		for j := range u - 1 {
+			skip := b.next("half")
+			CMPQ(b.i, last)
+			JG(LabelRef(skip))
+			f(Mem{Index: b.i}, j, nil)
+			ADDQ(U32(uint32(w)), b.i)
+			Label(skip)
+		}
+		CMPQ(b.i, b.dim)
+		JGE(LabelRef(done))
+		MOVQ(last, b.i)
+		f(Mem{Index: b.i}, u-1, &mask{v: reg.Y14})
+	}
+	Label(done)
+}
+
+// pass scores n rows side by side, leaving the results in X0.
+func (b *body) pass(n int, wide bool, whole func()) {
+	_, _, _, _, qsize, size := b.Types()
+	for r := range n {
+		b.Start(r)
+	}
+	b.blocks(whole, func(at Mem, u int, k *mask) {
+		at.Scale = uint8(qsize)
+		b.Query(Mem{Base: b.q, Index: at.Index, Scale: uint8(qsize), Disp: at.Disp * qsize}, u, k)
+		for r := range n {
+			b.Row(Mem{Base: b.rows[r], Index: at.Index, Scale: uint8(size), Disp: at.Disp * size}, r, u, k)
+		}
+	})
+	b.Fold(n, wide)
+}
+
+func onePair(o op, wide bool) {
+	b := begin(o, "a")
+	b.rows[0] = Load(Param("b").Base(), GP64()).(reg.GPVirtual)
+	b.pass(1, wide, nil)
+	_, _, pair, _, _, _ := o.Types()
+	switch pair {
+	case "float32":
+		Store(reg.X0, ReturnIndex(0))
+	case "int32":
+		t := GP32()
+		VMOVD(reg.X0, t)
+		Store(t, ReturnIndex(0))
+	default:
+		t := GP64()
+		VMOVQ(reg.X0, t)
+		Store(t, ReturnIndex(0))
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// stride loads the distance of rows in bytes.
+func stride(size int) reg.GPVirtual {
+	s := Load(Param("stride"), GP64()).(reg.GPVirtual)
+	if size > 1 {
+		SHLQ(U8(pow.TrailingZeros(uint(size))), s)
+	}
+	return s
+}
+
+// denseRows walks four rows at a time, each a stream of its own, and asks for
+// the same place in the next four rows.
+func denseRows(o op) {
+	_, _, _, _, _, size := o.Types()
+	w, u := o.Blocks()
+	b := begin(o, "q")
+	base := Load(Param("rows").Base(), GP64()).(reg.GPVirtual)
+	step := stride(size)
+	out := Load(Param("out").Base(), GP64())
+	n := Load(Param("out").Len(), GP64())
+	for r := range b.rows {
+		b.rows[r] = GP64()
+	}
+	b.rows[0] = base
+	CMPQ(n, U8(4))
+	JL(LabelRef("few"))
+	Label("four")
+	LEAQ(Mem{Base: b.rows[0], Index: step, Scale: 1}, b.rows[1])
+	LEAQ(Mem{Base: b.rows[0], Index: step, Scale: 2}, b.rows[2])
+	LEAQ(Mem{Base: b.rows[1], Index: step, Scale: 2}, b.rows[3])
+	ahead := GP64()
+	MOVQ(step, ahead)
+	SHLQ(U8(2), ahead)
+	b.pass(4, false, func() {
+		bytes := w * u * size
+		for at := 0; at < bytes; at += 64 {
+			for r := range 4 {
+				PREFETCHT0(Mem{Base: b.rows[r], Index: ahead, Scale: 1, Disp: at})
+			}
+		}
+		ADDQ(U32(uint32(bytes)), ahead)
+	})
+	VMOVDQU(reg.X0, Mem{Base: out})
+	ADDQ(U8(16), out)
+	LEAQ(Mem{Base: base, Index: step, Scale: 4}, base)
+	SUBQ(U8(4), n)
+	CMPQ(n, U8(4))
+	JGE(LabelRef("four"))
+	Label("few")
+	TESTQ(n, n)
+	JZ(LabelRef("end"))
+	Label("one")
+	b.pass(1, false, nil)
+	VMOVD(reg.X0, Mem{Base: out})
+	ADDQ(U8(4), out)
+	ADDQ(step, base)
+	DECQ(n)
+	JNZ(LabelRef("one"))
+	Label("end")
+	VZEROUPPER()
+	RET()
+}
+
+// gatherRows scores four rows of the list at a time, after asking for the rows
+// that come lookahead bytes later in the list.
+func gatherRows(o op) {
+	_, _, _, _, _, size := o.Types()
+	b := begin(o, "q")
+	base := Load(Param("rows").Base(), GP64())
+	step := stride(size)
+	ids := Load(Param("ids").Base(), GP64())
+	n := Load(Param("ids").Len(), GP64())
+	out := Load(Param("out").Base(), GP64())
+	for r := range b.rows {
+		b.rows[r] = GP64()
+	}
+	address := func(at Mem, dst reg.GPVirtual) {
+		MOVL(at, dst.As32())
+		IMULQ(step, dst)
+		ADDQ(base, dst)
+	}
+	// fetch asks for all lines of the row at p.
+	fetch := func(p reg.GPVirtual) {
+		end := GP64()
+		LEAQ(Mem{Base: p, Index: b.dim, Scale: uint8(size), Disp: -1}, end)
+		l := b.next("line")
+		Label(l)
+		PREFETCHT0(Mem{Base: p})
+		ADDQ(I8(64), p)
+		CMPQ(p, end)
+		JLE(LabelRef(l))
+		PREFETCHT0(Mem{Base: end})
+	}
+	// ahead is the number of rows to look ahead: 4, 8, 12 or 16.
+	ahead := GP64()
+	{
+		bytes := GP64()
+		MOVQ(b.dim, bytes)
+		SHLQ(U8(pow.TrailingZeros(uint(size))), bytes)
+		MOVQ(U32(16), ahead)
+		t := GP64()
+		for _, rows := range []int{12, 8, 4} {
+			MOVQ(U32(uint32(rows)), t)
+			CMPQ(bytes, U32(uint32(lookahead/(rows+4)+1)))
+			CMOVQGE(t, ahead)
+		}
+	}
+	{
+		j, p := GP64(), GP64()
+		XORQ(j, j)
+		CMPQ(n, U8(2))
+		JL(LabelRef("few"))
+		Label("first")
+		address(Mem{Base: ids, Index: j, Scale: 4}, p)
+		fetch(p)
+		INCQ(j)
+		CMPQ(j, n)
+		JGE(LabelRef("fetched"))
+		CMPQ(j, ahead)
+		JL(LabelRef("first"))
+		Label("fetched")
+	}
+	CMPQ(n, U8(4))
+	JL(LabelRef("few"))
+	Label("four")
+	for j := range 4 {
+		p, rest := GP64(), GP64()
+		MOVQ(n, rest)
+		SUBQ(ahead, rest)
+		CMPQ(rest, U8(j))
+		JLE(LabelRef("ready"))
+		address(Mem{Base: ids, Index: ahead, Scale: 4, Disp: 4 * j}, p)
+		fetch(p)
+	}
+	Label("ready")
+	for r := range 4 {
+		address(Mem{Base: ids, Disp: 4 * r}, b.rows[r])
+	}
+	b.pass(4, false, nil)
+	VMOVDQU(reg.X0, Mem{Base: out})
+	ADDQ(U8(16), out)
+	ADDQ(U8(16), ids)
+	SUBQ(U8(4), n)
+	CMPQ(n, U8(4))
+	JGE(LabelRef("four"))
+	Label("few")
+	TESTQ(n, n)
+	JZ(LabelRef("end"))
+	Label("one")
+	address(Mem{Base: ids}, b.rows[0])
+	b.pass(1, false, nil)
+	VMOVD(reg.X0, Mem{Base: out})
+	ADDQ(U8(4), out)
+	ADDQ(U8(4), ids)
+	DECQ(n)
+	JNZ(LabelRef("one"))
+	Label("end")
+	VZEROUPPER()
+	RET()
+}

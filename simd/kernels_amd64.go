@@ -1,0 +1,149 @@
+//go:build !purego
+
+package simd
+
+import "golang.org/x/sys/cpu"
+
+//go:generate go -C _asm run . -isa avx2 -out ../avx2_amd64.s -stubs ../avx2_amd64.go -pkg simd
+//go:generate go -C _asm run . -isa avx512 -out ../avx512_amd64.s -stubs ../avx512_amd64.go -pkg simd
+
+// detect lists the implementations this CPU and its system can run, best first.
+func detect() []*kernels {
+	const f16c = 1 << 29
+	x := &cpu.X86
+	if _, _, c, _ := cpuid(1, 0); !x.HasAVX2 || !x.HasFMA || !x.HasBMI2 || c&f16c == 0 {
+		return nil
+	}
+	two := avx2()
+	if !x.HasAVX512F || !x.HasAVX512BW || !x.HasAVX512VL || !x.HasAVX512DQ {
+		return []*kernels{two}
+	}
+	return []*kernels{avx512(two, x.HasAVX512VNNI, x.HasAVX512VPOPCNTDQ), two}
+}
+
+// avx512 is the table of AVX-512 kernels. Early AVX-512 CPUs have no 8-bit dot
+// product (vnni) or no population count (popcnt); they keep AVX2's.
+func avx512(two *kernels, vnni, popcnt bool) *kernels {
+	k := *two
+	k.name = "avx512"
+	k.dot, k.dotRows, k.dotGather = dotAVX512, dotRowsAVX512, dotGatherAVX512
+	k.l2, k.l2Rows, k.l2Gather = l2AVX512, l2RowsAVX512, l2GatherAVX512
+	k.cosine, k.axpy = cosineAVX512, axpyAVX512
+	k.probe = func(x []float32) float32 { return probeRest(x, probeAVX512(x)) }
+	k.toHalf, k.fromHalf = toHalfAVX512, fromHalfAVX512
+	k.dotHalf, k.dotRowsHalf, k.dotGatherHalf = dotHalfAVX512, dotRowsHalfAVX512, dotGatherHalfAVX512
+	k.l2Half, k.l2RowsHalf, k.l2GatherHalf = l2HalfAVX512, l2RowsHalfAVX512, l2GatherHalfAVX512
+	if vnni {
+		k.dotI8, k.dotRowsI8, k.dotGatherI8 = dotI8AVX512, dotRowsI8AVX512, dotGatherI8AVX512
+		k.l2I8, k.l2RowsI8, k.l2GatherI8 = l2I8AVX512, l2RowsI8AVX512, l2GatherI8AVX512
+		k.dotU8, k.dotRowsU8, k.dotGatherU8 = dotU8AVX512, dotRowsU8AVX512, dotGatherU8AVX512
+		k.l2U8, k.l2RowsU8, k.l2GatherU8 = l2U8AVX512, l2RowsU8AVX512, l2GatherU8AVX512
+	}
+	if popcnt {
+		k.popcount, k.hamming = popcountAVX512, hammingAVX512
+		k.hammingRows, k.hammingGather = hammingRowsAVX512, hammingGatherAVX512
+	}
+	return &k
+}
+
+// Without mask registers, an AVX2 kernel reads its last elements by a block that
+// ends with the vector, so vectors shorter than a block go to the plain loops.
+const (
+	floatBlock = 8
+	byteBlock  = 16
+	wordBlock  = 4
+)
+
+func avx2() *kernels {
+	g := &generic
+	return &kernels{
+		name:      "avx2",
+		dot:       longPair(floatBlock, dotAVX2, g.dot),
+		l2:        longPair(floatBlock, l2AVX2, g.l2),
+		dotRows:   longRows(floatBlock, dotRowsAVX2, g.dotRows),
+		l2Rows:    longRows(floatBlock, l2RowsAVX2, g.l2Rows),
+		dotGather: longGather(floatBlock, dotGatherAVX2, g.dotGather),
+		l2Gather:  longGather(floatBlock, l2GatherAVX2, g.l2Gather),
+		cosine: func(a, b []float32) (dot, aa, bb float32) {
+			if len(a) < floatBlock {
+				return cosineGeneric(a, b)
+			}
+			return cosineAVX2(a, b)
+		},
+		axpy:  axpyAVX2,
+		probe: func(x []float32) float32 { return probeRest(x, probeAVX2(x)) },
+		toHalf: func(dst []uint16, src []float32) {
+			if len(src) < floatBlock {
+				toHalfGeneric(dst, src)
+			} else {
+				toHalfAVX2(dst, src)
+			}
+		},
+		fromHalf: func(dst []float32, src []uint16) {
+			if len(src) < floatBlock {
+				fromHalfGeneric(dst, src)
+			} else {
+				fromHalfAVX2(dst, src)
+			}
+		},
+		dotHalf:       longPair(floatBlock, dotHalfAVX2, g.dotHalf),
+		l2Half:        longPair(floatBlock, l2HalfAVX2, g.l2Half),
+		dotRowsHalf:   longRows(floatBlock, dotRowsHalfAVX2, g.dotRowsHalf),
+		l2RowsHalf:    longRows(floatBlock, l2RowsHalfAVX2, g.l2RowsHalf),
+		dotGatherHalf: longGather(floatBlock, dotGatherHalfAVX2, g.dotGatherHalf),
+		l2GatherHalf:  longGather(floatBlock, l2GatherHalfAVX2, g.l2GatherHalf),
+		dotI8:         longPair(byteBlock, dotI8AVX2, g.dotI8),
+		l2I8:          longPair(byteBlock, l2I8AVX2, g.l2I8),
+		dotRowsI8:     longRows(byteBlock, dotRowsI8AVX2, g.dotRowsI8),
+		l2RowsI8:      longRows(byteBlock, l2RowsI8AVX2, g.l2RowsI8),
+		dotGatherI8:   longGather(byteBlock, dotGatherI8AVX2, g.dotGatherI8),
+		l2GatherI8:    longGather(byteBlock, l2GatherI8AVX2, g.l2GatherI8),
+		dotU8:         longPair(byteBlock, dotU8AVX2, g.dotU8),
+		l2U8:          longPair(byteBlock, l2U8AVX2, g.l2U8),
+		dotRowsU8:     longRows(byteBlock, dotRowsU8AVX2, g.dotRowsU8),
+		l2RowsU8:      longRows(byteBlock, l2RowsU8AVX2, g.l2RowsU8),
+		dotGatherU8:   longGather(byteBlock, dotGatherU8AVX2, g.dotGatherU8),
+		l2GatherU8:    longGather(byteBlock, l2GatherU8AVX2, g.l2GatherU8),
+		popcount: func(a []uint64) int {
+			if len(a) < wordBlock {
+				return popcountGeneric(a)
+			}
+			return popcountAVX2(a)
+		},
+		hamming:       longPair(wordBlock, hammingAVX2, g.hamming),
+		hammingRows:   longRows(wordBlock, hammingRowsAVX2, g.hammingRows),
+		hammingGather: longGather(wordBlock, hammingGatherAVX2, g.hammingGather),
+	}
+}
+
+// longPair is long, or short for vectors of fewer than n elements.
+func longPair[Q, R, S any](n int, long, short func([]Q, []R) S) func([]Q, []R) S {
+	return func(a []Q, b []R) S {
+		if len(a) < n {
+			return short(a, b)
+		}
+		return long(a, b)
+	}
+}
+
+// longRows is long, or short for vectors of fewer than n elements.
+func longRows[Q, R, S any](n int, long, short func([]Q, []R, int, []S)) func([]Q, []R, int, []S) {
+	return func(q []Q, rows []R, stride int, out []S) {
+		if len(q) < n {
+			short(q, rows, stride, out)
+		} else {
+			long(q, rows, stride, out)
+		}
+	}
+}
+
+// longGather is long, or short for vectors of fewer than n elements.
+func longGather[Q, R, S any](n int, long, short func([]Q, []R, int, []uint32, []S)) func([]Q, []R, int, []uint32, []S) {
+	return func(q []Q, rows []R, stride int, ids []uint32, out []S) {
+		if len(q) < n {
+			short(q, rows, stride, ids, out)
+		} else {
+			long(q, rows, stride, ids, out)
+		}
+	}
+}
