@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+
+	"github.com/eiderdb/eider"
+)
+
+type statsCmd struct {
+	directory
+}
+
+// Run prints sizes.
+func (c *statsCmd) Run(ctx context.Context, t *terminal) (err error) {
+	db, err := c.read()
+	if err != nil {
+		return err
+	}
+	defer closing(db, &err)
+	st, err := db.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	if t.json {
+		return t.print(st)
+	}
+	printStats(t, st)
+	return nil
+}
+
+func printStats(t *terminal, st eider.Stats) {
+	t.printf("  %s at LSN %d\n", t.style(bold, clean(st.Path)), st.LSN)
+	t.printf("  disk %s, live %s, dead %s, cache %s\n\n", bytesText(st.DiskBytes), bytesText(st.LiveBytes), bytesText(st.DeadBytes), bytesText(st.CacheBytes))
+	b := columns("collection", ">documents", "vector", "index", ">live", ">fresh", ">dead", ">vectors", ">graph")
+	for _, c := range st.Collections {
+		if len(c.Vectors) == 0 {
+			b.add(c.Name, count(c.Docs))
+		}
+		for _, name := range sortedNames(c.Vectors) {
+			v := c.Vectors[name]
+			b.add(c.Name, count(c.Docs), name, v.Kind, count(v.Live), count(v.Fresh), count(v.Dead), bytesText(v.VectorBytes), bytesText(v.GraphBytes))
+		}
+	}
+	b.write(t)
+}
