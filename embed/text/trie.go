@@ -26,9 +26,11 @@ func newTrie(keys []string, ids []int32) *trie {
 	}
 	sort.SliceStable(order, func(a, b int) bool { return keys[order[a]] < keys[order[b]] })
 	t := &trie{}
-	t.grow(1)
+	t.grow(257)
 	t.check[0] = 0
-	b := builder{trie: t, keys: keys, ids: ids, next: 1}
+	// Slots below 257 cannot be had by every label (a base is never negative), so
+	// none of them is given out and the first free one is good for any.
+	b := builder{trie: t, keys: keys, ids: ids, next: 257}
 	b.place(0, order, 0)
 	// A lookup may reach base+256; the tail is kept so that step needs one bound.
 	t.grow(len(t.base) + 257)
@@ -80,6 +82,7 @@ type builder struct {
 	keys []string
 	ids  []int32
 	next int32 // no slot below next is free
+	wide int32 // where the search for several slots at once begins
 }
 
 // place lays out the children of node, whose keys (sorted, sharing their first
@@ -119,27 +122,42 @@ func (b *builder) place(node int32, order []int, depth int) {
 	}
 }
 
+// maxProbes is after how many tries fit gives up on the crowded part of the
+// arrays; nodes with one child, by far the most, fill the holes it leaves.
+const maxProbes = 64
+
 // fit finds a base at which the slots of all labels are free.
 func (b *builder) fit(labels []byte) int32 {
 	for int(b.next) < len(b.check) && b.check[b.next] != -1 {
 		b.next++
 	}
 	first := int32(labels[0]) + 1
-	for slot := max(b.next, first); ; slot++ {
+	slot, probes := b.next, 0
+	if len(labels) > 1 {
+		slot = max(slot, b.wide)
+	}
+	for ; ; slot++ {
 		base := slot - first
 		b.grow(int(base) + 257)
 		if b.check[slot] != -1 {
 			continue
 		}
-		free := true
-		for _, c := range labels[1:] {
-			if b.check[base+int32(c)+1] != -1 {
-				free = false
-				break
+		if b.free(base, labels[1:]) {
+			if probes > maxProbes {
+				b.wide = slot
 			}
-		}
-		if free {
 			return base
 		}
+		probes++
 	}
+}
+
+// free reports whether the slots of labels are free at base.
+func (b *builder) free(base int32, labels []byte) bool {
+	for _, c := range labels {
+		if b.check[base+int32(c)+1] != -1 {
+			return false
+		}
+	}
+	return true
 }
