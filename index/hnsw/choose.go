@@ -1,0 +1,49 @@
+package hnsw
+
+// diverse chooses at most most of the candidates, sorted by distance from a base
+// node, as its neighbours: a candidate is kept if it is nearer to the base than
+// to every one kept before (the heuristic of the HNSW paper; a candidate as near
+// to a kept one is left out too, so that duplicates do not crowd out the rest).
+// If fewer than least are kept, the nearest of those left out fill up. The result
+// is in c.kept, in no particular order beyond that, and is c's until the next call.
+//
+// Distances to kept nodes are computed a few at a time: the nearest kept ones
+// reject most candidates.
+func (x *Index) diverse(c *linker, candidates []entry, most, least int) []uint32 {
+	kept, refused := c.kept[:0], c.refused[:0]
+	for _, e := range candidates {
+		if len(kept) == most {
+			break
+		}
+		slot := e.slot & slotMask
+		if x.covered(c, slot, e.d, kept) {
+			refused = append(refused, slot)
+		} else {
+			kept = append(kept, slot)
+		}
+	}
+	for i := 0; len(kept) < min(least, most) && i < len(refused); i++ {
+		kept = append(kept, refused[i])
+	}
+	c.kept, c.refused = kept, refused
+	return kept
+}
+
+// covered reports whether slot, at distance d from the base, is no farther from
+// one of kept.
+func (x *Index) covered(c *linker, slot uint32, d float32, kept []uint32) bool {
+	if len(kept) == 0 {
+		return false
+	}
+	query := x.set.Row(c.sv, slot, c.other)
+	for from := 0; from < len(kept); from += 4 {
+		part := kept[from:min(from+4, len(kept))]
+		x.set.Score(c.sv, query, part, c.near[:])
+		for _, k := range c.near[:len(part)] {
+			if k <= d {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,58 @@
+package hnsw
+
+const (
+	expanded = 1 << 31 // set in entry.slot once the node was expanded
+	slotMask = expanded - 1
+)
+
+// entry is a scored node.
+type entry struct {
+	d    float32
+	slot uint32 // with the mark expanded
+}
+
+// pool is a list of entries in order of distance, of bounded length: the
+// candidates and the results of a best-first walk in one. For the few hundred
+// entries a walk keeps, a binary search and a move beat a heap.
+type pool struct {
+	e   []entry
+	cap int
+}
+
+func (p *pool) reset(capacity int) {
+	p.cap = capacity
+	if cap(p.e) < capacity+1 {
+		p.e = make([]entry, 0, capacity+1)
+	}
+	p.e = p.e[:0]
+}
+
+// full reports whether a new entry drives out the last.
+func (p *pool) full() bool { return len(p.e) == p.cap }
+
+// last is the largest distance in p, which must not be empty.
+func (p *pool) last() float32 { return p.e[len(p.e)-1].d }
+
+// insert puts an entry in its place, after equals, and returns the place. If p
+// is full the last entry leaves; d must then be less than last.
+func (p *pool) insert(d float32, slot uint32) int {
+	e := p.e
+	n := len(e)
+	lo, hi := 0, n
+	for lo < hi {
+		mid := int(uint(lo+hi) >> 1)
+		if e[mid].d <= d {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if n < p.cap {
+		e = e[:n+1]
+		p.e = e
+		n++
+	}
+	copy(e[lo+1:n], e[lo:n-1])
+	e[lo] = entry{d, slot}
+	return lo
+}

@@ -1,0 +1,146 @@
+package hnsw
+
+import (
+	"context"
+	"math"
+	"sync/atomic"
+
+	"github.com/eiderdb/eider/index"
+)
+
+// Search walks the graph, scans the fresh tail, and merges; see index.Searcher.
+// With n vectors at most 2,000, with p.Exact, or where a filter leaves so few
+// that a walk cannot be cheaper, it scores all that is allowed. Expected
+// O(ef·M·dim + log n).
+func (x *Index) Search(ctx context.Context, q []float32, p index.Params, dst []index.Hit) ([]index.Hit, index.Work, error) {
+	var w index.Work
+	if err := index.CheckVector(x.cfg.Metric, x.cfg.Dim, q); err != nil {
+		return dst, w, err
+	}
+	c := x.searchers.Get().(*searcher)
+	defer x.searchers.Put(c)
+	t, ok := x.set.Enter(c.hint)
+	if !ok {
+		return dst, w, index.ErrClosed
+	}
+	defer x.set.Leave(t)
+	if err := ctx.Err(); err != nil || p.K < 1 {
+		return dst, w, err
+	}
+	var query []float32
+	query, c.query = x.set.Query(q, c.query)
+	c.enter(x)
+	n := x.set.Len() + x.set.Dead()
+	if p.Exact || n <= small || !x.ready.Load() || c.entry == noEntry {
+		return x.exact(ctx, c, query, p, dst, w)
+	}
+	ef := x.ef(p, n)
+	if x.plain(p) {
+		return x.near(ctx, c, query, p, ef, dst, w)
+	}
+	return x.sifted(ctx, c, query, p, ef, dst, w)
+}
+
+// plain reports whether every slot a walk meets may be a hit.
+func (x *Index) plain(p index.Params) bool { return p.Allow == nil && x.set.Dead() == 0 }
+
+// ef is the pool size: what p or the configuration says, else a default that
+// grows with n so that recall does not fall as the index grows.
+func (x *Index) ef(p index.Params, n int) int {
+	ef := p.Ef
+	if ef <= 0 {
+		ef = x.cfg.Ef
+	}
+	if ef <= 0 {
+		ef = int(24*math.Log2(float64(n)/1000+2)) + p.K
+	}
+	return max(ef, x.set.Slack(p))
+}
+
+// exact scores all that p allows.
+func (x *Index) exact(ctx context.Context, c *searcher, query []float32, p index.Params, dst []index.Hit, w index.Work) ([]index.Hit, index.Work, error) {
+	out, scored, err := c.scan.Exact(ctx, x.set, query, p, dst)
+	w.Distances += scored
+	w.Exact = true
+	return out, w, err
+}
+
+// near is the walk where every node may be a hit.
+func (x *Index) near(ctx context.Context, c *searcher, query []float32, p index.Params, ef int, dst []index.Hit, w index.Work) ([]index.Hit, index.Work, error) {
+	c.allow = admission{at: p.At, ids: c.sv.IDs}
+	for ; ; ef *= 4 {
+		// The tail first: what leaves it during the walk is then still scored.
+		c.tail = x.fresh.copy(c.tail[:0])
+		c.turn()
+		at, d := x.descend(c, query, c.entry, 0)
+		c.pool.reset(ef)
+		c.see(at)
+		c.pool.insert(d, at)
+		err := x.walk(ctx, c, query, 0)
+		if err == nil {
+			err = x.scanTail(ctx, c, query, p.At, &c.pool, &w)
+		}
+		w.Hops, w.Distances = c.hops, c.scored
+		if err != nil {
+			return dst, w, err
+		}
+		out := x.hits(c, c.pool.e, p, dst)
+		if len(out)-len(dst) >= p.K {
+			return out, w, nil
+		}
+		// Fewer than k: accept refused many, or the graph has fewer live nodes.
+		if len(c.pool.e) < ef || ef >= x.set.Slots()/4 {
+			return x.exact(ctx, c, query, p, dst, w)
+		}
+	}
+}
+
+// scanTail scores the fresh slots that the walk did not meet into p.
+func (x *Index) scanTail(ctx context.Context, c *searcher, query []float32, at uint64, p *pool, w *index.Work) error {
+	m := 0
+	flush := func() {
+		x.set.Score(c.sv, query, c.slots[:m], c.out)
+		p.offer(c.slots[:m], c.out[:m])
+		w.Fresh += m
+		c.scored += m
+		m = 0
+	}
+	elements := 0
+	for _, slot := range c.tail {
+		if !c.allow.admits(x, slot) || !c.see(slot) {
+			continue
+		}
+		c.slots[m] = slot
+		if m++; m == len(c.slots) {
+			flush()
+			if elements += len(c.slots) * x.cfg.Dim; elements > 1<<18 {
+				elements = 0
+				if done(ctx) {
+					return ctx.Err()
+				}
+			}
+		}
+	}
+	if m > 0 {
+		flush()
+	}
+	return nil
+}
+
+// hits appends the first of e that are visible and accepted, nearest first, to
+// dst. Ties are put in order of id among all entries of equal distance.
+func (x *Index) hits(c *searcher, e []entry, p index.Params, dst []index.Hit) []index.Hit {
+	want := x.set.Slack(p)
+	top := &c.scan.Top
+	top.Reset(want)
+	for i := range e {
+		if e[i].d > top.Limit() {
+			break
+		}
+		slot := e[i].slot & slotMask
+		if x.set.Visible(slot, p.At) {
+			top.Push(index.Hit{ID: atomic.LoadUint32(&c.sv.IDs[slot]), Distance: e[i].d})
+		}
+	}
+	return x.set.Pick(dst, top.Sort(), p)
+}

@@ -1,0 +1,229 @@
+package hnsw
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/eiderdb/eider/index"
+)
+
+const (
+	seeds = 16 // allowed ids, spread evenly, that a filtered walk starts from
+	// twoHop is the share of admitted nodes below which a walk steps over refused
+	// nodes to their neighbours instead of scoring them.
+	twoHop = 0.3
+)
+
+// admission says which slots may be hits.
+type admission struct {
+	at    uint64
+	ids   []uint32 // slot -> id
+	allow *roaring.Bitmap
+	dense []uint64 // bits of allow, nil if its ids are spread too thin
+}
+
+// admits reports whether slot is visible and allowed.
+func (a *admission) admits(x *Index, slot uint32) bool {
+	if !x.set.Visible(slot, a.at) {
+		return false
+	}
+	if a.allow == nil {
+		return true
+	}
+	id := atomic.LoadUint32(&a.ids[slot])
+	if a.dense != nil {
+		return int(id/64) < len(a.dense) && a.dense[id/64]&(1<<(id%64)) != 0
+	}
+	return a.allow.Contains(id)
+}
+
+// admit prepares c.allow for p. O(ids in p.Allow / 64 + its containers).
+func (c *searcher) admit(x *Index, p index.Params) {
+	c.allow = admission{at: p.At, ids: c.sv.IDs, allow: p.Allow}
+	if p.Allow == nil || p.Allow.IsEmpty() {
+		return
+	}
+	words := int(p.Allow.DenseSize())
+	if words > x.set.Slots()/2+1024 {
+		return // more than 4 bytes a slot: look ids up in the bitmap instead
+	}
+	if cap(c.bits) < words {
+		c.bits = make([]uint64, words)
+	}
+	c.bits = c.bits[:words]
+	clear(c.bits)
+	p.Allow.WriteDenseTo(c.bits)
+	c.allow.dense = c.bits
+}
+
+// sifted searches where only some nodes may be hits: under a filter, or while
+// dead nodes are in the graph. The walk is bounded by the cost of scoring all
+// that is allowed; beyond it, or with too few hits, it does just that. So a
+// search costs at most about twice an exact one, and finds k if k exist.
+func (x *Index) sifted(ctx context.Context, c *searcher, query []float32, p index.Params, ef int, dst []index.Hit, w index.Work) ([]index.Hit, index.Work, error) {
+	slots := x.set.Len() + x.set.Dead()
+	allowed := x.set.Len()
+	if p.Allow != nil {
+		allowed = min(allowed, int(p.Allow.GetCardinality()))
+	}
+	share := float64(allowed) / float64(slots)
+	if p.Allow != nil && float64(allowed) <= walkCost(ef, share) {
+		return x.exact(ctx, c, query, p, dst, w)
+	}
+	c.admit(x, p)
+	for ; ; ef *= 4 {
+		c.tail = x.fresh.copy(c.tail[:0])
+		c.turn()
+		if err := x.seed(c, query, p, ef, share); err != nil {
+			return dst, w, err
+		}
+		within, err := x.sift(ctx, c, query, share, allowed)
+		if err == nil && within {
+			err = x.scanTail(ctx, c, query, p.At, &c.found, &w)
+		}
+		w.Hops, w.Distances = c.hops, c.scored
+		if err != nil {
+			return dst, w, err
+		}
+		if within {
+			if out := x.hits(c, c.found.e, p, dst); len(out)-len(dst) >= p.K {
+				return out, w, nil
+			}
+		}
+		if !within || !c.found.full() || ef >= allowed/4 {
+			return x.exact(ctx, c, query, p, dst, w)
+		}
+	}
+}
+
+// walkCost is the expected number of distances of a filtered walk.
+func walkCost(ef int, share float64) float64 {
+	if share < twoHop {
+		return float64(ef) * 20
+	}
+	return float64(ef) * 12 / share
+}
+
+// seed fills the pools with where a filtered walk starts: the node below the
+// entry point, and allowed ids from all over the bitmap, so that a cluster of
+// allowed nodes far from query is found.
+func (x *Index) seed(c *searcher, query []float32, p index.Params, ef int, share float64) error {
+	at, d := x.descend(c, query, c.entry, 0)
+	room := ef + ef/4 + 16
+	if share >= twoHop {
+		room = int(float64(room) / share)
+	}
+	c.pool.reset(room)
+	c.found.reset(ef)
+	c.see(at)
+	c.pool.insert(d, at)
+	if c.allow.admits(x, at) {
+		c.found.insert(d, at)
+	}
+	if p.Allow == nil {
+		return nil
+	}
+	m := 0
+	n := p.Allow.GetCardinality()
+	for i := range uint64(seeds) {
+		id, err := p.Allow.Select(uint32((2*i + 1) * n / (2 * seeds)))
+		if err != nil {
+			return err
+		}
+		if slot, ok := x.set.Slot(id); ok && slot < c.limit && c.gv.linked(slot) && c.allow.admits(x, slot) && c.see(slot) {
+			c.slots[m] = slot
+			m++
+		}
+	}
+	x.set.Score(c.sv, query, c.slots[:m], c.out)
+	c.scored += m
+	c.pool.offer(c.slots[:m], c.out[:m])
+	c.found.offer(c.slots[:m], c.out[:m])
+	return nil
+}
+
+// sift walks best-first until c.found holds the admitted nodes nearest to query.
+// It reports false when it has computed more than budget distances.
+func (x *Index) sift(ctx context.Context, c *searcher, query []float32, share float64, budget int) (bool, error) {
+	p, f := &c.pool, &c.found
+	step := share < twoHop
+	for cur, hop := 0, 0; cur < len(p.e); hop++ {
+		e := p.e[cur]
+		if e.slot&expanded != 0 {
+			cur++
+			continue
+		}
+		if f.full() && e.d > f.last() {
+			return true, nil
+		}
+		if c.scored > budget {
+			return false, nil
+		}
+		p.e[cur].slot |= expanded
+		if hop%lookout == lookout-1 && done(ctx) {
+			return false, ctx.Err()
+		}
+		m := x.gather(c, e.slot, step)
+		c.hops++
+		if cur++; m == 0 {
+			continue
+		}
+		slots, out := c.slots[:m], c.out[:m]
+		x.set.Score(c.sv, query, slots, out)
+		c.scored += m
+		for i, d := range out {
+			if f.full() && d >= f.last() {
+				continue
+			}
+			if !p.full() || d < p.last() {
+				cur = min(cur, p.insert(d, slots[i]))
+			}
+			if step || c.allow.admits(x, slots[i]) {
+				f.insert(d, slots[i])
+			}
+		}
+	}
+	return true, nil
+}
+
+// gather collects the unseen neighbours of slot in c.slots and returns their
+// number. With step, only admitted ones, and in place of those refused, the
+// admitted among their neighbours.
+func (x *Index) gather(c *searcher, slot uint32, step bool) int {
+	m := 0
+	row := c.gv.base(slot)
+	bridge := c.bridge[:0]
+	for i := range row {
+		n := atomic.LoadUint32(&row[i])
+		if n == none {
+			break
+		}
+		if !c.see(n) {
+			continue
+		}
+		if step && !c.allow.admits(x, n) {
+			bridge = append(bridge, n)
+			continue
+		}
+		c.slots[m] = n
+		m++
+	}
+	c.bridge = bridge
+	for _, b := range bridge {
+		row := c.gv.base(b)
+		for i := range row {
+			n := atomic.LoadUint32(&row[i])
+			if n == none || m == len(c.slots) {
+				break
+			}
+			if n < c.limit && c.seen[n] != c.epoch && c.allow.admits(x, n) {
+				c.seen[n] = c.epoch
+				c.slots[m] = n
+				m++
+			}
+		}
+	}
+	return m
+}

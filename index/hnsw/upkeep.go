@@ -1,0 +1,301 @@
+package hnsw
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/eiderdb/eider/index"
+)
+
+const (
+	alone = 256                   // nodes up to which one linker works, so that they meet
+	rest  = 50 * time.Millisecond // least pause before a small repair, to batch deletes
+	idle  = 10                    // a small repair waits this many times the last one's time
+)
+
+// grave is a dead slot and the LSN of its delete.
+type grave struct {
+	lsn  uint64
+	slot uint32
+}
+
+// upkeep is the state of the background work: linkers, which drain the queue, and
+// one tender, which repairs after deletes and sweeps for unreachable nodes. Both
+// are started when there is work and end when there is none, so an idle index has
+// no goroutines.
+type upkeep struct {
+	mu       sync.Mutex
+	graves   []grave // dead, not yet repaired
+	released uint64
+	linkers  int
+	tending  bool
+	draining int // callers of Drain: work is urgent
+	stopped  bool
+	changed  chan struct{} // closed at every change that a waiter may wait for
+	took     time.Duration // of the last repair
+	err      error         // why linking failed, for Drain and Check
+
+	dirty atomic.Int64 // lists changed since the last sweep
+	spare sync.Pool    // of *linker
+}
+
+func (u *upkeep) init() { u.changed = make(chan struct{}) }
+
+// notify wakes all waiters. Called under mu.
+func (u *upkeep) notify() {
+	close(u.changed)
+	u.changed = make(chan struct{})
+}
+
+// bury notes a dead slot.
+func (u *upkeep) bury(slot uint32, lsn uint64) {
+	u.mu.Lock()
+	u.graves = append(u.graves, grave{lsn, slot})
+	u.mu.Unlock()
+}
+
+func (u *upkeep) release(lsn uint64) {
+	u.mu.Lock()
+	u.released = max(u.released, lsn)
+	u.mu.Unlock()
+}
+
+// stop tells the goroutines to end.
+func (u *upkeep) stop() {
+	u.mu.Lock()
+	u.stopped = true
+	u.notify()
+	u.mu.Unlock()
+}
+
+// join returns when they have.
+func (u *upkeep) join() {
+	for {
+		u.mu.Lock()
+		ended, changed := u.linkers == 0 && !u.tending, u.changed
+		u.mu.Unlock()
+		if ended {
+			return
+		}
+		<-changed
+	}
+}
+
+func (u *upkeep) isStopped() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.stopped
+}
+
+// owed is the number of released graves. Called under mu.
+func (u *upkeep) owed() int {
+	n := 0
+	for _, g := range u.graves {
+		if g.lsn <= u.released {
+			n++
+		}
+	}
+	return n
+}
+
+// wake starts what goroutines the work at hand needs.
+func (x *Index) wake() {
+	if !x.ready.Load() {
+		return
+	}
+	waiting := x.fresh.waiting()
+	u := &x.upkeep
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.stopped {
+		return
+	}
+	want := min(x.cfg.Workers, waiting)
+	if x.set.Slots()-waiting < alone {
+		want = min(want, 1)
+	}
+	for ; u.linkers < want; u.linkers++ {
+		go x.linkAll()
+	}
+	if !u.tending && x.chores() {
+		u.tending = true
+		go x.tend()
+	}
+}
+
+// chores reports whether there is work for the tender. Called under mu.
+func (x *Index) chores() bool {
+	u := &x.upkeep
+	if u.owed() > 0 {
+		return true
+	}
+	d := x.upkeep.dirty.Load()
+	return d > 0 && u.linkers == 0 && x.fresh.len() == 0 && (u.draining > 0 || d > int64(x.set.Slots()/4+1000))
+}
+
+// linkAll links fresh slots until none waits.
+func (x *Index) linkAll() {
+	u := &x.upkeep
+	c, _ := u.spare.Get().(*linker)
+	if c == nil {
+		c = x.newLinker()
+	}
+	for n := 0; ; n++ {
+		if n == alone {
+			x.wake() // the graph is large enough for the other linkers now
+		}
+		slot, position, ok := x.fresh.claim()
+		if ok {
+			x.linkOne(c, slot, position)
+			continue
+		}
+		u.mu.Lock()
+		if u.stopped || x.fresh.waiting() == 0 {
+			u.linkers--
+			u.notify()
+			u.mu.Unlock()
+			break
+		}
+		u.mu.Unlock()
+	}
+	u.spare.Put(c)
+	x.wake()
+}
+
+// linkOne links a claimed slot; one that is dead and released gets no links and
+// is left to repair.
+func (x *Index) linkOne(c *linker, slot uint32, position int64) {
+	defer x.fresh.finish(position)
+	t, ok := x.set.Enter(c.hint)
+	if !ok {
+		return
+	}
+	defer x.set.Leave(t)
+	u := &x.upkeep
+	u.mu.Lock()
+	released, stopped := u.released, u.stopped
+	u.mu.Unlock()
+	if stopped {
+		return
+	}
+	if died := x.set.Died(slot); died != 0 && died <= released {
+		x.set.Move.RLock()
+		atomic.StoreUint32(&x.view.Load().towers[slot], 1)
+		x.set.Move.RUnlock()
+		return
+	}
+	if err := x.link(c, slot); err != nil {
+		u.mu.Lock()
+		u.err = err
+		u.mu.Unlock()
+		return
+	}
+	u.dirty.Add(1)
+}
+
+// tend repairs and sweeps until there is nothing to do.
+func (x *Index) tend() {
+	u := &x.upkeep
+	c := x.newLinker()
+	for paused := false; ; {
+		u.mu.Lock()
+		if u.stopped || !x.chores() {
+			u.tending = false
+			u.notify()
+			u.mu.Unlock()
+			return
+		}
+		owed := u.owed()
+		pause, changed := max(rest, idle*u.took), u.changed
+		if owed > 0 && u.draining == 0 && owed < x.set.Slots()/100 && !paused {
+			u.mu.Unlock()
+			paused = x.sleep(pause, changed)
+			continue
+		}
+		paused = false
+		batch := x.exhume()
+		u.mu.Unlock()
+		start := time.Now()
+		if len(batch) > 0 {
+			x.repair(c, batch)
+		}
+		if owed > 0 && len(batch) == 0 {
+			// The dead are still fresh: a linker is about to get to them.
+			x.sleep(time.Millisecond, changed)
+			continue
+		}
+		x.sweep(c)
+		u.mu.Lock()
+		u.took = time.Since(start)
+		u.notify()
+		u.mu.Unlock()
+	}
+}
+
+// sleep waits for d, or until changed; it reports whether d passed.
+func (x *Index) sleep(d time.Duration, changed <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-changed:
+		return false
+	}
+}
+
+// exhume takes the released graves that are in the graph. Called under mu.
+func (x *Index) exhume() []uint32 {
+	u := &x.upkeep
+	v := x.view.Load()
+	var batch []uint32
+	kept := u.graves[:0]
+	for _, g := range u.graves {
+		if g.lsn <= u.released && v.linked(g.slot) {
+			batch = append(batch, g.slot)
+		} else {
+			kept = append(kept, g)
+		}
+	}
+	u.graves = kept
+	return batch
+}
+
+// Drain returns when no vector is fresh, no released delete awaits repair, and
+// every live node is reachable.
+func (x *Index) Drain(ctx context.Context) error {
+	u := &x.upkeep
+	u.mu.Lock()
+	u.draining++
+	u.notify()
+	u.mu.Unlock()
+	defer func() {
+		u.mu.Lock()
+		u.draining--
+		u.mu.Unlock()
+	}()
+	for {
+		x.wake()
+		u.mu.Lock()
+		err, stopped, changed := u.err, u.stopped, u.changed
+		busy := u.linkers > 0 || u.tending || x.fresh.len() > 0 || x.chores()
+		u.mu.Unlock()
+		switch {
+		case stopped:
+			return index.ErrClosed
+		case err != nil:
+			return err
+		case !busy:
+			return ctx.Err()
+		case !x.ready.Load():
+			return ctx.Err()
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,175 @@
+package hnsw
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/eiderdb/eider/index/vectors"
+)
+
+// lookout is how many hops a walk takes between looks at the context.
+const lookout = 32
+
+// searcher is the working memory of one walk at a time. It is reused, so a
+// search allocates nothing in steady state.
+type searcher struct {
+	hint  uint32
+	sv    *vectors.View
+	gv    *view
+	limit uint32  // slots from here on have no memory in the views
+	entry uint64  // the entry point; below limit
+	seen  []uint8 // slot -> epoch of the walk that last saw it
+	epoch uint8
+
+	pool   pool
+	found  pool // admitted nodes of a filtered walk
+	slots  []uint32
+	out    []float32
+	bridge []uint32
+	query  []float32
+	tail   []uint32
+	bits   []uint64 // allowed ids of a filtered search
+	scan   vectors.Scan
+	allow  admission
+
+	hops, scored int
+}
+
+func newSearcher(hint uint32, m0 int) *searcher {
+	return &searcher{hint: hint, slots: make([]uint32, 4*m0), out: make([]float32, 4*m0)}
+}
+
+// enter takes the views of x as they are now.
+func (c *searcher) enter(x *Index) {
+	c.entry = x.entry.Load() // before the views, so that they have its memory
+	c.gv = x.view.Load()
+	c.sv = x.set.View()
+	n := min(c.gv.cap, c.sv.Cap)
+	c.limit = uint32(n)
+	if len(c.seen) < n {
+		c.seen = make([]uint8, n)
+		c.epoch = 0
+	}
+	c.hops, c.scored = 0, 0
+}
+
+// turn forgets which slots were seen.
+func (c *searcher) turn() {
+	if c.epoch++; c.epoch == 0 {
+		clear(c.seen)
+		c.epoch = 1
+	}
+}
+
+// see marks slot and reports whether it is new and within the views.
+func (c *searcher) see(slot uint32) bool {
+	if slot >= c.limit || c.seen[slot] == c.epoch {
+		return false
+	}
+	c.seen[slot] = c.epoch
+	return true
+}
+
+// descend goes greedily from the entry point to the node nearest to query at
+// each level above to, and returns it with its distance.
+func (x *Index) descend(c *searcher, query []float32, entry uint64, to int) (uint32, float32) {
+	at := uint32(entry >> 8)
+	c.slots[0] = at
+	x.set.Score(c.sv, query, c.slots[:1], c.out)
+	c.scored++
+	best := c.out[0]
+	for level := int(entry & 0xff); level > to; level-- {
+		for moved := true; moved; {
+			moved = false
+			m := 0
+			for _, n := range take(c.gv.list(at, level), c.slots[:0]) {
+				if n < c.limit {
+					c.slots[m] = n
+					m++
+				}
+			}
+			x.set.Score(c.sv, query, c.slots[:m], c.out)
+			c.scored += m
+			c.hops++
+			for i, d := range c.out[:m] {
+				if d < best {
+					best, at, moved = d, c.slots[i], true
+				}
+			}
+		}
+	}
+	return at, best
+}
+
+// walk fills c.pool with the ef nodes nearest to query that a best-first walk at
+// level meets, starting from what is in the pool, all of it marked seen.
+func (x *Index) walk(ctx context.Context, c *searcher, query []float32, level int) error {
+	p := &c.pool
+	seen, epoch, limit := c.seen, c.epoch, c.limit
+	slots, out := c.slots, c.out
+	for cur, hop := 0, 0; cur < len(p.e); hop++ {
+		s := p.e[cur].slot
+		if s&expanded != 0 {
+			cur++
+			continue
+		}
+		p.e[cur].slot = s | expanded
+		if hop%lookout == lookout-1 && done(ctx) {
+			return ctx.Err()
+		}
+		m := 0
+		row := c.gv.list(s, level)
+		for i := range row {
+			n := atomic.LoadUint32(&row[i])
+			if n >= limit {
+				if n == none {
+					break
+				}
+				continue
+			}
+			if seen[n] != epoch {
+				seen[n] = epoch
+				slots[m] = n
+				m++
+			}
+		}
+		c.hops++
+		if cur++; m == 0 {
+			continue
+		}
+		x.set.Score(c.sv, query, slots[:m], out)
+		c.scored += m
+		cur = min(cur, p.offer(slots[:m], out[:m]))
+	}
+	return nil
+}
+
+// offer inserts scored nodes that get in and returns the least place taken.
+func (p *pool) offer(slots []uint32, out []float32) int {
+	least := len(p.e)
+	limit := float32(0)
+	full := p.full()
+	if full {
+		limit = p.last()
+	}
+	for i, d := range out {
+		if full && d >= limit {
+			continue
+		}
+		least = min(least, p.insert(d, slots[i]))
+		if full = p.full(); full {
+			limit = p.last()
+		}
+	}
+	return least
+}
+
+// done reports whether ctx has ended; cheaper than its Err.
+func done(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return true
+	default:
+		return false
+	}
+}

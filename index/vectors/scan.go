@@ -1,0 +1,176 @@
+package vectors
+
+import (
+	"context"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/eiderdb/eider/index"
+)
+
+const (
+	block    = 256     // slots scored between looks at the limit
+	checked  = 1 << 18 // elements scored between looks at the context, ~0.1 ms
+	parallel = 8 << 20 // elements from which a scan is worth a second goroutine
+)
+
+// Scan finds nearest vectors by scoring all of them. Its buffers are reused, so
+// it allocates nothing in steady state; one Scan serves one goroutine.
+type Scan struct {
+	Top   index.Top
+	slots [block]uint32
+	ids   [block]uint32
+	out   [block]float32
+	// Threads is the number of goroutines All may use for a large scan; 0 means
+	// one.
+	Threads int
+	others  []*Scan
+}
+
+// done reports whether ctx has ended; cheaper than ctx.Err.
+func done(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// All resets Top to k and offers it every slot visible at. It returns the number
+// of distances computed and the context's error. O(slots·dim), bound by memory
+// bandwidth.
+func (c *Scan) All(ctx context.Context, s *Set, v *View, query []float32, at uint64, k int) (int, error) {
+	n := min(s.Slots(), v.Cap)
+	if c.Threads < 2 || n*s.dim < parallel {
+		c.Top.Reset(k)
+		return c.span(ctx, s, v, query, at, 0, n)
+	}
+	for len(c.others) < c.Threads-1 {
+		c.others = append(c.others, &Scan{})
+	}
+	var wg sync.WaitGroup
+	var total atomic.Int64
+	part := (n/c.Threads + block) / block * block
+	for i, o := range c.others[:c.Threads-1] {
+		o.Top.Reset(k)
+		wg.Go(func() {
+			m, _ := o.span(ctx, s, v, query, at, min(n, (i+1)*part), min(n, (i+2)*part))
+			total.Add(int64(m))
+		})
+	}
+	c.Top.Reset(k)
+	m, err := c.span(ctx, s, v, query, at, 0, min(n, part))
+	wg.Wait()
+	for _, o := range c.others[:c.Threads-1] {
+		for _, h := range o.Top.Sort() {
+			c.Top.Push(h)
+		}
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	return m + int(total.Load()), err
+}
+
+// span scans slots from..to-1; from is a multiple of block. A word of Live is
+// read before its rows are scored: a slot that becomes live meanwhile may have
+// been scored half written and must not count.
+func (c *Scan) span(ctx context.Context, s *Set, v *View, query []float32, at uint64, from, to int) (int, error) {
+	var live [block / 32]uint32
+	var since, scored int
+	for i := from; i < to; i += block {
+		m := min(block, to-i)
+		words := (m + 31) / 32
+		var any uint32
+		for w := range words {
+			live[w] = s.visibleWord(v, i/32+w, at)
+			any |= live[w]
+		}
+		if any == 0 {
+			continue
+		}
+		out := c.out[:m]
+		s.scoreRows(v, query, i, out)
+		scored += m
+		limit := c.Top.Limit()
+		for j, d := range out {
+			if d <= limit && live[j/32]&(1<<(j%32)) != 0 {
+				c.Top.Push(index.Hit{ID: atomic.LoadUint32(&v.IDs[i+j]), Distance: d})
+				limit = c.Top.Limit()
+			}
+		}
+		if since += m * s.dim; since >= checked {
+			since = 0
+			if done(ctx) {
+				return scored, ctx.Err()
+			}
+		}
+	}
+	return scored, ctx.Err()
+}
+
+// visibleWord is word w of Live with the bits of slots that died after at set.
+func (s *Set) visibleWord(v *View, w int, at uint64) uint32 {
+	word := atomic.LoadUint32(&v.Live[w])
+	if at == 0 || word == ^uint32(0) || s.ndead.Load() == 0 {
+		return word
+	}
+	for rest := ^word; rest != 0; rest &= rest - 1 {
+		b := bits.TrailingZeros32(rest)
+		if s.died.get(uint32(w*32+b)) > at {
+			word |= 1 << b
+		}
+	}
+	return word
+}
+
+// Allowed is All restricted to the ids of allow: it scores only those.
+func (c *Scan) Allowed(ctx context.Context, s *Set, v *View, query []float32, at uint64, allow *roaring.Bitmap, k int) (int, error) {
+	c.Top.Reset(k)
+	var since, scored, n int
+	it := allow.ManyIterator()
+	for {
+		m := it.NextMany(c.ids[:])
+		if m == 0 {
+			break
+		}
+		for _, id := range c.ids[:m] {
+			slot, ok := s.Bound(id)
+			if !ok || !s.Visible(slot, at) || int(slot) >= v.Cap {
+				continue
+			}
+			c.slots[n] = slot
+			if n++; n == block {
+				c.Slots(s, v, query, c.slots[:n])
+				scored += n
+				n = 0
+			}
+		}
+		if since += m * s.dim; since >= checked {
+			since = 0
+			if done(ctx) {
+				return scored, ctx.Err()
+			}
+		}
+	}
+	c.Slots(s, v, query, c.slots[:n])
+	return scored + n, ctx.Err()
+}
+
+// Slots offers Top each of slots, at most 256, which the caller knows to be
+// visible.
+func (c *Scan) Slots(s *Set, v *View, query []float32, slots []uint32) {
+	out := c.out[:len(slots)]
+	s.Score(v, query, slots, out)
+	limit := c.Top.Limit()
+	for j, d := range out {
+		if d <= limit {
+			c.Top.Push(index.Hit{ID: atomic.LoadUint32(&v.IDs[slots[j]]), Distance: d})
+			limit = c.Top.Limit()
+		}
+	}
+}
