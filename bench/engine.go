@@ -1,0 +1,119 @@
+package bench
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/eiderdb/eider/index"
+	"github.com/eiderdb/eider/index/hnsw"
+	"github.com/eiderdb/eider/internal/dataset"
+)
+
+// build is what making an index cost.
+type build struct {
+	wall, cpu float64 // seconds
+	bytes     float64 // growth of resident memory
+	own       float64 // what the engine says it holds, 0 if it does not say
+}
+
+// cost is what a pass of queries took.
+type cost struct{ wall, cpu float64 } // seconds
+
+// engine is something that can be measured: Eider's index or a peer's process.
+type engine interface {
+	name() string
+	about() string // version and how it runs
+	build(ctx context.Context, m, ef, threads int) (build, error)
+	// search runs the queries once, one after the other on one thread. ids, if not
+	// nil, receives k per query, -1 where fewer were found.
+	search(ctx context.Context, k, ef int, ids []int32) (cost, error)
+	close()
+}
+
+// graph is Eider's own graph index, in this process.
+type graph struct {
+	set   *Set
+	seed  int64
+	index *hnsw.Index
+	hits  []index.Hit
+}
+
+func (g *graph) name() string  { return "eider" }
+func (g *graph) about() string { return "index/hnsw in this process, float32" }
+
+func (g *graph) build(ctx context.Context, m, ef, threads int) (build, error) {
+	debug.FreeOSMemory()
+	before, wall, cpu := resident(), time.Now(), processCPU()
+	x, err := hnsw.New(index.Config{Dim: g.set.Base.Cols, Metric: g.set.Metric, M: m, EfConstruction: ef, Workers: threads, Seed: g.seed})
+	if err != nil {
+		return build{}, err
+	}
+	g.index = x
+	if err := insertAll(ctx, x, g.set.Base, threads); err != nil {
+		return build{}, err
+	}
+	if err := x.Drain(ctx); err != nil {
+		return build{}, err
+	}
+	b := build{wall: time.Since(wall).Seconds(), cpu: (processCPU() - cpu).Seconds()}
+	debug.FreeOSMemory()
+	s := x.Stats()
+	b.bytes, b.own = float64(resident()-before), float64(s.VectorBytes+s.GraphBytes)
+	return b, nil
+}
+
+// insertAll inserts every row under its number, from as many goroutines as threads.
+func insertAll(ctx context.Context, x index.Index, m dataset.Matrix, threads int) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range threads {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= m.Rows || ctx.Err() != nil {
+					return
+				}
+				if err := x.Insert(ctx, uint32(i), m.Row(i)); err != nil {
+					cancel(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+func (g *graph) search(ctx context.Context, k, ef int, ids []int32) (cost, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	wall, cpu := time.Now(), threadCPU()
+	for i := range g.set.Queries.Rows {
+		hits, _, err := g.index.Search(ctx, g.set.Queries.Row(i), index.Params{K: k, Ef: ef}, g.hits[:0])
+		if err != nil {
+			return cost{}, err
+		}
+		g.hits = hits
+		if ids != nil {
+			for j := range k {
+				ids[i*k+j] = -1
+				if j < len(hits) {
+					ids[i*k+j] = int32(hits[j].ID)
+				}
+			}
+		}
+	}
+	return cost{time.Since(wall).Seconds(), (threadCPU() - cpu).Seconds()}, nil
+}
+
+func (g *graph) close() {
+	if g.index != nil {
+		g.index.Close()
+	}
+}

@@ -1,0 +1,130 @@
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"text/tabwriter"
+)
+
+// Figure is one measured number. As JSON it is one line; the keys suite, figure,
+// value, unit, peer and ratio are always there, peer and ratio null where there
+// is nothing to compare with.
+type Figure struct {
+	Suite  string   `json:"suite"`
+	Figure string   `json:"figure"` // what was measured, "qps@0.95" for one
+	Value  float64  `json:"value"`  // Engine's
+	Unit   string   `json:"unit"`
+	Peer   *string  `json:"peer"`  // compared with
+	Ratio  *float64 `json:"ratio"` // value / the peer's value
+	// PeerValue is what Ratio divides by, in Unit.
+	PeerValue *float64 `json:"peer_value,omitempty"`
+	Better    string   `json:"better,omitempty"` // "higher" or "lower"
+	Engine    string   `json:"engine"`           // what was measured, "eider" but for curves of peers
+	Set       string   `json:"set,omitempty"`    // data set
+	Ef        int      `json:"ef,omitempty"`     // of a point of a curve
+	Recall    float64  `json:"recall,omitempty"` // of a point of a curve
+	Note      string   `json:"note,omitempty"`   // what the number means or why there is none
+}
+
+// report collects a suite's figures and writes them: JSON lines at once, tables
+// when asked.
+type report struct {
+	suite string
+	set   string
+	json  bool
+	w     io.Writer
+	all   []Figure
+	err   error // the first write that failed
+}
+
+func newReport(suite, set string, o Options, w io.Writer) *report {
+	return &report{suite: suite, set: set, json: o.JSON, w: w}
+}
+
+// add records a figure of Eider's.
+func (r *report) add(name string, value float64, unit, note string) {
+	r.put(Figure{Figure: name, Value: value, Unit: unit, Note: note})
+}
+
+// against records a figure of Eider's beside a peer's. better is "higher" or
+// "lower".
+func (r *report) against(peer, name string, value, theirs float64, unit, better, note string) {
+	f := Figure{Figure: name, Value: value, Unit: unit, Peer: &peer, Better: better, Note: note}
+	if theirs > 0 && !math.IsNaN(theirs) && !math.IsInf(theirs, 0) {
+		ratio := value / theirs
+		f.PeerValue, f.Ratio = &theirs, &ratio
+	}
+	r.put(f)
+}
+
+// absent records that a peer did not run, and why.
+func (r *report) absent(peer, why string) {
+	r.put(Figure{Figure: "absent", Unit: "none", Peer: &peer, Note: why})
+}
+
+func (r *report) put(f Figure) {
+	f.Suite, f.Set = r.suite, r.set
+	if f.Engine == "" {
+		f.Engine = "eider"
+	}
+	if math.IsNaN(f.Value) || math.IsInf(f.Value, 0) {
+		f.Note = fmt.Sprintf("not a number (%v). %s", f.Value, f.Note)
+		f.Value = 0
+	}
+	r.all = append(r.all, f)
+	if r.json {
+		b, err := json.Marshal(f)
+		if err == nil {
+			_, err = r.w.Write(append(b, '\n'))
+		}
+		r.keep(err)
+	}
+}
+
+func (r *report) keep(err error) {
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+// printf writes a line of a table; JSON output has none.
+func (r *report) printf(format string, args ...any) {
+	if !r.json {
+		_, err := fmt.Fprintf(r.w, format, args...)
+		r.keep(err)
+	}
+}
+
+// table prints every figure but curves as rows of name, value and comparison.
+func (r *report) table() {
+	if r.json {
+		return
+	}
+	t := tabwriter.NewWriter(r.w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "figure\teider\tunit\tpeer\tpeer's\tratio\t")
+	for _, f := range r.all {
+		switch {
+		case f.Figure == "curve":
+		case f.Figure == "absent":
+			fmt.Fprintf(t, "absent\t\t\t%s\t\t\t%s\n", *f.Peer, f.Note)
+		case f.Peer == nil:
+			fmt.Fprintf(t, "%s\t%s\t%s\t\t\t\t%s\n", f.Figure, number(f.Value), f.Unit, f.Note)
+		case f.Ratio == nil:
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t\t\t%s\n", f.Figure, number(f.Value), f.Unit, *f.Peer, f.Note)
+		default:
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%.2fx\t%s\n", f.Figure, number(f.Value), f.Unit, *f.Peer, number(*f.PeerValue), *f.Ratio, f.Note)
+		}
+	}
+	r.keep(t.Flush())
+}
+
+// number prints four significant digits, large ones as integers.
+func number(x float64) string {
+	if math.Abs(x) >= 1000 {
+		return strconv.FormatFloat(x, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(x, 'g', 4, 64)
+}

@@ -1,0 +1,3 @@
+package bench
+
+func (a *ann) plot() error { return nil }
