@@ -58,6 +58,8 @@ step1:
 	JL          step1
 
 tail2:
+	CMPQ        BX, CX
+	JGE         done3
 	MOVQ        CX, DX
 	SUBQ        $0x08, DX
 	CMPQ        BX, DX
@@ -144,6 +146,12 @@ step1:
 	JL          step1
 
 tail2:
+	CMPQ        BX, CX
+	JGE         done3
+	PREFETCHT0  (SI)(R13*1)
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (R11)(R13*1)
+	PREFETCHT0  (R12)(R13*1)
 	MOVQ        CX, R13
 	SUBQ        $0x08, R13
 	CMPQ        BX, R13
@@ -218,6 +226,8 @@ step5:
 	JL          step5
 
 tail6:
+	CMPQ        BX, CX
+	JGE         done7
 	MOVQ        CX, R10
 	SUBQ        $0x08, R10
 	CMPQ        BX, R10
@@ -263,125 +273,125 @@ TEXT ·dotGatherAVX2(SB), NOSPLIT, $8-104
 	ANDQ    $0x00000007, BX
 	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*4), Y14
-	MOVQ    rows_base+24(FP), SI
-	MOVQ    stride+48(FP), DI
-	SHLQ    $0x02, DI
-	MOVQ    ids_base+56(FP), R8
-	MOVQ    ids_len+64(FP), R9
-	MOVQ    out_base+80(FP), R10
-	MOVQ    CX, BX
-	SHLQ    $0x02, BX
-	MOVQ    $0x00000010, R15
-	MOVQ    $0x0000000c, R11
-	CMPQ    BX, $0x00000101
-	CMOVQGE R11, R15
-	MOVQ    $0x00000008, R11
-	CMPQ    BX, $0x00000156
-	CMOVQGE R11, R15
-	MOVQ    $0x00000004, R11
-	CMPQ    BX, $0x00000201
-	CMOVQGE R11, R15
+	MOVQ    ids_base+56(FP), SI
+	MOVQ    ids_len+64(FP), DI
+	MOVQ    out_base+80(FP), R8
+	CMPQ    DI, $0x01
+	JLE     few
+	CMPQ    CX, $0x00000200
+	JG      wide
+	MOVQ    $0x00000010, R13
+	MOVQ    $0x0000000c, BX
+	CMPQ    CX, $0x00000080
+	CMOVQGT BX, R13
+	MOVQ    $0x00000008, BX
+	CMPQ    CX, $0x000000aa
+	CMOVQGT BX, R13
+	MOVQ    $0x00000004, BX
+	CMPQ    CX, $0x00000100
+	CMOVQGT BX, R13
 	XORQ    BX, BX
-	CMPQ    R9, $0x02
-	JL      few
 
 first:
-	MOVL  (R8)(BX*4), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	LEAQ  -1(R11)(CX*4), R12
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(BX*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*4), R9
+	LEAQ  -1(R9)(CX*4), R10
 
 line1:
-	PREFETCHT0 (R11)
-	ADDQ       $+64, R11
-	CMPQ       R11, R12
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line1
-	PREFETCHT0 (R12)
+	PREFETCHT1 (R10)
 	INCQ       BX
-	CMPQ       BX, R9
+	CMPQ       BX, DI
 	JGE        fetched
-	CMPQ       BX, R15
+	CMPQ       BX, R13
 	JL         first
 
 fetched:
-	CMPQ R9, $0x04
+	CMPQ DI, $0x04
 	JL   few
 
 four:
-	MOVQ  R9, BX
-	SUBQ  R15, BX
+	MOVQ  DI, BX
+	SUBQ  R13, BX
 	CMPQ  BX, $0x00
 	JLE   ready
-	MOVL  (R8)(R15*4), BX
-	IMULQ DI, BX
-	ADDQ  SI, BX
-	LEAQ  -1(BX)(CX*4), R11
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(R13*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*4), R9
+	LEAQ  -1(R9)(CX*4), R10
 
 line2:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line2
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
-	MOVL       4(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*4), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       4(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*4), R9
+	LEAQ       -1(R9)(CX*4), R10
 
 line3:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line3
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
-	MOVL       8(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*4), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       8(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*4), R9
+	LEAQ       -1(R9)(CX*4), R10
 
 line4:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line4
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
-	MOVL       12(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*4), R11
+	MOVQ       rows_base+24(FP), R9
+	MOVL       12(SI)(R13*4), BX
+	IMULQ      stride+48(FP), BX
+	LEAQ       (R9)(BX*4), BX
+	LEAQ       -1(BX)(CX*4), R9
 
 line5:
-	PREFETCHT0 (BX)
+	PREFETCHT1 (BX)
 	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	CMPQ       BX, R9
 	JLE        line5
-	PREFETCHT0 (R11)
+	PREFETCHT1 (R9)
 
 ready:
-	MOVL  (R8), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	MOVL  4(R8), R12
-	IMULQ DI, R12
-	ADDQ  SI, R12
-	MOVL  8(R8), R13
-	IMULQ DI, R13
-	ADDQ  SI, R13
-	MOVL  12(R8), R14
-	IMULQ DI, R14
-	ADDQ  SI, R14
+	MOVQ  rows_base+24(FP), BX
+	MOVL  (SI), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (BX)(R9*4), R9
+	MOVQ  rows_base+24(FP), BX
+	MOVL  4(SI), R10
+	IMULQ stride+48(FP), R10
+	LEAQ  (BX)(R10*4), R10
+	MOVQ  rows_base+24(FP), BX
+	MOVL  8(SI), R11
+	IMULQ stride+48(FP), R11
+	LEAQ  (BX)(R11*4), R11
+	MOVQ  rows_base+24(FP), BX
+	MOVL  12(SI), R12
+	IMULQ stride+48(FP), R12
+	LEAQ  (BX)(R12*4), R12
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2
@@ -396,47 +406,49 @@ ready:
 
 step6:
 	VMOVUPS     (AX)(BX*4), Y8
-	VFMADD231PS (R11)(BX*4), Y8, Y0
-	VFMADD231PS (R12)(BX*4), Y8, Y2
-	VFMADD231PS (R13)(BX*4), Y8, Y4
-	VFMADD231PS (R14)(BX*4), Y8, Y6
+	VFMADD231PS (R9)(BX*4), Y8, Y0
+	VFMADD231PS (R10)(BX*4), Y8, Y2
+	VFMADD231PS (R11)(BX*4), Y8, Y4
+	VFMADD231PS (R12)(BX*4), Y8, Y6
 	VMOVUPS     32(AX)(BX*4), Y9
-	VFMADD231PS 32(R11)(BX*4), Y9, Y1
-	VFMADD231PS 32(R12)(BX*4), Y9, Y3
-	VFMADD231PS 32(R13)(BX*4), Y9, Y5
-	VFMADD231PS 32(R14)(BX*4), Y9, Y7
+	VFMADD231PS 32(R9)(BX*4), Y9, Y1
+	VFMADD231PS 32(R10)(BX*4), Y9, Y3
+	VFMADD231PS 32(R11)(BX*4), Y9, Y5
+	VFMADD231PS 32(R12)(BX*4), Y9, Y7
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step6
 
 tail7:
-	MOVQ        CX, BP
-	SUBQ        $0x08, BP
-	CMPQ        BX, BP
+	CMPQ        BX, CX
+	JGE         done8
+	MOVQ        CX, R14
+	SUBQ        $0x08, R14
+	CMPQ        BX, R14
 	JG          half9
 	VMOVUPS     (AX)(BX*4), Y8
-	VFMADD231PS (R11)(BX*4), Y8, Y0
-	VFMADD231PS (R12)(BX*4), Y8, Y2
-	VFMADD231PS (R13)(BX*4), Y8, Y4
-	VFMADD231PS (R14)(BX*4), Y8, Y6
+	VFMADD231PS (R9)(BX*4), Y8, Y0
+	VFMADD231PS (R10)(BX*4), Y8, Y2
+	VFMADD231PS (R11)(BX*4), Y8, Y4
+	VFMADD231PS (R12)(BX*4), Y8, Y6
 	ADDQ        $0x00000008, BX
 
 half9:
 	CMPQ        BX, CX
 	JGE         done8
-	MOVQ        BP, BX
+	MOVQ        R14, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
-	VMOVUPS     (R11)(BX*4), Y10
+	VMOVUPS     (R9)(BX*4), Y10
 	VANDPS      Y14, Y10, Y10
 	VFMADD231PS Y10, Y9, Y1
-	VMOVUPS     (R12)(BX*4), Y11
+	VMOVUPS     (R10)(BX*4), Y11
 	VANDPS      Y14, Y11, Y11
 	VFMADD231PS Y11, Y9, Y3
-	VMOVUPS     (R13)(BX*4), Y12
+	VMOVUPS     (R11)(BX*4), Y12
 	VANDPS      Y14, Y12, Y12
 	VFMADD231PS Y12, Y9, Y5
-	VMOVUPS     (R14)(BX*4), Y13
+	VMOVUPS     (R12)(BX*4), Y13
 	VANDPS      Y14, Y13, Y13
 	VFMADD231PS Y13, Y9, Y7
 
@@ -456,65 +468,210 @@ done8:
 	VHADDPS      X2, X0, X0
 	VHADDPS      X6, X4, X4
 	VHADDPS      X4, X0, X0
-	VMOVDQU      X0, (R10)
-	ADDQ         $0x10, R10
+	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
-	SUBQ         $0x04, R9
-	CMPQ         R9, $0x04
+	ADDQ         $0x10, SI
+	SUBQ         $0x04, DI
+	CMPQ         DI, $0x04
 	JGE          four
+	JMP          few
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	MOVL  (R8), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail11
+wide:
+	CMPQ    DI, $0x04
+	JL      few
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*4), R12
+	MOVQ    $0x00000004, R13
+	LEAQ    -1(DI), BX
+	CMPQ    R13, BX
+	CMOVQGT BX, R13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R13*4), R13
+	IMULQ   stride+48(FP), R13
+	LEAQ    (BX)(R13*4), R13
+	MOVQ    $0x00000005, R14
+	LEAQ    -1(DI), BX
+	CMPQ    R14, BX
+	CMOVQGT BX, R14
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R14*4), R14
+	IMULQ   stride+48(FP), R14
+	LEAQ    (BX)(R14*4), R14
+	MOVQ    $0x00000006, R15
+	LEAQ    -1(DI), BX
+	CMPQ    R15, BX
+	CMOVQGT BX, R15
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R15*4), R15
+	IMULQ   stride+48(FP), R15
+	LEAQ    (BX)(R15*4), R15
+	MOVQ    $0x00000007, BP
+	LEAQ    -1(DI), BX
+	CMPQ    BP, BX
+	CMOVQGT BX, BP
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(BP*4), BP
+	IMULQ   stride+48(FP), BP
+	LEAQ    (BX)(BP*4), BP
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
 
 step10:
 	VMOVUPS     (AX)(BX*4), Y8
-	VFMADD231PS (R11)(BX*4), Y8, Y0
+	VFMADD231PS (R9)(BX*4), Y8, Y0
+	VFMADD231PS (R10)(BX*4), Y8, Y2
+	VFMADD231PS (R11)(BX*4), Y8, Y4
+	VFMADD231PS (R12)(BX*4), Y8, Y6
 	VMOVUPS     32(AX)(BX*4), Y9
-	VFMADD231PS 32(R11)(BX*4), Y9, Y1
+	VFMADD231PS 32(R9)(BX*4), Y9, Y1
+	VFMADD231PS 32(R10)(BX*4), Y9, Y3
+	VFMADD231PS 32(R11)(BX*4), Y9, Y5
+	VFMADD231PS 32(R12)(BX*4), Y9, Y7
+	PREFETCHT1  (R13)(BX*4)
+	PREFETCHT1  (R14)(BX*4)
+	PREFETCHT1  (R15)(BX*4)
+	PREFETCHT1  (BP)(BX*4)
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step10
 
 tail11:
-	MOVQ        CX, R12
-	SUBQ        $0x08, R12
-	CMPQ        BX, R12
+	CMPQ        BX, CX
+	JGE         done12
+	PREFETCHT1  (R13)(BX*4)
+	PREFETCHT1  (R14)(BX*4)
+	PREFETCHT1  (R15)(BX*4)
+	PREFETCHT1  (BP)(BX*4)
+	MOVQ        CX, R13
+	SUBQ        $0x08, R13
+	CMPQ        BX, R13
 	JG          half13
 	VMOVUPS     (AX)(BX*4), Y8
-	VFMADD231PS (R11)(BX*4), Y8, Y0
+	VFMADD231PS (R9)(BX*4), Y8, Y0
+	VFMADD231PS (R10)(BX*4), Y8, Y2
+	VFMADD231PS (R11)(BX*4), Y8, Y4
+	VFMADD231PS (R12)(BX*4), Y8, Y6
 	ADDQ        $0x00000008, BX
 
 half13:
 	CMPQ        BX, CX
 	JGE         done12
-	MOVQ        R12, BX
+	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
-	VMOVUPS     (R11)(BX*4), Y10
+	VMOVUPS     (R9)(BX*4), Y10
+	VANDPS      Y14, Y10, Y10
+	VFMADD231PS Y10, Y9, Y1
+	VMOVUPS     (R10)(BX*4), Y11
+	VANDPS      Y14, Y11, Y11
+	VFMADD231PS Y11, Y9, Y3
+	VMOVUPS     (R11)(BX*4), Y12
+	VANDPS      Y14, Y12, Y12
+	VFMADD231PS Y12, Y9, Y5
+	VMOVUPS     (R12)(BX*4), Y13
+	VANDPS      Y14, Y13, Y13
+	VFMADD231PS Y13, Y9, Y7
+
+done12:
+	VADDPS       Y1, Y0, Y0
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y7, Y6, Y6
+	VEXTRACTF128 $0x01, Y0, X10
+	VADDPS       X10, X0, X0
+	VEXTRACTF128 $0x01, Y2, X11
+	VADDPS       X11, X2, X2
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VEXTRACTF128 $0x01, Y6, X13
+	VADDPS       X13, X6, X6
+	VHADDPS      X2, X0, X0
+	VHADDPS      X6, X4, X4
+	VHADDPS      X4, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	ADDQ         $0x10, SI
+	SUBQ         $0x04, DI
+	JMP          wide
+
+few:
+	TESTQ DI, DI
+	JZ    end
+
+one:
+	MOVQ  rows_base+24(FP), BX
+	MOVL  (SI), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (BX)(R9*4), R9
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	XORQ  BX, BX
+	CMPQ  BX, DX
+	JGE   tail15
+
+step14:
+	VMOVUPS     (AX)(BX*4), Y8
+	VFMADD231PS (R9)(BX*4), Y8, Y0
+	VMOVUPS     32(AX)(BX*4), Y9
+	VFMADD231PS 32(R9)(BX*4), Y9, Y1
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step14
+
+tail15:
+	CMPQ        BX, CX
+	JGE         done16
+	MOVQ        CX, R10
+	SUBQ        $0x08, R10
+	CMPQ        BX, R10
+	JG          half17
+	VMOVUPS     (AX)(BX*4), Y8
+	VFMADD231PS (R9)(BX*4), Y8, Y0
+	ADDQ        $0x00000008, BX
+
+half17:
+	CMPQ        BX, CX
+	JGE         done16
+	MOVQ        R10, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VMOVUPS     (R9)(BX*4), Y10
 	VANDPS      Y14, Y10, Y10
 	VFMADD231PS Y10, Y9, Y1
 
-done12:
+done16:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
 	VHADDPS      X0, X0, X0
 	VHADDPS      X0, X0, X0
-	VMOVD        X0, (R10)
-	ADDQ         $0x04, R10
+	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
-	DECQ         R9
+	ADDQ         $0x04, SI
+	SUBQ         $0x01, DI
 	JNZ          one
 
 end:
@@ -551,6 +708,8 @@ step1:
 	JL          step1
 
 tail2:
+	CMPQ        BX, CX
+	JGE         done3
 	MOVQ        CX, DX
 	SUBQ        $0x08, DX
 	CMPQ        BX, DX
@@ -646,6 +805,12 @@ step1:
 	JL          step1
 
 tail2:
+	CMPQ        BX, CX
+	JGE         done3
+	PREFETCHT0  (SI)(R13*1)
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (R11)(R13*1)
+	PREFETCHT0  (R12)(R13*1)
 	MOVQ        CX, R13
 	SUBQ        $0x08, R13
 	CMPQ        BX, R13
@@ -726,6 +891,8 @@ step5:
 	JL          step5
 
 tail6:
+	CMPQ        BX, CX
+	JGE         done7
 	MOVQ        CX, R10
 	SUBQ        $0x08, R10
 	CMPQ        BX, R10
@@ -772,125 +939,125 @@ TEXT ·dotGatherHalfAVX2(SB), NOSPLIT, $8-104
 	ANDQ    $0x00000007, BX
 	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*4), Y14
-	MOVQ    rows_base+24(FP), SI
-	MOVQ    stride+48(FP), DI
-	SHLQ    $0x01, DI
-	MOVQ    ids_base+56(FP), R8
-	MOVQ    ids_len+64(FP), R9
-	MOVQ    out_base+80(FP), R10
-	MOVQ    CX, BX
-	SHLQ    $0x01, BX
-	MOVQ    $0x00000010, R15
-	MOVQ    $0x0000000c, R11
-	CMPQ    BX, $0x00000101
-	CMOVQGE R11, R15
-	MOVQ    $0x00000008, R11
-	CMPQ    BX, $0x00000156
-	CMOVQGE R11, R15
-	MOVQ    $0x00000004, R11
-	CMPQ    BX, $0x00000201
-	CMOVQGE R11, R15
+	MOVQ    ids_base+56(FP), SI
+	MOVQ    ids_len+64(FP), DI
+	MOVQ    out_base+80(FP), R8
+	CMPQ    DI, $0x01
+	JLE     few
+	CMPQ    CX, $0x00000400
+	JG      wide
+	MOVQ    $0x00000010, R13
+	MOVQ    $0x0000000c, BX
+	CMPQ    CX, $0x00000100
+	CMOVQGT BX, R13
+	MOVQ    $0x00000008, BX
+	CMPQ    CX, $0x00000155
+	CMOVQGT BX, R13
+	MOVQ    $0x00000004, BX
+	CMPQ    CX, $0x00000200
+	CMOVQGT BX, R13
 	XORQ    BX, BX
-	CMPQ    R9, $0x02
-	JL      few
 
 first:
-	MOVL  (R8)(BX*4), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	LEAQ  -1(R11)(CX*2), R12
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(BX*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*2), R9
+	LEAQ  -1(R9)(CX*2), R10
 
 line1:
-	PREFETCHT0 (R11)
-	ADDQ       $+64, R11
-	CMPQ       R11, R12
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line1
-	PREFETCHT0 (R12)
+	PREFETCHT1 (R10)
 	INCQ       BX
-	CMPQ       BX, R9
+	CMPQ       BX, DI
 	JGE        fetched
-	CMPQ       BX, R15
+	CMPQ       BX, R13
 	JL         first
 
 fetched:
-	CMPQ R9, $0x04
+	CMPQ DI, $0x04
 	JL   few
 
 four:
-	MOVQ  R9, BX
-	SUBQ  R15, BX
+	MOVQ  DI, BX
+	SUBQ  R13, BX
 	CMPQ  BX, $0x00
 	JLE   ready
-	MOVL  (R8)(R15*4), BX
-	IMULQ DI, BX
-	ADDQ  SI, BX
-	LEAQ  -1(BX)(CX*2), R11
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(R13*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*2), R9
+	LEAQ  -1(R9)(CX*2), R10
 
 line2:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line2
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
-	MOVL       4(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*2), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       4(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*2), R9
+	LEAQ       -1(R9)(CX*2), R10
 
 line3:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line3
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
-	MOVL       8(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*2), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       8(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*2), R9
+	LEAQ       -1(R9)(CX*2), R10
 
 line4:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line4
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
-	MOVL       12(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*2), R11
+	MOVQ       rows_base+24(FP), R9
+	MOVL       12(SI)(R13*4), BX
+	IMULQ      stride+48(FP), BX
+	LEAQ       (R9)(BX*2), BX
+	LEAQ       -1(BX)(CX*2), R9
 
 line5:
-	PREFETCHT0 (BX)
+	PREFETCHT1 (BX)
 	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	CMPQ       BX, R9
 	JLE        line5
-	PREFETCHT0 (R11)
+	PREFETCHT1 (R9)
 
 ready:
-	MOVL  (R8), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	MOVL  4(R8), R12
-	IMULQ DI, R12
-	ADDQ  SI, R12
-	MOVL  8(R8), R13
-	IMULQ DI, R13
-	ADDQ  SI, R13
-	MOVL  12(R8), R14
-	IMULQ DI, R14
-	ADDQ  SI, R14
+	MOVQ  rows_base+24(FP), BX
+	MOVL  (SI), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (BX)(R9*2), R9
+	MOVQ  rows_base+24(FP), BX
+	MOVL  4(SI), R10
+	IMULQ stride+48(FP), R10
+	LEAQ  (BX)(R10*2), R10
+	MOVQ  rows_base+24(FP), BX
+	MOVL  8(SI), R11
+	IMULQ stride+48(FP), R11
+	LEAQ  (BX)(R11*2), R11
+	MOVQ  rows_base+24(FP), BX
+	MOVL  12(SI), R12
+	IMULQ stride+48(FP), R12
+	LEAQ  (BX)(R12*2), R12
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2
@@ -905,59 +1072,61 @@ ready:
 
 step6:
 	VMOVUPS     (AX)(BX*4), Y8
-	VCVTPH2PS   (R11)(BX*2), Y10
+	VCVTPH2PS   (R9)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
-	VCVTPH2PS   (R12)(BX*2), Y11
+	VCVTPH2PS   (R10)(BX*2), Y11
 	VFMADD231PS Y11, Y8, Y2
-	VCVTPH2PS   (R13)(BX*2), Y12
+	VCVTPH2PS   (R11)(BX*2), Y12
 	VFMADD231PS Y12, Y8, Y4
-	VCVTPH2PS   (R14)(BX*2), Y13
+	VCVTPH2PS   (R12)(BX*2), Y13
 	VFMADD231PS Y13, Y8, Y6
 	VMOVUPS     32(AX)(BX*4), Y9
-	VCVTPH2PS   16(R11)(BX*2), Y10
+	VCVTPH2PS   16(R9)(BX*2), Y10
 	VFMADD231PS Y10, Y9, Y1
-	VCVTPH2PS   16(R12)(BX*2), Y11
+	VCVTPH2PS   16(R10)(BX*2), Y11
 	VFMADD231PS Y11, Y9, Y3
-	VCVTPH2PS   16(R13)(BX*2), Y12
+	VCVTPH2PS   16(R11)(BX*2), Y12
 	VFMADD231PS Y12, Y9, Y5
-	VCVTPH2PS   16(R14)(BX*2), Y13
+	VCVTPH2PS   16(R12)(BX*2), Y13
 	VFMADD231PS Y13, Y9, Y7
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step6
 
 tail7:
-	MOVQ        CX, BP
-	SUBQ        $0x08, BP
-	CMPQ        BX, BP
+	CMPQ        BX, CX
+	JGE         done8
+	MOVQ        CX, R14
+	SUBQ        $0x08, R14
+	CMPQ        BX, R14
 	JG          half9
 	VMOVUPS     (AX)(BX*4), Y8
-	VCVTPH2PS   (R11)(BX*2), Y10
+	VCVTPH2PS   (R9)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
-	VCVTPH2PS   (R12)(BX*2), Y11
+	VCVTPH2PS   (R10)(BX*2), Y11
 	VFMADD231PS Y11, Y8, Y2
-	VCVTPH2PS   (R13)(BX*2), Y12
+	VCVTPH2PS   (R11)(BX*2), Y12
 	VFMADD231PS Y12, Y8, Y4
-	VCVTPH2PS   (R14)(BX*2), Y13
+	VCVTPH2PS   (R12)(BX*2), Y13
 	VFMADD231PS Y13, Y8, Y6
 	ADDQ        $0x00000008, BX
 
 half9:
 	CMPQ        BX, CX
 	JGE         done8
-	MOVQ        BP, BX
+	MOVQ        R14, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
-	VCVTPH2PS   (R11)(BX*2), Y10
+	VCVTPH2PS   (R9)(BX*2), Y10
 	VANDPS      Y14, Y10, Y10
 	VFMADD231PS Y10, Y9, Y1
-	VCVTPH2PS   (R12)(BX*2), Y11
+	VCVTPH2PS   (R10)(BX*2), Y11
 	VANDPS      Y14, Y11, Y11
 	VFMADD231PS Y11, Y9, Y3
-	VCVTPH2PS   (R13)(BX*2), Y12
+	VCVTPH2PS   (R11)(BX*2), Y12
 	VANDPS      Y14, Y12, Y12
 	VFMADD231PS Y12, Y9, Y5
-	VCVTPH2PS   (R14)(BX*2), Y13
+	VCVTPH2PS   (R12)(BX*2), Y13
 	VANDPS      Y14, Y13, Y13
 	VFMADD231PS Y13, Y9, Y7
 
@@ -977,68 +1146,225 @@ done8:
 	VHADDPS      X2, X0, X0
 	VHADDPS      X6, X4, X4
 	VHADDPS      X4, X0, X0
-	VMOVDQU      X0, (R10)
-	ADDQ         $0x10, R10
+	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
-	SUBQ         $0x04, R9
-	CMPQ         R9, $0x04
+	ADDQ         $0x10, SI
+	SUBQ         $0x04, DI
+	CMPQ         DI, $0x04
 	JGE          four
+	JMP          few
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	MOVL  (R8), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail11
+wide:
+	CMPQ    DI, $0x04
+	JL      few
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*2), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*2), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*2), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*2), R12
+	MOVQ    $0x00000004, R13
+	LEAQ    -1(DI), BX
+	CMPQ    R13, BX
+	CMOVQGT BX, R13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R13*4), R13
+	IMULQ   stride+48(FP), R13
+	LEAQ    (BX)(R13*2), R13
+	MOVQ    $0x00000005, R14
+	LEAQ    -1(DI), BX
+	CMPQ    R14, BX
+	CMOVQGT BX, R14
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R14*4), R14
+	IMULQ   stride+48(FP), R14
+	LEAQ    (BX)(R14*2), R14
+	MOVQ    $0x00000006, R15
+	LEAQ    -1(DI), BX
+	CMPQ    R15, BX
+	CMOVQGT BX, R15
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R15*4), R15
+	IMULQ   stride+48(FP), R15
+	LEAQ    (BX)(R15*2), R15
+	MOVQ    $0x00000007, BP
+	LEAQ    -1(DI), BX
+	CMPQ    BP, BX
+	CMOVQGT BX, BP
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(BP*4), BP
+	IMULQ   stride+48(FP), BP
+	LEAQ    (BX)(BP*2), BP
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
 
 step10:
 	VMOVUPS     (AX)(BX*4), Y8
-	VCVTPH2PS   (R11)(BX*2), Y10
+	VCVTPH2PS   (R9)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VFMADD231PS Y11, Y8, Y2
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VFMADD231PS Y12, Y8, Y4
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VFMADD231PS Y13, Y8, Y6
 	VMOVUPS     32(AX)(BX*4), Y9
-	VCVTPH2PS   16(R11)(BX*2), Y10
+	VCVTPH2PS   16(R9)(BX*2), Y10
 	VFMADD231PS Y10, Y9, Y1
+	VCVTPH2PS   16(R10)(BX*2), Y11
+	VFMADD231PS Y11, Y9, Y3
+	VCVTPH2PS   16(R11)(BX*2), Y12
+	VFMADD231PS Y12, Y9, Y5
+	VCVTPH2PS   16(R12)(BX*2), Y13
+	VFMADD231PS Y13, Y9, Y7
+	PREFETCHT1  (R13)(BX*2)
+	PREFETCHT1  (R14)(BX*2)
+	PREFETCHT1  (R15)(BX*2)
+	PREFETCHT1  (BP)(BX*2)
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step10
 
 tail11:
-	MOVQ        CX, R12
-	SUBQ        $0x08, R12
-	CMPQ        BX, R12
+	CMPQ        BX, CX
+	JGE         done12
+	PREFETCHT1  (R13)(BX*2)
+	PREFETCHT1  (R14)(BX*2)
+	PREFETCHT1  (R15)(BX*2)
+	PREFETCHT1  (BP)(BX*2)
+	MOVQ        CX, R13
+	SUBQ        $0x08, R13
+	CMPQ        BX, R13
 	JG          half13
 	VMOVUPS     (AX)(BX*4), Y8
-	VCVTPH2PS   (R11)(BX*2), Y10
+	VCVTPH2PS   (R9)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VFMADD231PS Y11, Y8, Y2
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VFMADD231PS Y12, Y8, Y4
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VFMADD231PS Y13, Y8, Y6
 	ADDQ        $0x00000008, BX
 
 half13:
 	CMPQ        BX, CX
 	JGE         done12
-	MOVQ        R12, BX
+	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
-	VCVTPH2PS   (R11)(BX*2), Y10
+	VCVTPH2PS   (R9)(BX*2), Y10
+	VANDPS      Y14, Y10, Y10
+	VFMADD231PS Y10, Y9, Y1
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VANDPS      Y14, Y11, Y11
+	VFMADD231PS Y11, Y9, Y3
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VANDPS      Y14, Y12, Y12
+	VFMADD231PS Y12, Y9, Y5
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VANDPS      Y14, Y13, Y13
+	VFMADD231PS Y13, Y9, Y7
+
+done12:
+	VADDPS       Y1, Y0, Y0
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y7, Y6, Y6
+	VEXTRACTF128 $0x01, Y0, X10
+	VADDPS       X10, X0, X0
+	VEXTRACTF128 $0x01, Y2, X11
+	VADDPS       X11, X2, X2
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VEXTRACTF128 $0x01, Y6, X13
+	VADDPS       X13, X6, X6
+	VHADDPS      X2, X0, X0
+	VHADDPS      X6, X4, X4
+	VHADDPS      X4, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	ADDQ         $0x10, SI
+	SUBQ         $0x04, DI
+	JMP          wide
+
+few:
+	TESTQ DI, DI
+	JZ    end
+
+one:
+	MOVQ  rows_base+24(FP), BX
+	MOVL  (SI), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (BX)(R9*2), R9
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	XORQ  BX, BX
+	CMPQ  BX, DX
+	JGE   tail15
+
+step14:
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R9)(BX*2), Y10
+	VFMADD231PS Y10, Y8, Y0
+	VMOVUPS     32(AX)(BX*4), Y9
+	VCVTPH2PS   16(R9)(BX*2), Y10
+	VFMADD231PS Y10, Y9, Y1
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step14
+
+tail15:
+	CMPQ        BX, CX
+	JGE         done16
+	MOVQ        CX, R10
+	SUBQ        $0x08, R10
+	CMPQ        BX, R10
+	JG          half17
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R9)(BX*2), Y10
+	VFMADD231PS Y10, Y8, Y0
+	ADDQ        $0x00000008, BX
+
+half17:
+	CMPQ        BX, CX
+	JGE         done16
+	MOVQ        R10, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VCVTPH2PS   (R9)(BX*2), Y10
 	VANDPS      Y14, Y10, Y10
 	VFMADD231PS Y10, Y9, Y1
 
-done12:
+done16:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
 	VHADDPS      X0, X0, X0
 	VHADDPS      X0, X0, X0
-	VMOVD        X0, (R10)
-	ADDQ         $0x04, R10
+	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
-	DECQ         R9
+	ADDQ         $0x04, SI
+	SUBQ         $0x01, DI
 	JNZ          one
 
 end:
@@ -1072,6 +1398,8 @@ step1:
 	JL        step1
 
 tail2:
+	CMPQ      BX, CX
+	JGE       done3
 	MOVQ      CX, DX
 	SUBQ      $0x10, DX
 	CMPQ      BX, CX
@@ -1149,25 +1477,31 @@ step1:
 	JL         step1
 
 tail2:
-	MOVQ      CX, R13
-	SUBQ      $0x10, R13
-	CMPQ      BX, CX
-	JGE       done3
-	MOVQ      R13, BX
-	VPMOVSXBW (AX)(BX*1), Y8
-	VPAND     Y14, Y8, Y8
-	VPMOVSXBW (SI)(BX*1), Y10
-	VPMADDWD  Y10, Y8, Y10
-	VPADDD    Y10, Y0, Y0
-	VPMOVSXBW (R10)(BX*1), Y11
-	VPMADDWD  Y11, Y8, Y11
-	VPADDD    Y11, Y2, Y2
-	VPMOVSXBW (R11)(BX*1), Y12
-	VPMADDWD  Y12, Y8, Y12
-	VPADDD    Y12, Y4, Y4
-	VPMOVSXBW (R12)(BX*1), Y13
-	VPMADDWD  Y13, Y8, Y13
-	VPADDD    Y13, Y6, Y6
+	CMPQ       BX, CX
+	JGE        done3
+	PREFETCHT0 (SI)(R13*1)
+	PREFETCHT0 (R10)(R13*1)
+	PREFETCHT0 (R11)(R13*1)
+	PREFETCHT0 (R12)(R13*1)
+	MOVQ       CX, R13
+	SUBQ       $0x10, R13
+	CMPQ       BX, CX
+	JGE        done3
+	MOVQ       R13, BX
+	VPMOVSXBW  (AX)(BX*1), Y8
+	VPAND      Y14, Y8, Y8
+	VPMOVSXBW  (SI)(BX*1), Y10
+	VPMADDWD   Y10, Y8, Y10
+	VPADDD     Y10, Y0, Y0
+	VPMOVSXBW  (R10)(BX*1), Y11
+	VPMADDWD   Y11, Y8, Y11
+	VPADDD     Y11, Y2, Y2
+	VPMOVSXBW  (R11)(BX*1), Y12
+	VPMADDWD   Y12, Y8, Y12
+	VPADDD     Y12, Y4, Y4
+	VPMOVSXBW  (R12)(BX*1), Y13
+	VPMADDWD   Y13, Y8, Y13
+	VPADDD     Y13, Y6, Y6
 
 done3:
 	VEXTRACTI128 $0x01, Y0, X10
@@ -1208,6 +1542,8 @@ step4:
 	JL        step4
 
 tail5:
+	CMPQ      BX, CX
+	JGE       done6
 	MOVQ      CX, R10
 	SUBQ      $0x10, R10
 	CMPQ      BX, CX
@@ -1245,124 +1581,125 @@ TEXT ·dotGatherI8AVX2(SB), NOSPLIT, $8-104
 	ANDQ    $0x0000000f, BX
 	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*2), Y14
-	MOVQ    rows_base+24(FP), SI
-	MOVQ    stride+48(FP), DI
-	MOVQ    ids_base+56(FP), R8
-	MOVQ    ids_len+64(FP), R9
-	MOVQ    out_base+80(FP), R10
-	MOVQ    CX, BX
-	SHLQ    $0x00, BX
-	MOVQ    $0x00000010, R15
-	MOVQ    $0x0000000c, R11
-	CMPQ    BX, $0x00000101
-	CMOVQGE R11, R15
-	MOVQ    $0x00000008, R11
-	CMPQ    BX, $0x00000156
-	CMOVQGE R11, R15
-	MOVQ    $0x00000004, R11
-	CMPQ    BX, $0x00000201
-	CMOVQGE R11, R15
+	MOVQ    ids_base+56(FP), SI
+	MOVQ    ids_len+64(FP), DI
+	MOVQ    out_base+80(FP), R8
+	CMPQ    DI, $0x01
+	JLE     few
+	CMPQ    CX, $0x00000800
+	JG      wide
+	MOVQ    $0x00000010, R13
+	MOVQ    $0x0000000c, BX
+	CMPQ    CX, $0x00000200
+	CMOVQGT BX, R13
+	MOVQ    $0x00000008, BX
+	CMPQ    CX, $0x000002aa
+	CMOVQGT BX, R13
+	MOVQ    $0x00000004, BX
+	CMPQ    CX, $0x00000400
+	CMOVQGT BX, R13
 	XORQ    BX, BX
-	CMPQ    R9, $0x02
-	JL      few
 
 first:
-	MOVL  (R8)(BX*4), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	LEAQ  -1(R11)(CX*1), R12
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(BX*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*1), R9
+	LEAQ  -1(R9)(CX*1), R10
 
 line1:
-	PREFETCHT0 (R11)
-	ADDQ       $+64, R11
-	CMPQ       R11, R12
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line1
-	PREFETCHT0 (R12)
+	PREFETCHT1 (R10)
 	INCQ       BX
-	CMPQ       BX, R9
+	CMPQ       BX, DI
 	JGE        fetched
-	CMPQ       BX, R15
+	CMPQ       BX, R13
 	JL         first
 
 fetched:
-	CMPQ R9, $0x04
+	CMPQ DI, $0x04
 	JL   few
 
 four:
-	MOVQ  R9, BX
-	SUBQ  R15, BX
+	MOVQ  DI, BX
+	SUBQ  R13, BX
 	CMPQ  BX, $0x00
 	JLE   ready
-	MOVL  (R8)(R15*4), BX
-	IMULQ DI, BX
-	ADDQ  SI, BX
-	LEAQ  -1(BX)(CX*1), R11
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(R13*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*1), R9
+	LEAQ  -1(R9)(CX*1), R10
 
 line2:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line2
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
-	MOVL       4(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       4(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*1), R9
+	LEAQ       -1(R9)(CX*1), R10
 
 line3:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line3
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
-	MOVL       8(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       8(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*1), R9
+	LEAQ       -1(R9)(CX*1), R10
 
 line4:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line4
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
-	MOVL       12(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R9
+	MOVL       12(SI)(R13*4), BX
+	IMULQ      stride+48(FP), BX
+	LEAQ       (R9)(BX*1), BX
+	LEAQ       -1(BX)(CX*1), R9
 
 line5:
-	PREFETCHT0 (BX)
+	PREFETCHT1 (BX)
 	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	CMPQ       BX, R9
 	JLE        line5
-	PREFETCHT0 (R11)
+	PREFETCHT1 (R9)
 
 ready:
-	MOVL  (R8), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	MOVL  4(R8), R12
-	IMULQ DI, R12
-	ADDQ  SI, R12
-	MOVL  8(R8), R13
-	IMULQ DI, R13
-	ADDQ  SI, R13
-	MOVL  12(R8), R14
-	IMULQ DI, R14
-	ADDQ  SI, R14
+	MOVQ  rows_base+24(FP), BX
+	MOVL  (SI), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (BX)(R9*1), R9
+	MOVQ  rows_base+24(FP), BX
+	MOVL  4(SI), R10
+	IMULQ stride+48(FP), R10
+	LEAQ  (BX)(R10*1), R10
+	MOVQ  rows_base+24(FP), BX
+	MOVL  8(SI), R11
+	IMULQ stride+48(FP), R11
+	LEAQ  (BX)(R11*1), R11
+	MOVQ  rows_base+24(FP), BX
+	MOVL  12(SI), R12
+	IMULQ stride+48(FP), R12
+	LEAQ  (BX)(R12*1), R12
 	VPXOR Y0, Y0, Y0
 	VPXOR Y2, Y2, Y2
 	VPXOR Y4, Y4, Y4
@@ -1373,16 +1710,16 @@ ready:
 
 step6:
 	VPMOVSXBW (AX)(BX*1), Y8
-	VPMOVSXBW (R11)(BX*1), Y10
+	VPMOVSXBW (R9)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
-	VPMOVSXBW (R12)(BX*1), Y11
+	VPMOVSXBW (R10)(BX*1), Y11
 	VPMADDWD  Y11, Y8, Y11
 	VPADDD    Y11, Y2, Y2
-	VPMOVSXBW (R13)(BX*1), Y12
+	VPMOVSXBW (R11)(BX*1), Y12
 	VPMADDWD  Y12, Y8, Y12
 	VPADDD    Y12, Y4, Y4
-	VPMOVSXBW (R14)(BX*1), Y13
+	VPMOVSXBW (R12)(BX*1), Y13
 	VPMADDWD  Y13, Y8, Y13
 	VPADDD    Y13, Y6, Y6
 	ADDQ      $0x00000010, BX
@@ -1390,23 +1727,25 @@ step6:
 	JL        step6
 
 tail7:
-	MOVQ      CX, BP
-	SUBQ      $0x10, BP
 	CMPQ      BX, CX
 	JGE       done8
-	MOVQ      BP, BX
+	MOVQ      CX, R14
+	SUBQ      $0x10, R14
+	CMPQ      BX, CX
+	JGE       done8
+	MOVQ      R14, BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
-	VPMOVSXBW (R11)(BX*1), Y10
+	VPMOVSXBW (R9)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
-	VPMOVSXBW (R12)(BX*1), Y11
+	VPMOVSXBW (R10)(BX*1), Y11
 	VPMADDWD  Y11, Y8, Y11
 	VPADDD    Y11, Y2, Y2
-	VPMOVSXBW (R13)(BX*1), Y12
+	VPMOVSXBW (R11)(BX*1), Y12
 	VPMADDWD  Y12, Y8, Y12
 	VPADDD    Y12, Y4, Y4
-	VPMOVSXBW (R14)(BX*1), Y13
+	VPMOVSXBW (R12)(BX*1), Y13
 	VPMADDWD  Y13, Y8, Y13
 	VPADDD    Y13, Y6, Y6
 
@@ -1422,56 +1761,186 @@ done8:
 	VPHADDD      X2, X0, X0
 	VPHADDD      X6, X4, X4
 	VPHADDD      X4, X0, X0
-	VMOVDQU      X0, (R10)
-	ADDQ         $0x10, R10
+	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
-	SUBQ         $0x04, R9
-	CMPQ         R9, $0x04
+	ADDQ         $0x10, SI
+	SUBQ         $0x04, DI
+	CMPQ         DI, $0x04
 	JGE          four
+	JMP          few
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	MOVL  (R8), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	VPXOR Y0, Y0, Y0
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail10
+wide:
+	CMPQ    DI, $0x04
+	JL      few
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*1), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*1), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*1), R12
+	MOVQ    $0x00000004, R13
+	LEAQ    -1(DI), BX
+	CMPQ    R13, BX
+	CMOVQGT BX, R13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R13*4), R13
+	IMULQ   stride+48(FP), R13
+	LEAQ    (BX)(R13*1), R13
+	MOVQ    $0x00000005, R14
+	LEAQ    -1(DI), BX
+	CMPQ    R14, BX
+	CMOVQGT BX, R14
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R14*4), R14
+	IMULQ   stride+48(FP), R14
+	LEAQ    (BX)(R14*1), R14
+	MOVQ    $0x00000006, R15
+	LEAQ    -1(DI), BX
+	CMPQ    R15, BX
+	CMOVQGT BX, R15
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R15*4), R15
+	IMULQ   stride+48(FP), R15
+	LEAQ    (BX)(R15*1), R15
+	MOVQ    $0x00000007, BP
+	LEAQ    -1(DI), BX
+	CMPQ    BP, BX
+	CMOVQGT BX, BP
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(BP*4), BP
+	IMULQ   stride+48(FP), BP
+	LEAQ    (BX)(BP*1), BP
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail10
 
 step9:
-	VPMOVSXBW (AX)(BX*1), Y8
-	VPMOVSXBW (R11)(BX*1), Y10
-	VPMADDWD  Y10, Y8, Y10
-	VPADDD    Y10, Y0, Y0
-	ADDQ      $0x00000010, BX
-	CMPQ      BX, DX
-	JL        step9
+	VPMOVSXBW  (AX)(BX*1), Y8
+	VPMOVSXBW  (R9)(BX*1), Y10
+	VPMADDWD   Y10, Y8, Y10
+	VPADDD     Y10, Y0, Y0
+	VPMOVSXBW  (R10)(BX*1), Y11
+	VPMADDWD   Y11, Y8, Y11
+	VPADDD     Y11, Y2, Y2
+	VPMOVSXBW  (R11)(BX*1), Y12
+	VPMADDWD   Y12, Y8, Y12
+	VPADDD     Y12, Y4, Y4
+	VPMOVSXBW  (R12)(BX*1), Y13
+	VPMADDWD   Y13, Y8, Y13
+	VPADDD     Y13, Y6, Y6
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+	ADDQ       $0x00000010, BX
+	CMPQ       BX, DX
+	JL         step9
 
 tail10:
-	MOVQ      CX, R12
-	SUBQ      $0x10, R12
-	CMPQ      BX, CX
-	JGE       done11
-	MOVQ      R12, BX
-	VPMOVSXBW (AX)(BX*1), Y8
-	VPAND     Y14, Y8, Y8
-	VPMOVSXBW (R11)(BX*1), Y10
-	VPMADDWD  Y10, Y8, Y10
-	VPADDD    Y10, Y0, Y0
+	CMPQ       BX, CX
+	JGE        done11
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+	MOVQ       CX, R13
+	SUBQ       $0x10, R13
+	CMPQ       BX, CX
+	JGE        done11
+	MOVQ       R13, BX
+	VPMOVSXBW  (AX)(BX*1), Y8
+	VPAND      Y14, Y8, Y8
+	VPMOVSXBW  (R9)(BX*1), Y10
+	VPMADDWD   Y10, Y8, Y10
+	VPADDD     Y10, Y0, Y0
+	VPMOVSXBW  (R10)(BX*1), Y11
+	VPMADDWD   Y11, Y8, Y11
+	VPADDD     Y11, Y2, Y2
+	VPMOVSXBW  (R11)(BX*1), Y12
+	VPMADDWD   Y12, Y8, Y12
+	VPADDD     Y12, Y4, Y4
+	VPMOVSXBW  (R12)(BX*1), Y13
+	VPMADDWD   Y13, Y8, Y13
+	VPADDD     Y13, Y6, Y6
 
 done11:
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
+	VEXTRACTI128 $0x01, Y2, X10
+	VPADDD       X10, X2, X2
+	VEXTRACTI128 $0x01, Y4, X10
+	VPADDD       X10, X4, X4
+	VEXTRACTI128 $0x01, Y6, X10
+	VPADDD       X10, X6, X6
+	VPHADDD      X2, X0, X0
+	VPHADDD      X6, X4, X4
+	VPHADDD      X4, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	ADDQ         $0x10, SI
+	SUBQ         $0x04, DI
+	JMP          wide
+
+few:
+	TESTQ DI, DI
+	JZ    end
+
+one:
+	MOVQ  rows_base+24(FP), BX
+	MOVL  (SI), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (BX)(R9*1), R9
+	VPXOR Y0, Y0, Y0
+	XORQ  BX, BX
+	CMPQ  BX, DX
+	JGE   tail13
+
+step12:
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPMOVSXBW (R9)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y0, Y0
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step12
+
+tail13:
+	CMPQ      BX, CX
+	JGE       done14
+	MOVQ      CX, R10
+	SUBQ      $0x10, R10
+	CMPQ      BX, CX
+	JGE       done14
+	MOVQ      R10, BX
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPAND     Y14, Y8, Y8
+	VPMOVSXBW (R9)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y0, Y0
+
+done14:
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
 	VPHADDD      X0, X0, X0
 	VPHADDD      X0, X0, X0
-	VMOVD        X0, (R10)
-	ADDQ         $0x04, R10
+	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
-	DECQ         R9
+	ADDQ         $0x04, SI
+	SUBQ         $0x01, DI
 	JNZ          one
 
 end:
@@ -1505,6 +1974,8 @@ step1:
 	JL        step1
 
 tail2:
+	CMPQ      BX, CX
+	JGE       done3
 	MOVQ      CX, DX
 	SUBQ      $0x10, DX
 	CMPQ      BX, CX
@@ -1582,25 +2053,31 @@ step1:
 	JL         step1
 
 tail2:
-	MOVQ      CX, R13
-	SUBQ      $0x10, R13
-	CMPQ      BX, CX
-	JGE       done3
-	MOVQ      R13, BX
-	VPMOVZXBW (AX)(BX*1), Y8
-	VPAND     Y14, Y8, Y8
-	VPMOVZXBW (SI)(BX*1), Y10
-	VPMADDWD  Y10, Y8, Y10
-	VPADDD    Y10, Y0, Y0
-	VPMOVZXBW (R10)(BX*1), Y11
-	VPMADDWD  Y11, Y8, Y11
-	VPADDD    Y11, Y2, Y2
-	VPMOVZXBW (R11)(BX*1), Y12
-	VPMADDWD  Y12, Y8, Y12
-	VPADDD    Y12, Y4, Y4
-	VPMOVZXBW (R12)(BX*1), Y13
-	VPMADDWD  Y13, Y8, Y13
-	VPADDD    Y13, Y6, Y6
+	CMPQ       BX, CX
+	JGE        done3
+	PREFETCHT0 (SI)(R13*1)
+	PREFETCHT0 (R10)(R13*1)
+	PREFETCHT0 (R11)(R13*1)
+	PREFETCHT0 (R12)(R13*1)
+	MOVQ       CX, R13
+	SUBQ       $0x10, R13
+	CMPQ       BX, CX
+	JGE        done3
+	MOVQ       R13, BX
+	VPMOVZXBW  (AX)(BX*1), Y8
+	VPAND      Y14, Y8, Y8
+	VPMOVZXBW  (SI)(BX*1), Y10
+	VPMADDWD   Y10, Y8, Y10
+	VPADDD     Y10, Y0, Y0
+	VPMOVZXBW  (R10)(BX*1), Y11
+	VPMADDWD   Y11, Y8, Y11
+	VPADDD     Y11, Y2, Y2
+	VPMOVZXBW  (R11)(BX*1), Y12
+	VPMADDWD   Y12, Y8, Y12
+	VPADDD     Y12, Y4, Y4
+	VPMOVZXBW  (R12)(BX*1), Y13
+	VPMADDWD   Y13, Y8, Y13
+	VPADDD     Y13, Y6, Y6
 
 done3:
 	VEXTRACTI128 $0x01, Y0, X10
@@ -1641,6 +2118,8 @@ step4:
 	JL        step4
 
 tail5:
+	CMPQ      BX, CX
+	JGE       done6
 	MOVQ      CX, R10
 	SUBQ      $0x10, R10
 	CMPQ      BX, CX
@@ -1678,124 +2157,125 @@ TEXT ·dotGatherU8AVX2(SB), NOSPLIT, $8-104
 	ANDQ    $0x0000000f, BX
 	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*2), Y14
-	MOVQ    rows_base+24(FP), SI
-	MOVQ    stride+48(FP), DI
-	MOVQ    ids_base+56(FP), R8
-	MOVQ    ids_len+64(FP), R9
-	MOVQ    out_base+80(FP), R10
-	MOVQ    CX, BX
-	SHLQ    $0x00, BX
-	MOVQ    $0x00000010, R15
-	MOVQ    $0x0000000c, R11
-	CMPQ    BX, $0x00000101
-	CMOVQGE R11, R15
-	MOVQ    $0x00000008, R11
-	CMPQ    BX, $0x00000156
-	CMOVQGE R11, R15
-	MOVQ    $0x00000004, R11
-	CMPQ    BX, $0x00000201
-	CMOVQGE R11, R15
+	MOVQ    ids_base+56(FP), SI
+	MOVQ    ids_len+64(FP), DI
+	MOVQ    out_base+80(FP), R8
+	CMPQ    DI, $0x01
+	JLE     few
+	CMPQ    CX, $0x00000800
+	JG      wide
+	MOVQ    $0x00000010, R13
+	MOVQ    $0x0000000c, BX
+	CMPQ    CX, $0x00000200
+	CMOVQGT BX, R13
+	MOVQ    $0x00000008, BX
+	CMPQ    CX, $0x000002aa
+	CMOVQGT BX, R13
+	MOVQ    $0x00000004, BX
+	CMPQ    CX, $0x00000400
+	CMOVQGT BX, R13
 	XORQ    BX, BX
-	CMPQ    R9, $0x02
-	JL      few
 
 first:
-	MOVL  (R8)(BX*4), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	LEAQ  -1(R11)(CX*1), R12
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(BX*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*1), R9
+	LEAQ  -1(R9)(CX*1), R10
 
 line1:
-	PREFETCHT0 (R11)
-	ADDQ       $+64, R11
-	CMPQ       R11, R12
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line1
-	PREFETCHT0 (R12)
+	PREFETCHT1 (R10)
 	INCQ       BX
-	CMPQ       BX, R9
+	CMPQ       BX, DI
 	JGE        fetched
-	CMPQ       BX, R15
+	CMPQ       BX, R13
 	JL         first
 
 fetched:
-	CMPQ R9, $0x04
+	CMPQ DI, $0x04
 	JL   few
 
 four:
-	MOVQ  R9, BX
-	SUBQ  R15, BX
+	MOVQ  DI, BX
+	SUBQ  R13, BX
 	CMPQ  BX, $0x00
 	JLE   ready
-	MOVL  (R8)(R15*4), BX
-	IMULQ DI, BX
-	ADDQ  SI, BX
-	LEAQ  -1(BX)(CX*1), R11
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(R13*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*1), R9
+	LEAQ  -1(R9)(CX*1), R10
 
 line2:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line2
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
-	MOVL       4(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       4(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*1), R9
+	LEAQ       -1(R9)(CX*1), R10
 
 line3:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line3
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
-	MOVL       8(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       8(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*1), R9
+	LEAQ       -1(R9)(CX*1), R10
 
 line4:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line4
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
-	MOVL       12(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R9
+	MOVL       12(SI)(R13*4), BX
+	IMULQ      stride+48(FP), BX
+	LEAQ       (R9)(BX*1), BX
+	LEAQ       -1(BX)(CX*1), R9
 
 line5:
-	PREFETCHT0 (BX)
+	PREFETCHT1 (BX)
 	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	CMPQ       BX, R9
 	JLE        line5
-	PREFETCHT0 (R11)
+	PREFETCHT1 (R9)
 
 ready:
-	MOVL  (R8), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	MOVL  4(R8), R12
-	IMULQ DI, R12
-	ADDQ  SI, R12
-	MOVL  8(R8), R13
-	IMULQ DI, R13
-	ADDQ  SI, R13
-	MOVL  12(R8), R14
-	IMULQ DI, R14
-	ADDQ  SI, R14
+	MOVQ  rows_base+24(FP), BX
+	MOVL  (SI), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (BX)(R9*1), R9
+	MOVQ  rows_base+24(FP), BX
+	MOVL  4(SI), R10
+	IMULQ stride+48(FP), R10
+	LEAQ  (BX)(R10*1), R10
+	MOVQ  rows_base+24(FP), BX
+	MOVL  8(SI), R11
+	IMULQ stride+48(FP), R11
+	LEAQ  (BX)(R11*1), R11
+	MOVQ  rows_base+24(FP), BX
+	MOVL  12(SI), R12
+	IMULQ stride+48(FP), R12
+	LEAQ  (BX)(R12*1), R12
 	VPXOR Y0, Y0, Y0
 	VPXOR Y2, Y2, Y2
 	VPXOR Y4, Y4, Y4
@@ -1806,16 +2286,16 @@ ready:
 
 step6:
 	VPMOVZXBW (AX)(BX*1), Y8
-	VPMOVZXBW (R11)(BX*1), Y10
+	VPMOVZXBW (R9)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
-	VPMOVZXBW (R12)(BX*1), Y11
+	VPMOVZXBW (R10)(BX*1), Y11
 	VPMADDWD  Y11, Y8, Y11
 	VPADDD    Y11, Y2, Y2
-	VPMOVZXBW (R13)(BX*1), Y12
+	VPMOVZXBW (R11)(BX*1), Y12
 	VPMADDWD  Y12, Y8, Y12
 	VPADDD    Y12, Y4, Y4
-	VPMOVZXBW (R14)(BX*1), Y13
+	VPMOVZXBW (R12)(BX*1), Y13
 	VPMADDWD  Y13, Y8, Y13
 	VPADDD    Y13, Y6, Y6
 	ADDQ      $0x00000010, BX
@@ -1823,23 +2303,25 @@ step6:
 	JL        step6
 
 tail7:
-	MOVQ      CX, BP
-	SUBQ      $0x10, BP
 	CMPQ      BX, CX
 	JGE       done8
-	MOVQ      BP, BX
+	MOVQ      CX, R14
+	SUBQ      $0x10, R14
+	CMPQ      BX, CX
+	JGE       done8
+	MOVQ      R14, BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
-	VPMOVZXBW (R11)(BX*1), Y10
+	VPMOVZXBW (R9)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
-	VPMOVZXBW (R12)(BX*1), Y11
+	VPMOVZXBW (R10)(BX*1), Y11
 	VPMADDWD  Y11, Y8, Y11
 	VPADDD    Y11, Y2, Y2
-	VPMOVZXBW (R13)(BX*1), Y12
+	VPMOVZXBW (R11)(BX*1), Y12
 	VPMADDWD  Y12, Y8, Y12
 	VPADDD    Y12, Y4, Y4
-	VPMOVZXBW (R14)(BX*1), Y13
+	VPMOVZXBW (R12)(BX*1), Y13
 	VPMADDWD  Y13, Y8, Y13
 	VPADDD    Y13, Y6, Y6
 
@@ -1855,56 +2337,186 @@ done8:
 	VPHADDD      X2, X0, X0
 	VPHADDD      X6, X4, X4
 	VPHADDD      X4, X0, X0
-	VMOVDQU      X0, (R10)
-	ADDQ         $0x10, R10
+	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
-	SUBQ         $0x04, R9
-	CMPQ         R9, $0x04
+	ADDQ         $0x10, SI
+	SUBQ         $0x04, DI
+	CMPQ         DI, $0x04
 	JGE          four
+	JMP          few
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	MOVL  (R8), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	VPXOR Y0, Y0, Y0
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail10
+wide:
+	CMPQ    DI, $0x04
+	JL      few
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*1), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*1), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*1), R12
+	MOVQ    $0x00000004, R13
+	LEAQ    -1(DI), BX
+	CMPQ    R13, BX
+	CMOVQGT BX, R13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R13*4), R13
+	IMULQ   stride+48(FP), R13
+	LEAQ    (BX)(R13*1), R13
+	MOVQ    $0x00000005, R14
+	LEAQ    -1(DI), BX
+	CMPQ    R14, BX
+	CMOVQGT BX, R14
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R14*4), R14
+	IMULQ   stride+48(FP), R14
+	LEAQ    (BX)(R14*1), R14
+	MOVQ    $0x00000006, R15
+	LEAQ    -1(DI), BX
+	CMPQ    R15, BX
+	CMOVQGT BX, R15
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R15*4), R15
+	IMULQ   stride+48(FP), R15
+	LEAQ    (BX)(R15*1), R15
+	MOVQ    $0x00000007, BP
+	LEAQ    -1(DI), BX
+	CMPQ    BP, BX
+	CMOVQGT BX, BP
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(BP*4), BP
+	IMULQ   stride+48(FP), BP
+	LEAQ    (BX)(BP*1), BP
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail10
 
 step9:
-	VPMOVZXBW (AX)(BX*1), Y8
-	VPMOVZXBW (R11)(BX*1), Y10
-	VPMADDWD  Y10, Y8, Y10
-	VPADDD    Y10, Y0, Y0
-	ADDQ      $0x00000010, BX
-	CMPQ      BX, DX
-	JL        step9
+	VPMOVZXBW  (AX)(BX*1), Y8
+	VPMOVZXBW  (R9)(BX*1), Y10
+	VPMADDWD   Y10, Y8, Y10
+	VPADDD     Y10, Y0, Y0
+	VPMOVZXBW  (R10)(BX*1), Y11
+	VPMADDWD   Y11, Y8, Y11
+	VPADDD     Y11, Y2, Y2
+	VPMOVZXBW  (R11)(BX*1), Y12
+	VPMADDWD   Y12, Y8, Y12
+	VPADDD     Y12, Y4, Y4
+	VPMOVZXBW  (R12)(BX*1), Y13
+	VPMADDWD   Y13, Y8, Y13
+	VPADDD     Y13, Y6, Y6
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+	ADDQ       $0x00000010, BX
+	CMPQ       BX, DX
+	JL         step9
 
 tail10:
-	MOVQ      CX, R12
-	SUBQ      $0x10, R12
-	CMPQ      BX, CX
-	JGE       done11
-	MOVQ      R12, BX
-	VPMOVZXBW (AX)(BX*1), Y8
-	VPAND     Y14, Y8, Y8
-	VPMOVZXBW (R11)(BX*1), Y10
-	VPMADDWD  Y10, Y8, Y10
-	VPADDD    Y10, Y0, Y0
+	CMPQ       BX, CX
+	JGE        done11
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+	MOVQ       CX, R13
+	SUBQ       $0x10, R13
+	CMPQ       BX, CX
+	JGE        done11
+	MOVQ       R13, BX
+	VPMOVZXBW  (AX)(BX*1), Y8
+	VPAND      Y14, Y8, Y8
+	VPMOVZXBW  (R9)(BX*1), Y10
+	VPMADDWD   Y10, Y8, Y10
+	VPADDD     Y10, Y0, Y0
+	VPMOVZXBW  (R10)(BX*1), Y11
+	VPMADDWD   Y11, Y8, Y11
+	VPADDD     Y11, Y2, Y2
+	VPMOVZXBW  (R11)(BX*1), Y12
+	VPMADDWD   Y12, Y8, Y12
+	VPADDD     Y12, Y4, Y4
+	VPMOVZXBW  (R12)(BX*1), Y13
+	VPMADDWD   Y13, Y8, Y13
+	VPADDD     Y13, Y6, Y6
 
 done11:
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
+	VEXTRACTI128 $0x01, Y2, X10
+	VPADDD       X10, X2, X2
+	VEXTRACTI128 $0x01, Y4, X10
+	VPADDD       X10, X4, X4
+	VEXTRACTI128 $0x01, Y6, X10
+	VPADDD       X10, X6, X6
+	VPHADDD      X2, X0, X0
+	VPHADDD      X6, X4, X4
+	VPHADDD      X4, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	ADDQ         $0x10, SI
+	SUBQ         $0x04, DI
+	JMP          wide
+
+few:
+	TESTQ DI, DI
+	JZ    end
+
+one:
+	MOVQ  rows_base+24(FP), BX
+	MOVL  (SI), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (BX)(R9*1), R9
+	VPXOR Y0, Y0, Y0
+	XORQ  BX, BX
+	CMPQ  BX, DX
+	JGE   tail13
+
+step12:
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVZXBW (R9)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y0, Y0
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step12
+
+tail13:
+	CMPQ      BX, CX
+	JGE       done14
+	MOVQ      CX, R10
+	SUBQ      $0x10, R10
+	CMPQ      BX, CX
+	JGE       done14
+	MOVQ      R10, BX
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPAND     Y14, Y8, Y8
+	VPMOVZXBW (R9)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y0, Y0
+
+done14:
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
 	VPHADDD      X0, X0, X0
 	VPHADDD      X0, X0, X0
-	VMOVD        X0, (R10)
-	ADDQ         $0x04, R10
+	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
-	DECQ         R9
+	ADDQ         $0x04, SI
+	SUBQ         $0x01, DI
 	JNZ          one
 
 end:
@@ -1941,6 +2553,8 @@ step1:
 	JL          step1
 
 tail2:
+	CMPQ        BX, CX
+	JGE         done3
 	MOVQ        CX, DX
 	SUBQ        $0x08, DX
 	CMPQ        BX, DX
@@ -2037,6 +2651,12 @@ step1:
 	JL          step1
 
 tail2:
+	CMPQ        BX, CX
+	JGE         done3
+	PREFETCHT0  (SI)(R13*1)
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (R11)(R13*1)
+	PREFETCHT0  (R12)(R13*1)
 	MOVQ        CX, R13
 	SUBQ        $0x08, R13
 	CMPQ        BX, R13
@@ -2121,6 +2741,8 @@ step5:
 	JL          step5
 
 tail6:
+	CMPQ        BX, CX
+	JGE         done7
 	MOVQ        CX, R10
 	SUBQ        $0x08, R10
 	CMPQ        BX, R10
@@ -2168,125 +2790,125 @@ TEXT ·l2GatherAVX2(SB), NOSPLIT, $8-104
 	ANDQ    $0x00000007, BX
 	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*4), Y14
-	MOVQ    rows_base+24(FP), SI
-	MOVQ    stride+48(FP), DI
-	SHLQ    $0x02, DI
-	MOVQ    ids_base+56(FP), R8
-	MOVQ    ids_len+64(FP), R9
-	MOVQ    out_base+80(FP), R10
-	MOVQ    CX, BX
-	SHLQ    $0x02, BX
-	MOVQ    $0x00000010, R15
-	MOVQ    $0x0000000c, R11
-	CMPQ    BX, $0x00000101
-	CMOVQGE R11, R15
-	MOVQ    $0x00000008, R11
-	CMPQ    BX, $0x00000156
-	CMOVQGE R11, R15
-	MOVQ    $0x00000004, R11
-	CMPQ    BX, $0x00000201
-	CMOVQGE R11, R15
+	MOVQ    ids_base+56(FP), SI
+	MOVQ    ids_len+64(FP), DI
+	MOVQ    out_base+80(FP), R8
+	CMPQ    DI, $0x01
+	JLE     few
+	CMPQ    CX, $0x00000200
+	JG      wide
+	MOVQ    $0x00000010, R13
+	MOVQ    $0x0000000c, BX
+	CMPQ    CX, $0x00000080
+	CMOVQGT BX, R13
+	MOVQ    $0x00000008, BX
+	CMPQ    CX, $0x000000aa
+	CMOVQGT BX, R13
+	MOVQ    $0x00000004, BX
+	CMPQ    CX, $0x00000100
+	CMOVQGT BX, R13
 	XORQ    BX, BX
-	CMPQ    R9, $0x02
-	JL      few
 
 first:
-	MOVL  (R8)(BX*4), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	LEAQ  -1(R11)(CX*4), R12
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(BX*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*4), R9
+	LEAQ  -1(R9)(CX*4), R10
 
 line1:
-	PREFETCHT0 (R11)
-	ADDQ       $+64, R11
-	CMPQ       R11, R12
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line1
-	PREFETCHT0 (R12)
+	PREFETCHT1 (R10)
 	INCQ       BX
-	CMPQ       BX, R9
+	CMPQ       BX, DI
 	JGE        fetched
-	CMPQ       BX, R15
+	CMPQ       BX, R13
 	JL         first
 
 fetched:
-	CMPQ R9, $0x04
+	CMPQ DI, $0x04
 	JL   few
 
 four:
-	MOVQ  R9, BX
-	SUBQ  R15, BX
+	MOVQ  DI, BX
+	SUBQ  R13, BX
 	CMPQ  BX, $0x00
 	JLE   ready
-	MOVL  (R8)(R15*4), BX
-	IMULQ DI, BX
-	ADDQ  SI, BX
-	LEAQ  -1(BX)(CX*4), R11
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(R13*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*4), R9
+	LEAQ  -1(R9)(CX*4), R10
 
 line2:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line2
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
-	MOVL       4(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*4), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       4(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*4), R9
+	LEAQ       -1(R9)(CX*4), R10
 
 line3:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line3
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
-	MOVL       8(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*4), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       8(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*4), R9
+	LEAQ       -1(R9)(CX*4), R10
 
 line4:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line4
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
-	MOVL       12(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*4), R11
+	MOVQ       rows_base+24(FP), R9
+	MOVL       12(SI)(R13*4), BX
+	IMULQ      stride+48(FP), BX
+	LEAQ       (R9)(BX*4), BX
+	LEAQ       -1(BX)(CX*4), R9
 
 line5:
-	PREFETCHT0 (BX)
+	PREFETCHT1 (BX)
 	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	CMPQ       BX, R9
 	JLE        line5
-	PREFETCHT0 (R11)
+	PREFETCHT1 (R9)
 
 ready:
-	MOVL  (R8), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	MOVL  4(R8), R12
-	IMULQ DI, R12
-	ADDQ  SI, R12
-	MOVL  8(R8), R13
-	IMULQ DI, R13
-	ADDQ  SI, R13
-	MOVL  12(R8), R14
-	IMULQ DI, R14
-	ADDQ  SI, R14
+	MOVQ  rows_base+24(FP), BX
+	MOVL  (SI), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (BX)(R9*4), R9
+	MOVQ  rows_base+24(FP), BX
+	MOVL  4(SI), R10
+	IMULQ stride+48(FP), R10
+	LEAQ  (BX)(R10*4), R10
+	MOVQ  rows_base+24(FP), BX
+	MOVL  8(SI), R11
+	IMULQ stride+48(FP), R11
+	LEAQ  (BX)(R11*4), R11
+	MOVQ  rows_base+24(FP), BX
+	MOVL  12(SI), R12
+	IMULQ stride+48(FP), R12
+	LEAQ  (BX)(R12*4), R12
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2
@@ -2301,62 +2923,64 @@ ready:
 
 step6:
 	VMOVUPS     (AX)(BX*4), Y8
-	VSUBPS      (R11)(BX*4), Y8, Y10
+	VSUBPS      (R9)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
-	VSUBPS      (R12)(BX*4), Y8, Y11
+	VSUBPS      (R10)(BX*4), Y8, Y11
 	VFMADD231PS Y11, Y11, Y2
-	VSUBPS      (R13)(BX*4), Y8, Y12
+	VSUBPS      (R11)(BX*4), Y8, Y12
 	VFMADD231PS Y12, Y12, Y4
-	VSUBPS      (R14)(BX*4), Y8, Y13
+	VSUBPS      (R12)(BX*4), Y8, Y13
 	VFMADD231PS Y13, Y13, Y6
 	VMOVUPS     32(AX)(BX*4), Y9
-	VSUBPS      32(R11)(BX*4), Y9, Y10
+	VSUBPS      32(R9)(BX*4), Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
-	VSUBPS      32(R12)(BX*4), Y9, Y11
+	VSUBPS      32(R10)(BX*4), Y9, Y11
 	VFMADD231PS Y11, Y11, Y3
-	VSUBPS      32(R13)(BX*4), Y9, Y12
+	VSUBPS      32(R11)(BX*4), Y9, Y12
 	VFMADD231PS Y12, Y12, Y5
-	VSUBPS      32(R14)(BX*4), Y9, Y13
+	VSUBPS      32(R12)(BX*4), Y9, Y13
 	VFMADD231PS Y13, Y13, Y7
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step6
 
 tail7:
-	MOVQ        CX, BP
-	SUBQ        $0x08, BP
-	CMPQ        BX, BP
+	CMPQ        BX, CX
+	JGE         done8
+	MOVQ        CX, R14
+	SUBQ        $0x08, R14
+	CMPQ        BX, R14
 	JG          half9
 	VMOVUPS     (AX)(BX*4), Y8
-	VSUBPS      (R11)(BX*4), Y8, Y10
+	VSUBPS      (R9)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
-	VSUBPS      (R12)(BX*4), Y8, Y11
+	VSUBPS      (R10)(BX*4), Y8, Y11
 	VFMADD231PS Y11, Y11, Y2
-	VSUBPS      (R13)(BX*4), Y8, Y12
+	VSUBPS      (R11)(BX*4), Y8, Y12
 	VFMADD231PS Y12, Y12, Y4
-	VSUBPS      (R14)(BX*4), Y8, Y13
+	VSUBPS      (R12)(BX*4), Y8, Y13
 	VFMADD231PS Y13, Y13, Y6
 	ADDQ        $0x00000008, BX
 
 half9:
 	CMPQ        BX, CX
 	JGE         done8
-	MOVQ        BP, BX
+	MOVQ        R14, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
-	VMOVUPS     (R11)(BX*4), Y10
+	VMOVUPS     (R9)(BX*4), Y10
 	VANDPS      Y14, Y10, Y10
 	VSUBPS      Y10, Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
-	VMOVUPS     (R12)(BX*4), Y11
+	VMOVUPS     (R10)(BX*4), Y11
 	VANDPS      Y14, Y11, Y11
 	VSUBPS      Y11, Y9, Y11
 	VFMADD231PS Y11, Y11, Y3
-	VMOVUPS     (R13)(BX*4), Y12
+	VMOVUPS     (R11)(BX*4), Y12
 	VANDPS      Y14, Y12, Y12
 	VSUBPS      Y12, Y9, Y12
 	VFMADD231PS Y12, Y12, Y5
-	VMOVUPS     (R14)(BX*4), Y13
+	VMOVUPS     (R12)(BX*4), Y13
 	VANDPS      Y14, Y13, Y13
 	VSUBPS      Y13, Y9, Y13
 	VFMADD231PS Y13, Y13, Y7
@@ -2377,69 +3001,230 @@ done8:
 	VHADDPS      X2, X0, X0
 	VHADDPS      X6, X4, X4
 	VHADDPS      X4, X0, X0
-	VMOVDQU      X0, (R10)
-	ADDQ         $0x10, R10
+	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
-	SUBQ         $0x04, R9
-	CMPQ         R9, $0x04
+	ADDQ         $0x10, SI
+	SUBQ         $0x04, DI
+	CMPQ         DI, $0x04
 	JGE          four
+	JMP          few
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	MOVL  (R8), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail11
+wide:
+	CMPQ    DI, $0x04
+	JL      few
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*4), R12
+	MOVQ    $0x00000004, R13
+	LEAQ    -1(DI), BX
+	CMPQ    R13, BX
+	CMOVQGT BX, R13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R13*4), R13
+	IMULQ   stride+48(FP), R13
+	LEAQ    (BX)(R13*4), R13
+	MOVQ    $0x00000005, R14
+	LEAQ    -1(DI), BX
+	CMPQ    R14, BX
+	CMOVQGT BX, R14
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R14*4), R14
+	IMULQ   stride+48(FP), R14
+	LEAQ    (BX)(R14*4), R14
+	MOVQ    $0x00000006, R15
+	LEAQ    -1(DI), BX
+	CMPQ    R15, BX
+	CMOVQGT BX, R15
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R15*4), R15
+	IMULQ   stride+48(FP), R15
+	LEAQ    (BX)(R15*4), R15
+	MOVQ    $0x00000007, BP
+	LEAQ    -1(DI), BX
+	CMPQ    BP, BX
+	CMOVQGT BX, BP
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(BP*4), BP
+	IMULQ   stride+48(FP), BP
+	LEAQ    (BX)(BP*4), BP
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
 
 step10:
 	VMOVUPS     (AX)(BX*4), Y8
-	VSUBPS      (R11)(BX*4), Y8, Y10
+	VSUBPS      (R9)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
+	VSUBPS      (R10)(BX*4), Y8, Y11
+	VFMADD231PS Y11, Y11, Y2
+	VSUBPS      (R11)(BX*4), Y8, Y12
+	VFMADD231PS Y12, Y12, Y4
+	VSUBPS      (R12)(BX*4), Y8, Y13
+	VFMADD231PS Y13, Y13, Y6
 	VMOVUPS     32(AX)(BX*4), Y9
-	VSUBPS      32(R11)(BX*4), Y9, Y10
+	VSUBPS      32(R9)(BX*4), Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
+	VSUBPS      32(R10)(BX*4), Y9, Y11
+	VFMADD231PS Y11, Y11, Y3
+	VSUBPS      32(R11)(BX*4), Y9, Y12
+	VFMADD231PS Y12, Y12, Y5
+	VSUBPS      32(R12)(BX*4), Y9, Y13
+	VFMADD231PS Y13, Y13, Y7
+	PREFETCHT1  (R13)(BX*4)
+	PREFETCHT1  (R14)(BX*4)
+	PREFETCHT1  (R15)(BX*4)
+	PREFETCHT1  (BP)(BX*4)
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step10
 
 tail11:
-	MOVQ        CX, R12
-	SUBQ        $0x08, R12
-	CMPQ        BX, R12
+	CMPQ        BX, CX
+	JGE         done12
+	PREFETCHT1  (R13)(BX*4)
+	PREFETCHT1  (R14)(BX*4)
+	PREFETCHT1  (R15)(BX*4)
+	PREFETCHT1  (BP)(BX*4)
+	MOVQ        CX, R13
+	SUBQ        $0x08, R13
+	CMPQ        BX, R13
 	JG          half13
 	VMOVUPS     (AX)(BX*4), Y8
-	VSUBPS      (R11)(BX*4), Y8, Y10
+	VSUBPS      (R9)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
+	VSUBPS      (R10)(BX*4), Y8, Y11
+	VFMADD231PS Y11, Y11, Y2
+	VSUBPS      (R11)(BX*4), Y8, Y12
+	VFMADD231PS Y12, Y12, Y4
+	VSUBPS      (R12)(BX*4), Y8, Y13
+	VFMADD231PS Y13, Y13, Y6
 	ADDQ        $0x00000008, BX
 
 half13:
 	CMPQ        BX, CX
 	JGE         done12
-	MOVQ        R12, BX
+	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
-	VMOVUPS     (R11)(BX*4), Y10
+	VMOVUPS     (R9)(BX*4), Y10
+	VANDPS      Y14, Y10, Y10
+	VSUBPS      Y10, Y9, Y10
+	VFMADD231PS Y10, Y10, Y1
+	VMOVUPS     (R10)(BX*4), Y11
+	VANDPS      Y14, Y11, Y11
+	VSUBPS      Y11, Y9, Y11
+	VFMADD231PS Y11, Y11, Y3
+	VMOVUPS     (R11)(BX*4), Y12
+	VANDPS      Y14, Y12, Y12
+	VSUBPS      Y12, Y9, Y12
+	VFMADD231PS Y12, Y12, Y5
+	VMOVUPS     (R12)(BX*4), Y13
+	VANDPS      Y14, Y13, Y13
+	VSUBPS      Y13, Y9, Y13
+	VFMADD231PS Y13, Y13, Y7
+
+done12:
+	VADDPS       Y1, Y0, Y0
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y7, Y6, Y6
+	VEXTRACTF128 $0x01, Y0, X10
+	VADDPS       X10, X0, X0
+	VEXTRACTF128 $0x01, Y2, X11
+	VADDPS       X11, X2, X2
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VEXTRACTF128 $0x01, Y6, X13
+	VADDPS       X13, X6, X6
+	VHADDPS      X2, X0, X0
+	VHADDPS      X6, X4, X4
+	VHADDPS      X4, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	ADDQ         $0x10, SI
+	SUBQ         $0x04, DI
+	JMP          wide
+
+few:
+	TESTQ DI, DI
+	JZ    end
+
+one:
+	MOVQ  rows_base+24(FP), BX
+	MOVL  (SI), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (BX)(R9*4), R9
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	XORQ  BX, BX
+	CMPQ  BX, DX
+	JGE   tail15
+
+step14:
+	VMOVUPS     (AX)(BX*4), Y8
+	VSUBPS      (R9)(BX*4), Y8, Y10
+	VFMADD231PS Y10, Y10, Y0
+	VMOVUPS     32(AX)(BX*4), Y9
+	VSUBPS      32(R9)(BX*4), Y9, Y10
+	VFMADD231PS Y10, Y10, Y1
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step14
+
+tail15:
+	CMPQ        BX, CX
+	JGE         done16
+	MOVQ        CX, R10
+	SUBQ        $0x08, R10
+	CMPQ        BX, R10
+	JG          half17
+	VMOVUPS     (AX)(BX*4), Y8
+	VSUBPS      (R9)(BX*4), Y8, Y10
+	VFMADD231PS Y10, Y10, Y0
+	ADDQ        $0x00000008, BX
+
+half17:
+	CMPQ        BX, CX
+	JGE         done16
+	MOVQ        R10, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VMOVUPS     (R9)(BX*4), Y10
 	VANDPS      Y14, Y10, Y10
 	VSUBPS      Y10, Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
 
-done12:
+done16:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
 	VHADDPS      X0, X0, X0
 	VHADDPS      X0, X0, X0
-	VMOVD        X0, (R10)
-	ADDQ         $0x04, R10
+	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
-	DECQ         R9
+	ADDQ         $0x04, SI
+	SUBQ         $0x01, DI
 	JNZ          one
 
 end:
@@ -2478,6 +3263,8 @@ step1:
 	JL          step1
 
 tail2:
+	CMPQ        BX, CX
+	JGE         done3
 	MOVQ        CX, DX
 	SUBQ        $0x08, DX
 	CMPQ        BX, DX
@@ -2583,6 +3370,12 @@ step1:
 	JL          step1
 
 tail2:
+	CMPQ        BX, CX
+	JGE         done3
+	PREFETCHT0  (SI)(R13*1)
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (R11)(R13*1)
+	PREFETCHT0  (R12)(R13*1)
 	MOVQ        CX, R13
 	SUBQ        $0x08, R13
 	CMPQ        BX, R13
@@ -2673,6 +3466,8 @@ step5:
 	JL          step5
 
 tail6:
+	CMPQ        BX, CX
+	JGE         done7
 	MOVQ        CX, R10
 	SUBQ        $0x08, R10
 	CMPQ        BX, R10
@@ -2721,125 +3516,125 @@ TEXT ·l2GatherHalfAVX2(SB), NOSPLIT, $8-104
 	ANDQ    $0x00000007, BX
 	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*4), Y14
-	MOVQ    rows_base+24(FP), SI
-	MOVQ    stride+48(FP), DI
-	SHLQ    $0x01, DI
-	MOVQ    ids_base+56(FP), R8
-	MOVQ    ids_len+64(FP), R9
-	MOVQ    out_base+80(FP), R10
-	MOVQ    CX, BX
-	SHLQ    $0x01, BX
-	MOVQ    $0x00000010, R15
-	MOVQ    $0x0000000c, R11
-	CMPQ    BX, $0x00000101
-	CMOVQGE R11, R15
-	MOVQ    $0x00000008, R11
-	CMPQ    BX, $0x00000156
-	CMOVQGE R11, R15
-	MOVQ    $0x00000004, R11
-	CMPQ    BX, $0x00000201
-	CMOVQGE R11, R15
+	MOVQ    ids_base+56(FP), SI
+	MOVQ    ids_len+64(FP), DI
+	MOVQ    out_base+80(FP), R8
+	CMPQ    DI, $0x01
+	JLE     few
+	CMPQ    CX, $0x00000400
+	JG      wide
+	MOVQ    $0x00000010, R13
+	MOVQ    $0x0000000c, BX
+	CMPQ    CX, $0x00000100
+	CMOVQGT BX, R13
+	MOVQ    $0x00000008, BX
+	CMPQ    CX, $0x00000155
+	CMOVQGT BX, R13
+	MOVQ    $0x00000004, BX
+	CMPQ    CX, $0x00000200
+	CMOVQGT BX, R13
 	XORQ    BX, BX
-	CMPQ    R9, $0x02
-	JL      few
 
 first:
-	MOVL  (R8)(BX*4), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	LEAQ  -1(R11)(CX*2), R12
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(BX*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*2), R9
+	LEAQ  -1(R9)(CX*2), R10
 
 line1:
-	PREFETCHT0 (R11)
-	ADDQ       $+64, R11
-	CMPQ       R11, R12
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line1
-	PREFETCHT0 (R12)
+	PREFETCHT1 (R10)
 	INCQ       BX
-	CMPQ       BX, R9
+	CMPQ       BX, DI
 	JGE        fetched
-	CMPQ       BX, R15
+	CMPQ       BX, R13
 	JL         first
 
 fetched:
-	CMPQ R9, $0x04
+	CMPQ DI, $0x04
 	JL   few
 
 four:
-	MOVQ  R9, BX
-	SUBQ  R15, BX
+	MOVQ  DI, BX
+	SUBQ  R13, BX
 	CMPQ  BX, $0x00
 	JLE   ready
-	MOVL  (R8)(R15*4), BX
-	IMULQ DI, BX
-	ADDQ  SI, BX
-	LEAQ  -1(BX)(CX*2), R11
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(R13*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*2), R9
+	LEAQ  -1(R9)(CX*2), R10
 
 line2:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line2
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
-	MOVL       4(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*2), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       4(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*2), R9
+	LEAQ       -1(R9)(CX*2), R10
 
 line3:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line3
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
-	MOVL       8(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*2), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       8(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*2), R9
+	LEAQ       -1(R9)(CX*2), R10
 
 line4:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line4
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
-	MOVL       12(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*2), R11
+	MOVQ       rows_base+24(FP), R9
+	MOVL       12(SI)(R13*4), BX
+	IMULQ      stride+48(FP), BX
+	LEAQ       (R9)(BX*2), BX
+	LEAQ       -1(BX)(CX*2), R9
 
 line5:
-	PREFETCHT0 (BX)
+	PREFETCHT1 (BX)
 	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	CMPQ       BX, R9
 	JLE        line5
-	PREFETCHT0 (R11)
+	PREFETCHT1 (R9)
 
 ready:
-	MOVL  (R8), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	MOVL  4(R8), R12
-	IMULQ DI, R12
-	ADDQ  SI, R12
-	MOVL  8(R8), R13
-	IMULQ DI, R13
-	ADDQ  SI, R13
-	MOVL  12(R8), R14
-	IMULQ DI, R14
-	ADDQ  SI, R14
+	MOVQ  rows_base+24(FP), BX
+	MOVL  (SI), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (BX)(R9*2), R9
+	MOVQ  rows_base+24(FP), BX
+	MOVL  4(SI), R10
+	IMULQ stride+48(FP), R10
+	LEAQ  (BX)(R10*2), R10
+	MOVQ  rows_base+24(FP), BX
+	MOVL  8(SI), R11
+	IMULQ stride+48(FP), R11
+	LEAQ  (BX)(R11*2), R11
+	MOVQ  rows_base+24(FP), BX
+	MOVL  12(SI), R12
+	IMULQ stride+48(FP), R12
+	LEAQ  (BX)(R12*2), R12
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2
@@ -2854,29 +3649,29 @@ ready:
 
 step6:
 	VMOVUPS     (AX)(BX*4), Y8
-	VCVTPH2PS   (R11)(BX*2), Y10
+	VCVTPH2PS   (R9)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
-	VCVTPH2PS   (R12)(BX*2), Y11
+	VCVTPH2PS   (R10)(BX*2), Y11
 	VSUBPS      Y11, Y8, Y11
 	VFMADD231PS Y11, Y11, Y2
-	VCVTPH2PS   (R13)(BX*2), Y12
+	VCVTPH2PS   (R11)(BX*2), Y12
 	VSUBPS      Y12, Y8, Y12
 	VFMADD231PS Y12, Y12, Y4
-	VCVTPH2PS   (R14)(BX*2), Y13
+	VCVTPH2PS   (R12)(BX*2), Y13
 	VSUBPS      Y13, Y8, Y13
 	VFMADD231PS Y13, Y13, Y6
 	VMOVUPS     32(AX)(BX*4), Y9
-	VCVTPH2PS   16(R11)(BX*2), Y10
+	VCVTPH2PS   16(R9)(BX*2), Y10
 	VSUBPS      Y10, Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
-	VCVTPH2PS   16(R12)(BX*2), Y11
+	VCVTPH2PS   16(R10)(BX*2), Y11
 	VSUBPS      Y11, Y9, Y11
 	VFMADD231PS Y11, Y11, Y3
-	VCVTPH2PS   16(R13)(BX*2), Y12
+	VCVTPH2PS   16(R11)(BX*2), Y12
 	VSUBPS      Y12, Y9, Y12
 	VFMADD231PS Y12, Y12, Y5
-	VCVTPH2PS   16(R14)(BX*2), Y13
+	VCVTPH2PS   16(R12)(BX*2), Y13
 	VSUBPS      Y13, Y9, Y13
 	VFMADD231PS Y13, Y13, Y7
 	ADDQ        $0x00000010, BX
@@ -2884,21 +3679,23 @@ step6:
 	JL          step6
 
 tail7:
-	MOVQ        CX, BP
-	SUBQ        $0x08, BP
-	CMPQ        BX, BP
+	CMPQ        BX, CX
+	JGE         done8
+	MOVQ        CX, R14
+	SUBQ        $0x08, R14
+	CMPQ        BX, R14
 	JG          half9
 	VMOVUPS     (AX)(BX*4), Y8
-	VCVTPH2PS   (R11)(BX*2), Y10
+	VCVTPH2PS   (R9)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
-	VCVTPH2PS   (R12)(BX*2), Y11
+	VCVTPH2PS   (R10)(BX*2), Y11
 	VSUBPS      Y11, Y8, Y11
 	VFMADD231PS Y11, Y11, Y2
-	VCVTPH2PS   (R13)(BX*2), Y12
+	VCVTPH2PS   (R11)(BX*2), Y12
 	VSUBPS      Y12, Y8, Y12
 	VFMADD231PS Y12, Y12, Y4
-	VCVTPH2PS   (R14)(BX*2), Y13
+	VCVTPH2PS   (R12)(BX*2), Y13
 	VSUBPS      Y13, Y8, Y13
 	VFMADD231PS Y13, Y13, Y6
 	ADDQ        $0x00000008, BX
@@ -2906,22 +3703,22 @@ tail7:
 half9:
 	CMPQ        BX, CX
 	JGE         done8
-	MOVQ        BP, BX
+	MOVQ        R14, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
-	VCVTPH2PS   (R11)(BX*2), Y10
+	VCVTPH2PS   (R9)(BX*2), Y10
 	VANDPS      Y14, Y10, Y10
 	VSUBPS      Y10, Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
-	VCVTPH2PS   (R12)(BX*2), Y11
+	VCVTPH2PS   (R10)(BX*2), Y11
 	VANDPS      Y14, Y11, Y11
 	VSUBPS      Y11, Y9, Y11
 	VFMADD231PS Y11, Y11, Y3
-	VCVTPH2PS   (R13)(BX*2), Y12
+	VCVTPH2PS   (R11)(BX*2), Y12
 	VANDPS      Y14, Y12, Y12
 	VSUBPS      Y12, Y9, Y12
 	VFMADD231PS Y12, Y12, Y5
-	VCVTPH2PS   (R14)(BX*2), Y13
+	VCVTPH2PS   (R12)(BX*2), Y13
 	VANDPS      Y14, Y13, Y13
 	VSUBPS      Y13, Y9, Y13
 	VFMADD231PS Y13, Y13, Y7
@@ -2942,72 +3739,245 @@ done8:
 	VHADDPS      X2, X0, X0
 	VHADDPS      X6, X4, X4
 	VHADDPS      X4, X0, X0
-	VMOVDQU      X0, (R10)
-	ADDQ         $0x10, R10
+	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
-	SUBQ         $0x04, R9
-	CMPQ         R9, $0x04
+	ADDQ         $0x10, SI
+	SUBQ         $0x04, DI
+	CMPQ         DI, $0x04
 	JGE          four
+	JMP          few
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	MOVL  (R8), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail11
+wide:
+	CMPQ    DI, $0x04
+	JL      few
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*2), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*2), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*2), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*2), R12
+	MOVQ    $0x00000004, R13
+	LEAQ    -1(DI), BX
+	CMPQ    R13, BX
+	CMOVQGT BX, R13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R13*4), R13
+	IMULQ   stride+48(FP), R13
+	LEAQ    (BX)(R13*2), R13
+	MOVQ    $0x00000005, R14
+	LEAQ    -1(DI), BX
+	CMPQ    R14, BX
+	CMOVQGT BX, R14
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R14*4), R14
+	IMULQ   stride+48(FP), R14
+	LEAQ    (BX)(R14*2), R14
+	MOVQ    $0x00000006, R15
+	LEAQ    -1(DI), BX
+	CMPQ    R15, BX
+	CMOVQGT BX, R15
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R15*4), R15
+	IMULQ   stride+48(FP), R15
+	LEAQ    (BX)(R15*2), R15
+	MOVQ    $0x00000007, BP
+	LEAQ    -1(DI), BX
+	CMPQ    BP, BX
+	CMOVQGT BX, BP
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(BP*4), BP
+	IMULQ   stride+48(FP), BP
+	LEAQ    (BX)(BP*2), BP
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
 
 step10:
 	VMOVUPS     (AX)(BX*4), Y8
-	VCVTPH2PS   (R11)(BX*2), Y10
+	VCVTPH2PS   (R9)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VSUBPS      Y11, Y8, Y11
+	VFMADD231PS Y11, Y11, Y2
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VSUBPS      Y12, Y8, Y12
+	VFMADD231PS Y12, Y12, Y4
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VSUBPS      Y13, Y8, Y13
+	VFMADD231PS Y13, Y13, Y6
 	VMOVUPS     32(AX)(BX*4), Y9
-	VCVTPH2PS   16(R11)(BX*2), Y10
+	VCVTPH2PS   16(R9)(BX*2), Y10
 	VSUBPS      Y10, Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
+	VCVTPH2PS   16(R10)(BX*2), Y11
+	VSUBPS      Y11, Y9, Y11
+	VFMADD231PS Y11, Y11, Y3
+	VCVTPH2PS   16(R11)(BX*2), Y12
+	VSUBPS      Y12, Y9, Y12
+	VFMADD231PS Y12, Y12, Y5
+	VCVTPH2PS   16(R12)(BX*2), Y13
+	VSUBPS      Y13, Y9, Y13
+	VFMADD231PS Y13, Y13, Y7
+	PREFETCHT1  (R13)(BX*2)
+	PREFETCHT1  (R14)(BX*2)
+	PREFETCHT1  (R15)(BX*2)
+	PREFETCHT1  (BP)(BX*2)
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step10
 
 tail11:
-	MOVQ        CX, R12
-	SUBQ        $0x08, R12
-	CMPQ        BX, R12
+	CMPQ        BX, CX
+	JGE         done12
+	PREFETCHT1  (R13)(BX*2)
+	PREFETCHT1  (R14)(BX*2)
+	PREFETCHT1  (R15)(BX*2)
+	PREFETCHT1  (BP)(BX*2)
+	MOVQ        CX, R13
+	SUBQ        $0x08, R13
+	CMPQ        BX, R13
 	JG          half13
 	VMOVUPS     (AX)(BX*4), Y8
-	VCVTPH2PS   (R11)(BX*2), Y10
+	VCVTPH2PS   (R9)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VSUBPS      Y11, Y8, Y11
+	VFMADD231PS Y11, Y11, Y2
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VSUBPS      Y12, Y8, Y12
+	VFMADD231PS Y12, Y12, Y4
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VSUBPS      Y13, Y8, Y13
+	VFMADD231PS Y13, Y13, Y6
 	ADDQ        $0x00000008, BX
 
 half13:
 	CMPQ        BX, CX
 	JGE         done12
-	MOVQ        R12, BX
+	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
-	VCVTPH2PS   (R11)(BX*2), Y10
+	VCVTPH2PS   (R9)(BX*2), Y10
+	VANDPS      Y14, Y10, Y10
+	VSUBPS      Y10, Y9, Y10
+	VFMADD231PS Y10, Y10, Y1
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VANDPS      Y14, Y11, Y11
+	VSUBPS      Y11, Y9, Y11
+	VFMADD231PS Y11, Y11, Y3
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VANDPS      Y14, Y12, Y12
+	VSUBPS      Y12, Y9, Y12
+	VFMADD231PS Y12, Y12, Y5
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VANDPS      Y14, Y13, Y13
+	VSUBPS      Y13, Y9, Y13
+	VFMADD231PS Y13, Y13, Y7
+
+done12:
+	VADDPS       Y1, Y0, Y0
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y7, Y6, Y6
+	VEXTRACTF128 $0x01, Y0, X10
+	VADDPS       X10, X0, X0
+	VEXTRACTF128 $0x01, Y2, X11
+	VADDPS       X11, X2, X2
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VEXTRACTF128 $0x01, Y6, X13
+	VADDPS       X13, X6, X6
+	VHADDPS      X2, X0, X0
+	VHADDPS      X6, X4, X4
+	VHADDPS      X4, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	ADDQ         $0x10, SI
+	SUBQ         $0x04, DI
+	JMP          wide
+
+few:
+	TESTQ DI, DI
+	JZ    end
+
+one:
+	MOVQ  rows_base+24(FP), BX
+	MOVL  (SI), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (BX)(R9*2), R9
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	XORQ  BX, BX
+	CMPQ  BX, DX
+	JGE   tail15
+
+step14:
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R9)(BX*2), Y10
+	VSUBPS      Y10, Y8, Y10
+	VFMADD231PS Y10, Y10, Y0
+	VMOVUPS     32(AX)(BX*4), Y9
+	VCVTPH2PS   16(R9)(BX*2), Y10
+	VSUBPS      Y10, Y9, Y10
+	VFMADD231PS Y10, Y10, Y1
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step14
+
+tail15:
+	CMPQ        BX, CX
+	JGE         done16
+	MOVQ        CX, R10
+	SUBQ        $0x08, R10
+	CMPQ        BX, R10
+	JG          half17
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R9)(BX*2), Y10
+	VSUBPS      Y10, Y8, Y10
+	VFMADD231PS Y10, Y10, Y0
+	ADDQ        $0x00000008, BX
+
+half17:
+	CMPQ        BX, CX
+	JGE         done16
+	MOVQ        R10, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VCVTPH2PS   (R9)(BX*2), Y10
 	VANDPS      Y14, Y10, Y10
 	VSUBPS      Y10, Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
 
-done12:
+done16:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
 	VHADDPS      X0, X0, X0
 	VHADDPS      X0, X0, X0
-	VMOVD        X0, (R10)
-	ADDQ         $0x04, R10
+	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
-	DECQ         R9
+	ADDQ         $0x04, SI
+	SUBQ         $0x01, DI
 	JNZ          one
 
 end:
@@ -3042,6 +4012,8 @@ step1:
 	JL        step1
 
 tail2:
+	CMPQ      BX, CX
+	JGE       done3
 	MOVQ      CX, DX
 	SUBQ      $0x10, DX
 	CMPQ      BX, CX
@@ -3124,32 +4096,38 @@ step1:
 	JL         step1
 
 tail2:
-	MOVQ      CX, R13
-	SUBQ      $0x10, R13
-	CMPQ      BX, CX
-	JGE       done3
-	MOVQ      R13, BX
-	VPMOVSXBW (AX)(BX*1), Y8
-	VPMOVSXBW (SI)(BX*1), Y10
-	VPSUBW    Y10, Y8, Y10
-	VPAND     Y14, Y10, Y10
-	VPMADDWD  Y10, Y10, Y10
-	VPADDD    Y10, Y0, Y0
-	VPMOVSXBW (R10)(BX*1), Y11
-	VPSUBW    Y11, Y8, Y11
-	VPAND     Y14, Y11, Y11
-	VPMADDWD  Y11, Y11, Y11
-	VPADDD    Y11, Y2, Y2
-	VPMOVSXBW (R11)(BX*1), Y12
-	VPSUBW    Y12, Y8, Y12
-	VPAND     Y14, Y12, Y12
-	VPMADDWD  Y12, Y12, Y12
-	VPADDD    Y12, Y4, Y4
-	VPMOVSXBW (R12)(BX*1), Y13
-	VPSUBW    Y13, Y8, Y13
-	VPAND     Y14, Y13, Y13
-	VPMADDWD  Y13, Y13, Y13
-	VPADDD    Y13, Y6, Y6
+	CMPQ       BX, CX
+	JGE        done3
+	PREFETCHT0 (SI)(R13*1)
+	PREFETCHT0 (R10)(R13*1)
+	PREFETCHT0 (R11)(R13*1)
+	PREFETCHT0 (R12)(R13*1)
+	MOVQ       CX, R13
+	SUBQ       $0x10, R13
+	CMPQ       BX, CX
+	JGE        done3
+	MOVQ       R13, BX
+	VPMOVSXBW  (AX)(BX*1), Y8
+	VPMOVSXBW  (SI)(BX*1), Y10
+	VPSUBW     Y10, Y8, Y10
+	VPAND      Y14, Y10, Y10
+	VPMADDWD   Y10, Y10, Y10
+	VPADDD     Y10, Y0, Y0
+	VPMOVSXBW  (R10)(BX*1), Y11
+	VPSUBW     Y11, Y8, Y11
+	VPAND      Y14, Y11, Y11
+	VPMADDWD   Y11, Y11, Y11
+	VPADDD     Y11, Y2, Y2
+	VPMOVSXBW  (R11)(BX*1), Y12
+	VPSUBW     Y12, Y8, Y12
+	VPAND      Y14, Y12, Y12
+	VPMADDWD   Y12, Y12, Y12
+	VPADDD     Y12, Y4, Y4
+	VPMOVSXBW  (R12)(BX*1), Y13
+	VPSUBW     Y13, Y8, Y13
+	VPAND      Y14, Y13, Y13
+	VPMADDWD   Y13, Y13, Y13
+	VPADDD     Y13, Y6, Y6
 
 done3:
 	VEXTRACTI128 $0x01, Y0, X10
@@ -3191,6 +4169,8 @@ step4:
 	JL        step4
 
 tail5:
+	CMPQ      BX, CX
+	JGE       done6
 	MOVQ      CX, R10
 	SUBQ      $0x10, R10
 	CMPQ      BX, CX
@@ -3229,124 +4209,125 @@ TEXT ·l2GatherI8AVX2(SB), NOSPLIT, $8-104
 	ANDQ    $0x0000000f, BX
 	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*2), Y14
-	MOVQ    rows_base+24(FP), SI
-	MOVQ    stride+48(FP), DI
-	MOVQ    ids_base+56(FP), R8
-	MOVQ    ids_len+64(FP), R9
-	MOVQ    out_base+80(FP), R10
-	MOVQ    CX, BX
-	SHLQ    $0x00, BX
-	MOVQ    $0x00000010, R15
-	MOVQ    $0x0000000c, R11
-	CMPQ    BX, $0x00000101
-	CMOVQGE R11, R15
-	MOVQ    $0x00000008, R11
-	CMPQ    BX, $0x00000156
-	CMOVQGE R11, R15
-	MOVQ    $0x00000004, R11
-	CMPQ    BX, $0x00000201
-	CMOVQGE R11, R15
+	MOVQ    ids_base+56(FP), SI
+	MOVQ    ids_len+64(FP), DI
+	MOVQ    out_base+80(FP), R8
+	CMPQ    DI, $0x01
+	JLE     few
+	CMPQ    CX, $0x00000800
+	JG      wide
+	MOVQ    $0x00000010, R13
+	MOVQ    $0x0000000c, BX
+	CMPQ    CX, $0x00000200
+	CMOVQGT BX, R13
+	MOVQ    $0x00000008, BX
+	CMPQ    CX, $0x000002aa
+	CMOVQGT BX, R13
+	MOVQ    $0x00000004, BX
+	CMPQ    CX, $0x00000400
+	CMOVQGT BX, R13
 	XORQ    BX, BX
-	CMPQ    R9, $0x02
-	JL      few
 
 first:
-	MOVL  (R8)(BX*4), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	LEAQ  -1(R11)(CX*1), R12
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(BX*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*1), R9
+	LEAQ  -1(R9)(CX*1), R10
 
 line1:
-	PREFETCHT0 (R11)
-	ADDQ       $+64, R11
-	CMPQ       R11, R12
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line1
-	PREFETCHT0 (R12)
+	PREFETCHT1 (R10)
 	INCQ       BX
-	CMPQ       BX, R9
+	CMPQ       BX, DI
 	JGE        fetched
-	CMPQ       BX, R15
+	CMPQ       BX, R13
 	JL         first
 
 fetched:
-	CMPQ R9, $0x04
+	CMPQ DI, $0x04
 	JL   few
 
 four:
-	MOVQ  R9, BX
-	SUBQ  R15, BX
+	MOVQ  DI, BX
+	SUBQ  R13, BX
 	CMPQ  BX, $0x00
 	JLE   ready
-	MOVL  (R8)(R15*4), BX
-	IMULQ DI, BX
-	ADDQ  SI, BX
-	LEAQ  -1(BX)(CX*1), R11
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(R13*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*1), R9
+	LEAQ  -1(R9)(CX*1), R10
 
 line2:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line2
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
-	MOVL       4(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       4(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*1), R9
+	LEAQ       -1(R9)(CX*1), R10
 
 line3:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line3
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
-	MOVL       8(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       8(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*1), R9
+	LEAQ       -1(R9)(CX*1), R10
 
 line4:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line4
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
-	MOVL       12(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R9
+	MOVL       12(SI)(R13*4), BX
+	IMULQ      stride+48(FP), BX
+	LEAQ       (R9)(BX*1), BX
+	LEAQ       -1(BX)(CX*1), R9
 
 line5:
-	PREFETCHT0 (BX)
+	PREFETCHT1 (BX)
 	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	CMPQ       BX, R9
 	JLE        line5
-	PREFETCHT0 (R11)
+	PREFETCHT1 (R9)
 
 ready:
-	MOVL  (R8), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	MOVL  4(R8), R12
-	IMULQ DI, R12
-	ADDQ  SI, R12
-	MOVL  8(R8), R13
-	IMULQ DI, R13
-	ADDQ  SI, R13
-	MOVL  12(R8), R14
-	IMULQ DI, R14
-	ADDQ  SI, R14
+	MOVQ  rows_base+24(FP), BX
+	MOVL  (SI), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (BX)(R9*1), R9
+	MOVQ  rows_base+24(FP), BX
+	MOVL  4(SI), R10
+	IMULQ stride+48(FP), R10
+	LEAQ  (BX)(R10*1), R10
+	MOVQ  rows_base+24(FP), BX
+	MOVL  8(SI), R11
+	IMULQ stride+48(FP), R11
+	LEAQ  (BX)(R11*1), R11
+	MOVQ  rows_base+24(FP), BX
+	MOVL  12(SI), R12
+	IMULQ stride+48(FP), R12
+	LEAQ  (BX)(R12*1), R12
 	VPXOR Y0, Y0, Y0
 	VPXOR Y2, Y2, Y2
 	VPXOR Y4, Y4, Y4
@@ -3357,19 +4338,19 @@ ready:
 
 step6:
 	VPMOVSXBW (AX)(BX*1), Y8
-	VPMOVSXBW (R11)(BX*1), Y10
+	VPMOVSXBW (R9)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
 	VPMADDWD  Y10, Y10, Y10
 	VPADDD    Y10, Y0, Y0
-	VPMOVSXBW (R12)(BX*1), Y11
+	VPMOVSXBW (R10)(BX*1), Y11
 	VPSUBW    Y11, Y8, Y11
 	VPMADDWD  Y11, Y11, Y11
 	VPADDD    Y11, Y2, Y2
-	VPMOVSXBW (R13)(BX*1), Y12
+	VPMOVSXBW (R11)(BX*1), Y12
 	VPSUBW    Y12, Y8, Y12
 	VPMADDWD  Y12, Y12, Y12
 	VPADDD    Y12, Y4, Y4
-	VPMOVSXBW (R14)(BX*1), Y13
+	VPMOVSXBW (R12)(BX*1), Y13
 	VPSUBW    Y13, Y8, Y13
 	VPMADDWD  Y13, Y13, Y13
 	VPADDD    Y13, Y6, Y6
@@ -3378,28 +4359,30 @@ step6:
 	JL        step6
 
 tail7:
-	MOVQ      CX, BP
-	SUBQ      $0x10, BP
 	CMPQ      BX, CX
 	JGE       done8
-	MOVQ      BP, BX
+	MOVQ      CX, R14
+	SUBQ      $0x10, R14
+	CMPQ      BX, CX
+	JGE       done8
+	MOVQ      R14, BX
 	VPMOVSXBW (AX)(BX*1), Y8
-	VPMOVSXBW (R11)(BX*1), Y10
+	VPMOVSXBW (R9)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
 	VPAND     Y14, Y10, Y10
 	VPMADDWD  Y10, Y10, Y10
 	VPADDD    Y10, Y0, Y0
-	VPMOVSXBW (R12)(BX*1), Y11
+	VPMOVSXBW (R10)(BX*1), Y11
 	VPSUBW    Y11, Y8, Y11
 	VPAND     Y14, Y11, Y11
 	VPMADDWD  Y11, Y11, Y11
 	VPADDD    Y11, Y2, Y2
-	VPMOVSXBW (R13)(BX*1), Y12
+	VPMOVSXBW (R11)(BX*1), Y12
 	VPSUBW    Y12, Y8, Y12
 	VPAND     Y14, Y12, Y12
 	VPMADDWD  Y12, Y12, Y12
 	VPADDD    Y12, Y4, Y4
-	VPMOVSXBW (R14)(BX*1), Y13
+	VPMOVSXBW (R12)(BX*1), Y13
 	VPSUBW    Y13, Y8, Y13
 	VPAND     Y14, Y13, Y13
 	VPMADDWD  Y13, Y13, Y13
@@ -3417,58 +4400,199 @@ done8:
 	VPHADDD      X2, X0, X0
 	VPHADDD      X6, X4, X4
 	VPHADDD      X4, X0, X0
-	VMOVDQU      X0, (R10)
-	ADDQ         $0x10, R10
+	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
-	SUBQ         $0x04, R9
-	CMPQ         R9, $0x04
+	ADDQ         $0x10, SI
+	SUBQ         $0x04, DI
+	CMPQ         DI, $0x04
 	JGE          four
+	JMP          few
+
+wide:
+	CMPQ    DI, $0x04
+	JL      few
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*1), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*1), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*1), R12
+	MOVQ    $0x00000004, R13
+	LEAQ    -1(DI), BX
+	CMPQ    R13, BX
+	CMOVQGT BX, R13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R13*4), R13
+	IMULQ   stride+48(FP), R13
+	LEAQ    (BX)(R13*1), R13
+	MOVQ    $0x00000005, R14
+	LEAQ    -1(DI), BX
+	CMPQ    R14, BX
+	CMOVQGT BX, R14
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R14*4), R14
+	IMULQ   stride+48(FP), R14
+	LEAQ    (BX)(R14*1), R14
+	MOVQ    $0x00000006, R15
+	LEAQ    -1(DI), BX
+	CMPQ    R15, BX
+	CMOVQGT BX, R15
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R15*4), R15
+	IMULQ   stride+48(FP), R15
+	LEAQ    (BX)(R15*1), R15
+	MOVQ    $0x00000007, BP
+	LEAQ    -1(DI), BX
+	CMPQ    BP, BX
+	CMOVQGT BX, BP
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(BP*4), BP
+	IMULQ   stride+48(FP), BP
+	LEAQ    (BX)(BP*1), BP
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail10
+
+step9:
+	VPMOVSXBW  (AX)(BX*1), Y8
+	VPMOVSXBW  (R9)(BX*1), Y10
+	VPSUBW     Y10, Y8, Y10
+	VPMADDWD   Y10, Y10, Y10
+	VPADDD     Y10, Y0, Y0
+	VPMOVSXBW  (R10)(BX*1), Y11
+	VPSUBW     Y11, Y8, Y11
+	VPMADDWD   Y11, Y11, Y11
+	VPADDD     Y11, Y2, Y2
+	VPMOVSXBW  (R11)(BX*1), Y12
+	VPSUBW     Y12, Y8, Y12
+	VPMADDWD   Y12, Y12, Y12
+	VPADDD     Y12, Y4, Y4
+	VPMOVSXBW  (R12)(BX*1), Y13
+	VPSUBW     Y13, Y8, Y13
+	VPMADDWD   Y13, Y13, Y13
+	VPADDD     Y13, Y6, Y6
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+	ADDQ       $0x00000010, BX
+	CMPQ       BX, DX
+	JL         step9
+
+tail10:
+	CMPQ       BX, CX
+	JGE        done11
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+	MOVQ       CX, R13
+	SUBQ       $0x10, R13
+	CMPQ       BX, CX
+	JGE        done11
+	MOVQ       R13, BX
+	VPMOVSXBW  (AX)(BX*1), Y8
+	VPMOVSXBW  (R9)(BX*1), Y10
+	VPSUBW     Y10, Y8, Y10
+	VPAND      Y14, Y10, Y10
+	VPMADDWD   Y10, Y10, Y10
+	VPADDD     Y10, Y0, Y0
+	VPMOVSXBW  (R10)(BX*1), Y11
+	VPSUBW     Y11, Y8, Y11
+	VPAND      Y14, Y11, Y11
+	VPMADDWD   Y11, Y11, Y11
+	VPADDD     Y11, Y2, Y2
+	VPMOVSXBW  (R11)(BX*1), Y12
+	VPSUBW     Y12, Y8, Y12
+	VPAND      Y14, Y12, Y12
+	VPMADDWD   Y12, Y12, Y12
+	VPADDD     Y12, Y4, Y4
+	VPMOVSXBW  (R12)(BX*1), Y13
+	VPSUBW     Y13, Y8, Y13
+	VPAND      Y14, Y13, Y13
+	VPMADDWD   Y13, Y13, Y13
+	VPADDD     Y13, Y6, Y6
+
+done11:
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
+	VEXTRACTI128 $0x01, Y2, X10
+	VPADDD       X10, X2, X2
+	VEXTRACTI128 $0x01, Y4, X10
+	VPADDD       X10, X4, X4
+	VEXTRACTI128 $0x01, Y6, X10
+	VPADDD       X10, X6, X6
+	VPHADDD      X2, X0, X0
+	VPHADDD      X6, X4, X4
+	VPHADDD      X4, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	ADDQ         $0x10, SI
+	SUBQ         $0x04, DI
+	JMP          wide
 
 few:
-	TESTQ R9, R9
+	TESTQ DI, DI
 	JZ    end
 
 one:
-	MOVL  (R8), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
+	MOVQ  rows_base+24(FP), BX
+	MOVL  (SI), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (BX)(R9*1), R9
 	VPXOR Y0, Y0, Y0
 	XORQ  BX, BX
 	CMPQ  BX, DX
-	JGE   tail10
+	JGE   tail13
 
-step9:
+step12:
 	VPMOVSXBW (AX)(BX*1), Y8
-	VPMOVSXBW (R11)(BX*1), Y10
+	VPMOVSXBW (R9)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
 	VPMADDWD  Y10, Y10, Y10
 	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step9
+	JL        step12
 
-tail10:
-	MOVQ      CX, R12
-	SUBQ      $0x10, R12
+tail13:
 	CMPQ      BX, CX
-	JGE       done11
-	MOVQ      R12, BX
+	JGE       done14
+	MOVQ      CX, R10
+	SUBQ      $0x10, R10
+	CMPQ      BX, CX
+	JGE       done14
+	MOVQ      R10, BX
 	VPMOVSXBW (AX)(BX*1), Y8
-	VPMOVSXBW (R11)(BX*1), Y10
+	VPMOVSXBW (R9)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
 	VPAND     Y14, Y10, Y10
 	VPMADDWD  Y10, Y10, Y10
 	VPADDD    Y10, Y0, Y0
 
-done11:
+done14:
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
 	VPHADDD      X0, X0, X0
 	VPHADDD      X0, X0, X0
-	VMOVD        X0, (R10)
-	ADDQ         $0x04, R10
+	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
-	DECQ         R9
+	ADDQ         $0x04, SI
+	SUBQ         $0x01, DI
 	JNZ          one
 
 end:
@@ -3503,6 +4627,8 @@ step1:
 	JL        step1
 
 tail2:
+	CMPQ      BX, CX
+	JGE       done3
 	MOVQ      CX, DX
 	SUBQ      $0x10, DX
 	CMPQ      BX, CX
@@ -3585,32 +4711,38 @@ step1:
 	JL         step1
 
 tail2:
-	MOVQ      CX, R13
-	SUBQ      $0x10, R13
-	CMPQ      BX, CX
-	JGE       done3
-	MOVQ      R13, BX
-	VPMOVZXBW (AX)(BX*1), Y8
-	VPMOVZXBW (SI)(BX*1), Y10
-	VPSUBW    Y10, Y8, Y10
-	VPAND     Y14, Y10, Y10
-	VPMADDWD  Y10, Y10, Y10
-	VPADDD    Y10, Y0, Y0
-	VPMOVZXBW (R10)(BX*1), Y11
-	VPSUBW    Y11, Y8, Y11
-	VPAND     Y14, Y11, Y11
-	VPMADDWD  Y11, Y11, Y11
-	VPADDD    Y11, Y2, Y2
-	VPMOVZXBW (R11)(BX*1), Y12
-	VPSUBW    Y12, Y8, Y12
-	VPAND     Y14, Y12, Y12
-	VPMADDWD  Y12, Y12, Y12
-	VPADDD    Y12, Y4, Y4
-	VPMOVZXBW (R12)(BX*1), Y13
-	VPSUBW    Y13, Y8, Y13
-	VPAND     Y14, Y13, Y13
-	VPMADDWD  Y13, Y13, Y13
-	VPADDD    Y13, Y6, Y6
+	CMPQ       BX, CX
+	JGE        done3
+	PREFETCHT0 (SI)(R13*1)
+	PREFETCHT0 (R10)(R13*1)
+	PREFETCHT0 (R11)(R13*1)
+	PREFETCHT0 (R12)(R13*1)
+	MOVQ       CX, R13
+	SUBQ       $0x10, R13
+	CMPQ       BX, CX
+	JGE        done3
+	MOVQ       R13, BX
+	VPMOVZXBW  (AX)(BX*1), Y8
+	VPMOVZXBW  (SI)(BX*1), Y10
+	VPSUBW     Y10, Y8, Y10
+	VPAND      Y14, Y10, Y10
+	VPMADDWD   Y10, Y10, Y10
+	VPADDD     Y10, Y0, Y0
+	VPMOVZXBW  (R10)(BX*1), Y11
+	VPSUBW     Y11, Y8, Y11
+	VPAND      Y14, Y11, Y11
+	VPMADDWD   Y11, Y11, Y11
+	VPADDD     Y11, Y2, Y2
+	VPMOVZXBW  (R11)(BX*1), Y12
+	VPSUBW     Y12, Y8, Y12
+	VPAND      Y14, Y12, Y12
+	VPMADDWD   Y12, Y12, Y12
+	VPADDD     Y12, Y4, Y4
+	VPMOVZXBW  (R12)(BX*1), Y13
+	VPSUBW     Y13, Y8, Y13
+	VPAND      Y14, Y13, Y13
+	VPMADDWD   Y13, Y13, Y13
+	VPADDD     Y13, Y6, Y6
 
 done3:
 	VEXTRACTI128 $0x01, Y0, X10
@@ -3652,6 +4784,8 @@ step4:
 	JL        step4
 
 tail5:
+	CMPQ      BX, CX
+	JGE       done6
 	MOVQ      CX, R10
 	SUBQ      $0x10, R10
 	CMPQ      BX, CX
@@ -3690,124 +4824,125 @@ TEXT ·l2GatherU8AVX2(SB), NOSPLIT, $8-104
 	ANDQ    $0x0000000f, BX
 	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*2), Y14
-	MOVQ    rows_base+24(FP), SI
-	MOVQ    stride+48(FP), DI
-	MOVQ    ids_base+56(FP), R8
-	MOVQ    ids_len+64(FP), R9
-	MOVQ    out_base+80(FP), R10
-	MOVQ    CX, BX
-	SHLQ    $0x00, BX
-	MOVQ    $0x00000010, R15
-	MOVQ    $0x0000000c, R11
-	CMPQ    BX, $0x00000101
-	CMOVQGE R11, R15
-	MOVQ    $0x00000008, R11
-	CMPQ    BX, $0x00000156
-	CMOVQGE R11, R15
-	MOVQ    $0x00000004, R11
-	CMPQ    BX, $0x00000201
-	CMOVQGE R11, R15
+	MOVQ    ids_base+56(FP), SI
+	MOVQ    ids_len+64(FP), DI
+	MOVQ    out_base+80(FP), R8
+	CMPQ    DI, $0x01
+	JLE     few
+	CMPQ    CX, $0x00000800
+	JG      wide
+	MOVQ    $0x00000010, R13
+	MOVQ    $0x0000000c, BX
+	CMPQ    CX, $0x00000200
+	CMOVQGT BX, R13
+	MOVQ    $0x00000008, BX
+	CMPQ    CX, $0x000002aa
+	CMOVQGT BX, R13
+	MOVQ    $0x00000004, BX
+	CMPQ    CX, $0x00000400
+	CMOVQGT BX, R13
 	XORQ    BX, BX
-	CMPQ    R9, $0x02
-	JL      few
 
 first:
-	MOVL  (R8)(BX*4), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	LEAQ  -1(R11)(CX*1), R12
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(BX*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*1), R9
+	LEAQ  -1(R9)(CX*1), R10
 
 line1:
-	PREFETCHT0 (R11)
-	ADDQ       $+64, R11
-	CMPQ       R11, R12
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line1
-	PREFETCHT0 (R12)
+	PREFETCHT1 (R10)
 	INCQ       BX
-	CMPQ       BX, R9
+	CMPQ       BX, DI
 	JGE        fetched
-	CMPQ       BX, R15
+	CMPQ       BX, R13
 	JL         first
 
 fetched:
-	CMPQ R9, $0x04
+	CMPQ DI, $0x04
 	JL   few
 
 four:
-	MOVQ  R9, BX
-	SUBQ  R15, BX
+	MOVQ  DI, BX
+	SUBQ  R13, BX
 	CMPQ  BX, $0x00
 	JLE   ready
-	MOVL  (R8)(R15*4), BX
-	IMULQ DI, BX
-	ADDQ  SI, BX
-	LEAQ  -1(BX)(CX*1), R11
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(R13*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*1), R9
+	LEAQ  -1(R9)(CX*1), R10
 
 line2:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line2
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
-	MOVL       4(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       4(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*1), R9
+	LEAQ       -1(R9)(CX*1), R10
 
 line3:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line3
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
-	MOVL       8(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       8(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*1), R9
+	LEAQ       -1(R9)(CX*1), R10
 
 line4:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line4
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
-	MOVL       12(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R9
+	MOVL       12(SI)(R13*4), BX
+	IMULQ      stride+48(FP), BX
+	LEAQ       (R9)(BX*1), BX
+	LEAQ       -1(BX)(CX*1), R9
 
 line5:
-	PREFETCHT0 (BX)
+	PREFETCHT1 (BX)
 	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	CMPQ       BX, R9
 	JLE        line5
-	PREFETCHT0 (R11)
+	PREFETCHT1 (R9)
 
 ready:
-	MOVL  (R8), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	MOVL  4(R8), R12
-	IMULQ DI, R12
-	ADDQ  SI, R12
-	MOVL  8(R8), R13
-	IMULQ DI, R13
-	ADDQ  SI, R13
-	MOVL  12(R8), R14
-	IMULQ DI, R14
-	ADDQ  SI, R14
+	MOVQ  rows_base+24(FP), BX
+	MOVL  (SI), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (BX)(R9*1), R9
+	MOVQ  rows_base+24(FP), BX
+	MOVL  4(SI), R10
+	IMULQ stride+48(FP), R10
+	LEAQ  (BX)(R10*1), R10
+	MOVQ  rows_base+24(FP), BX
+	MOVL  8(SI), R11
+	IMULQ stride+48(FP), R11
+	LEAQ  (BX)(R11*1), R11
+	MOVQ  rows_base+24(FP), BX
+	MOVL  12(SI), R12
+	IMULQ stride+48(FP), R12
+	LEAQ  (BX)(R12*1), R12
 	VPXOR Y0, Y0, Y0
 	VPXOR Y2, Y2, Y2
 	VPXOR Y4, Y4, Y4
@@ -3818,19 +4953,19 @@ ready:
 
 step6:
 	VPMOVZXBW (AX)(BX*1), Y8
-	VPMOVZXBW (R11)(BX*1), Y10
+	VPMOVZXBW (R9)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
 	VPMADDWD  Y10, Y10, Y10
 	VPADDD    Y10, Y0, Y0
-	VPMOVZXBW (R12)(BX*1), Y11
+	VPMOVZXBW (R10)(BX*1), Y11
 	VPSUBW    Y11, Y8, Y11
 	VPMADDWD  Y11, Y11, Y11
 	VPADDD    Y11, Y2, Y2
-	VPMOVZXBW (R13)(BX*1), Y12
+	VPMOVZXBW (R11)(BX*1), Y12
 	VPSUBW    Y12, Y8, Y12
 	VPMADDWD  Y12, Y12, Y12
 	VPADDD    Y12, Y4, Y4
-	VPMOVZXBW (R14)(BX*1), Y13
+	VPMOVZXBW (R12)(BX*1), Y13
 	VPSUBW    Y13, Y8, Y13
 	VPMADDWD  Y13, Y13, Y13
 	VPADDD    Y13, Y6, Y6
@@ -3839,28 +4974,30 @@ step6:
 	JL        step6
 
 tail7:
-	MOVQ      CX, BP
-	SUBQ      $0x10, BP
 	CMPQ      BX, CX
 	JGE       done8
-	MOVQ      BP, BX
+	MOVQ      CX, R14
+	SUBQ      $0x10, R14
+	CMPQ      BX, CX
+	JGE       done8
+	MOVQ      R14, BX
 	VPMOVZXBW (AX)(BX*1), Y8
-	VPMOVZXBW (R11)(BX*1), Y10
+	VPMOVZXBW (R9)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
 	VPAND     Y14, Y10, Y10
 	VPMADDWD  Y10, Y10, Y10
 	VPADDD    Y10, Y0, Y0
-	VPMOVZXBW (R12)(BX*1), Y11
+	VPMOVZXBW (R10)(BX*1), Y11
 	VPSUBW    Y11, Y8, Y11
 	VPAND     Y14, Y11, Y11
 	VPMADDWD  Y11, Y11, Y11
 	VPADDD    Y11, Y2, Y2
-	VPMOVZXBW (R13)(BX*1), Y12
+	VPMOVZXBW (R11)(BX*1), Y12
 	VPSUBW    Y12, Y8, Y12
 	VPAND     Y14, Y12, Y12
 	VPMADDWD  Y12, Y12, Y12
 	VPADDD    Y12, Y4, Y4
-	VPMOVZXBW (R14)(BX*1), Y13
+	VPMOVZXBW (R12)(BX*1), Y13
 	VPSUBW    Y13, Y8, Y13
 	VPAND     Y14, Y13, Y13
 	VPMADDWD  Y13, Y13, Y13
@@ -3878,58 +5015,199 @@ done8:
 	VPHADDD      X2, X0, X0
 	VPHADDD      X6, X4, X4
 	VPHADDD      X4, X0, X0
-	VMOVDQU      X0, (R10)
-	ADDQ         $0x10, R10
+	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
-	SUBQ         $0x04, R9
-	CMPQ         R9, $0x04
+	ADDQ         $0x10, SI
+	SUBQ         $0x04, DI
+	CMPQ         DI, $0x04
 	JGE          four
+	JMP          few
+
+wide:
+	CMPQ    DI, $0x04
+	JL      few
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*1), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*1), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*1), R12
+	MOVQ    $0x00000004, R13
+	LEAQ    -1(DI), BX
+	CMPQ    R13, BX
+	CMOVQGT BX, R13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R13*4), R13
+	IMULQ   stride+48(FP), R13
+	LEAQ    (BX)(R13*1), R13
+	MOVQ    $0x00000005, R14
+	LEAQ    -1(DI), BX
+	CMPQ    R14, BX
+	CMOVQGT BX, R14
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R14*4), R14
+	IMULQ   stride+48(FP), R14
+	LEAQ    (BX)(R14*1), R14
+	MOVQ    $0x00000006, R15
+	LEAQ    -1(DI), BX
+	CMPQ    R15, BX
+	CMOVQGT BX, R15
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R15*4), R15
+	IMULQ   stride+48(FP), R15
+	LEAQ    (BX)(R15*1), R15
+	MOVQ    $0x00000007, BP
+	LEAQ    -1(DI), BX
+	CMPQ    BP, BX
+	CMOVQGT BX, BP
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(BP*4), BP
+	IMULQ   stride+48(FP), BP
+	LEAQ    (BX)(BP*1), BP
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail10
+
+step9:
+	VPMOVZXBW  (AX)(BX*1), Y8
+	VPMOVZXBW  (R9)(BX*1), Y10
+	VPSUBW     Y10, Y8, Y10
+	VPMADDWD   Y10, Y10, Y10
+	VPADDD     Y10, Y0, Y0
+	VPMOVZXBW  (R10)(BX*1), Y11
+	VPSUBW     Y11, Y8, Y11
+	VPMADDWD   Y11, Y11, Y11
+	VPADDD     Y11, Y2, Y2
+	VPMOVZXBW  (R11)(BX*1), Y12
+	VPSUBW     Y12, Y8, Y12
+	VPMADDWD   Y12, Y12, Y12
+	VPADDD     Y12, Y4, Y4
+	VPMOVZXBW  (R12)(BX*1), Y13
+	VPSUBW     Y13, Y8, Y13
+	VPMADDWD   Y13, Y13, Y13
+	VPADDD     Y13, Y6, Y6
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+	ADDQ       $0x00000010, BX
+	CMPQ       BX, DX
+	JL         step9
+
+tail10:
+	CMPQ       BX, CX
+	JGE        done11
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+	MOVQ       CX, R13
+	SUBQ       $0x10, R13
+	CMPQ       BX, CX
+	JGE        done11
+	MOVQ       R13, BX
+	VPMOVZXBW  (AX)(BX*1), Y8
+	VPMOVZXBW  (R9)(BX*1), Y10
+	VPSUBW     Y10, Y8, Y10
+	VPAND      Y14, Y10, Y10
+	VPMADDWD   Y10, Y10, Y10
+	VPADDD     Y10, Y0, Y0
+	VPMOVZXBW  (R10)(BX*1), Y11
+	VPSUBW     Y11, Y8, Y11
+	VPAND      Y14, Y11, Y11
+	VPMADDWD   Y11, Y11, Y11
+	VPADDD     Y11, Y2, Y2
+	VPMOVZXBW  (R11)(BX*1), Y12
+	VPSUBW     Y12, Y8, Y12
+	VPAND      Y14, Y12, Y12
+	VPMADDWD   Y12, Y12, Y12
+	VPADDD     Y12, Y4, Y4
+	VPMOVZXBW  (R12)(BX*1), Y13
+	VPSUBW     Y13, Y8, Y13
+	VPAND      Y14, Y13, Y13
+	VPMADDWD   Y13, Y13, Y13
+	VPADDD     Y13, Y6, Y6
+
+done11:
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
+	VEXTRACTI128 $0x01, Y2, X10
+	VPADDD       X10, X2, X2
+	VEXTRACTI128 $0x01, Y4, X10
+	VPADDD       X10, X4, X4
+	VEXTRACTI128 $0x01, Y6, X10
+	VPADDD       X10, X6, X6
+	VPHADDD      X2, X0, X0
+	VPHADDD      X6, X4, X4
+	VPHADDD      X4, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	ADDQ         $0x10, SI
+	SUBQ         $0x04, DI
+	JMP          wide
 
 few:
-	TESTQ R9, R9
+	TESTQ DI, DI
 	JZ    end
 
 one:
-	MOVL  (R8), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
+	MOVQ  rows_base+24(FP), BX
+	MOVL  (SI), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (BX)(R9*1), R9
 	VPXOR Y0, Y0, Y0
 	XORQ  BX, BX
 	CMPQ  BX, DX
-	JGE   tail10
+	JGE   tail13
 
-step9:
+step12:
 	VPMOVZXBW (AX)(BX*1), Y8
-	VPMOVZXBW (R11)(BX*1), Y10
+	VPMOVZXBW (R9)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
 	VPMADDWD  Y10, Y10, Y10
 	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step9
+	JL        step12
 
-tail10:
-	MOVQ      CX, R12
-	SUBQ      $0x10, R12
+tail13:
 	CMPQ      BX, CX
-	JGE       done11
-	MOVQ      R12, BX
+	JGE       done14
+	MOVQ      CX, R10
+	SUBQ      $0x10, R10
+	CMPQ      BX, CX
+	JGE       done14
+	MOVQ      R10, BX
 	VPMOVZXBW (AX)(BX*1), Y8
-	VPMOVZXBW (R11)(BX*1), Y10
+	VPMOVZXBW (R9)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
 	VPAND     Y14, Y10, Y10
 	VPMADDWD  Y10, Y10, Y10
 	VPADDD    Y10, Y0, Y0
 
-done11:
+done14:
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
 	VPHADDD      X0, X0, X0
 	VPHADDD      X0, X0, X0
-	VMOVD        X0, (R10)
-	ADDQ         $0x04, R10
+	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
-	DECQ         R9
+	ADDQ         $0x04, SI
+	SUBQ         $0x01, DI
 	JNZ          one
 
 end:
@@ -3978,6 +5256,8 @@ step1:
 	JL      step1
 
 tail2:
+	CMPQ    BX, CX
+	JGE     done3
 	MOVQ    CX, DX
 	SUBQ    $0x04, DX
 	CMPQ    BX, CX
@@ -4095,52 +5375,58 @@ step1:
 	JL         step1
 
 tail2:
-	MOVQ    CX, R13
-	SUBQ    $0x04, R13
-	CMPQ    BX, CX
-	JGE     done3
-	MOVQ    R13, BX
-	VMOVDQU (AX)(BX*8), Y8
-	VPXOR   (SI)(BX*8), Y8, Y10
-	VPAND   Y14, Y10, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y11, Y10, Y10
-	VPSADBW Y15, Y10, Y10
-	VPADDQ  Y10, Y0, Y0
-	VPXOR   (R10)(BX*8), Y8, Y10
-	VPAND   Y14, Y10, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y11, Y10, Y10
-	VPSADBW Y15, Y10, Y10
-	VPADDQ  Y10, Y2, Y2
-	VPXOR   (R11)(BX*8), Y8, Y10
-	VPAND   Y14, Y10, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y11, Y10, Y10
-	VPSADBW Y15, Y10, Y10
-	VPADDQ  Y10, Y4, Y4
-	VPXOR   (R12)(BX*8), Y8, Y10
-	VPAND   Y14, Y10, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y11, Y10, Y10
-	VPSADBW Y15, Y10, Y10
-	VPADDQ  Y10, Y6, Y6
+	CMPQ       BX, CX
+	JGE        done3
+	PREFETCHT0 (SI)(R13*1)
+	PREFETCHT0 (R10)(R13*1)
+	PREFETCHT0 (R11)(R13*1)
+	PREFETCHT0 (R12)(R13*1)
+	MOVQ       CX, R13
+	SUBQ       $0x04, R13
+	CMPQ       BX, CX
+	JGE        done3
+	MOVQ       R13, BX
+	VMOVDQU    (AX)(BX*8), Y8
+	VPXOR      (SI)(BX*8), Y8, Y10
+	VPAND      Y14, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y0, Y0
+	VPXOR      (R10)(BX*8), Y8, Y10
+	VPAND      Y14, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y2, Y2
+	VPXOR      (R11)(BX*8), Y8, Y10
+	VPAND      Y14, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y4, Y4
+	VPXOR      (R12)(BX*8), Y8, Y10
+	VPAND      Y14, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y6, Y6
 
 done3:
 	VEXTRACTI128 $0x01, Y0, X10
@@ -4187,6 +5473,8 @@ step4:
 	JL      step4
 
 tail5:
+	CMPQ    BX, CX
+	JGE     done6
 	MOVQ    CX, R10
 	SUBQ    $0x04, R10
 	CMPQ    BX, CX
@@ -4239,125 +5527,125 @@ TEXT ·hammingGatherAVX2(SB), NOSPLIT, $8-104
 	VMOVD        BX, X13
 	VPBROADCASTD X13, Y13
 	VPXOR        Y15, Y15, Y15
-	MOVQ         rows_base+24(FP), SI
-	MOVQ         stride+48(FP), DI
-	SHLQ         $0x03, DI
-	MOVQ         ids_base+56(FP), R8
-	MOVQ         ids_len+64(FP), R9
-	MOVQ         out_base+80(FP), R10
-	MOVQ         CX, BX
-	SHLQ         $0x03, BX
-	MOVQ         $0x00000010, R15
-	MOVQ         $0x0000000c, R11
-	CMPQ         BX, $0x00000101
-	CMOVQGE      R11, R15
-	MOVQ         $0x00000008, R11
-	CMPQ         BX, $0x00000156
-	CMOVQGE      R11, R15
-	MOVQ         $0x00000004, R11
-	CMPQ         BX, $0x00000201
-	CMOVQGE      R11, R15
+	MOVQ         ids_base+56(FP), SI
+	MOVQ         ids_len+64(FP), DI
+	MOVQ         out_base+80(FP), R8
+	CMPQ         DI, $0x01
+	JLE          few
+	CMPQ         CX, $0x00000100
+	JG           wide
+	MOVQ         $0x00000010, R13
+	MOVQ         $0x0000000c, BX
+	CMPQ         CX, $0x00000040
+	CMOVQGT      BX, R13
+	MOVQ         $0x00000008, BX
+	CMPQ         CX, $0x00000055
+	CMOVQGT      BX, R13
+	MOVQ         $0x00000004, BX
+	CMPQ         CX, $0x00000080
+	CMOVQGT      BX, R13
 	XORQ         BX, BX
-	CMPQ         R9, $0x02
-	JL           few
 
 first:
-	MOVL  (R8)(BX*4), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	LEAQ  -1(R11)(CX*8), R12
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(BX*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*8), R9
+	LEAQ  -1(R9)(CX*8), R10
 
 line1:
-	PREFETCHT0 (R11)
-	ADDQ       $+64, R11
-	CMPQ       R11, R12
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line1
-	PREFETCHT0 (R12)
+	PREFETCHT1 (R10)
 	INCQ       BX
-	CMPQ       BX, R9
+	CMPQ       BX, DI
 	JGE        fetched
-	CMPQ       BX, R15
+	CMPQ       BX, R13
 	JL         first
 
 fetched:
-	CMPQ R9, $0x04
+	CMPQ DI, $0x04
 	JL   few
 
 four:
-	MOVQ  R9, BX
-	SUBQ  R15, BX
+	MOVQ  DI, BX
+	SUBQ  R13, BX
 	CMPQ  BX, $0x00
 	JLE   ready
-	MOVL  (R8)(R15*4), BX
-	IMULQ DI, BX
-	ADDQ  SI, BX
-	LEAQ  -1(BX)(CX*8), R11
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(R13*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*8), R9
+	LEAQ  -1(R9)(CX*8), R10
 
 line2:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line2
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
-	MOVL       4(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*8), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       4(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*8), R9
+	LEAQ       -1(R9)(CX*8), R10
 
 line3:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line3
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
-	MOVL       8(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*8), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       8(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*8), R9
+	LEAQ       -1(R9)(CX*8), R10
 
 line4:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line4
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
-	MOVL       12(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*8), R11
+	MOVQ       rows_base+24(FP), R9
+	MOVL       12(SI)(R13*4), BX
+	IMULQ      stride+48(FP), BX
+	LEAQ       (R9)(BX*8), BX
+	LEAQ       -1(BX)(CX*8), R9
 
 line5:
-	PREFETCHT0 (BX)
+	PREFETCHT1 (BX)
 	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	CMPQ       BX, R9
 	JLE        line5
-	PREFETCHT0 (R11)
+	PREFETCHT1 (R9)
 
 ready:
-	MOVL  (R8), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	MOVL  4(R8), R12
-	IMULQ DI, R12
-	ADDQ  SI, R12
-	MOVL  8(R8), R13
-	IMULQ DI, R13
-	ADDQ  SI, R13
-	MOVL  12(R8), R14
-	IMULQ DI, R14
-	ADDQ  SI, R14
+	MOVQ  rows_base+24(FP), BX
+	MOVL  (SI), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (BX)(R9*8), R9
+	MOVQ  rows_base+24(FP), BX
+	MOVL  4(SI), R10
+	IMULQ stride+48(FP), R10
+	LEAQ  (BX)(R10*8), R10
+	MOVQ  rows_base+24(FP), BX
+	MOVL  8(SI), R11
+	IMULQ stride+48(FP), R11
+	LEAQ  (BX)(R11*8), R11
+	MOVQ  rows_base+24(FP), BX
+	MOVL  12(SI), R12
+	IMULQ stride+48(FP), R12
+	LEAQ  (BX)(R12*8), R12
 	VPXOR Y0, Y0, Y0
 	VPXOR Y2, Y2, Y2
 	VPXOR Y4, Y4, Y4
@@ -4368,7 +5656,7 @@ ready:
 
 step6:
 	VMOVDQU (AX)(BX*8), Y8
-	VPXOR   (R11)(BX*8), Y8, Y10
+	VPXOR   (R9)(BX*8), Y8, Y10
 	VPSRLW  $0x04, Y10, Y11
 	VPAND   Y13, Y10, Y10
 	VPAND   Y13, Y11, Y11
@@ -4377,7 +5665,7 @@ step6:
 	VPADDB  Y11, Y10, Y10
 	VPSADBW Y15, Y10, Y10
 	VPADDQ  Y10, Y0, Y0
-	VPXOR   (R12)(BX*8), Y8, Y10
+	VPXOR   (R10)(BX*8), Y8, Y10
 	VPSRLW  $0x04, Y10, Y11
 	VPAND   Y13, Y10, Y10
 	VPAND   Y13, Y11, Y11
@@ -4386,7 +5674,7 @@ step6:
 	VPADDB  Y11, Y10, Y10
 	VPSADBW Y15, Y10, Y10
 	VPADDQ  Y10, Y2, Y2
-	VPXOR   (R13)(BX*8), Y8, Y10
+	VPXOR   (R11)(BX*8), Y8, Y10
 	VPSRLW  $0x04, Y10, Y11
 	VPAND   Y13, Y10, Y10
 	VPAND   Y13, Y11, Y11
@@ -4395,7 +5683,7 @@ step6:
 	VPADDB  Y11, Y10, Y10
 	VPSADBW Y15, Y10, Y10
 	VPADDQ  Y10, Y4, Y4
-	VPXOR   (R14)(BX*8), Y8, Y10
+	VPXOR   (R12)(BX*8), Y8, Y10
 	VPSRLW  $0x04, Y10, Y11
 	VPAND   Y13, Y10, Y10
 	VPAND   Y13, Y11, Y11
@@ -4409,13 +5697,15 @@ step6:
 	JL      step6
 
 tail7:
-	MOVQ    CX, BP
-	SUBQ    $0x04, BP
 	CMPQ    BX, CX
 	JGE     done8
-	MOVQ    BP, BX
+	MOVQ    CX, R14
+	SUBQ    $0x04, R14
+	CMPQ    BX, CX
+	JGE     done8
+	MOVQ    R14, BX
 	VMOVDQU (AX)(BX*8), Y8
-	VPXOR   (R11)(BX*8), Y8, Y10
+	VPXOR   (R9)(BX*8), Y8, Y10
 	VPAND   Y14, Y10, Y10
 	VPSRLW  $0x04, Y10, Y11
 	VPAND   Y13, Y10, Y10
@@ -4425,7 +5715,7 @@ tail7:
 	VPADDB  Y11, Y10, Y10
 	VPSADBW Y15, Y10, Y10
 	VPADDQ  Y10, Y0, Y0
-	VPXOR   (R12)(BX*8), Y8, Y10
+	VPXOR   (R10)(BX*8), Y8, Y10
 	VPAND   Y14, Y10, Y10
 	VPSRLW  $0x04, Y10, Y11
 	VPAND   Y13, Y10, Y10
@@ -4435,7 +5725,7 @@ tail7:
 	VPADDB  Y11, Y10, Y10
 	VPSADBW Y15, Y10, Y10
 	VPADDQ  Y10, Y2, Y2
-	VPXOR   (R13)(BX*8), Y8, Y10
+	VPXOR   (R11)(BX*8), Y8, Y10
 	VPAND   Y14, Y10, Y10
 	VPSRLW  $0x04, Y10, Y11
 	VPAND   Y13, Y10, Y10
@@ -4445,7 +5735,7 @@ tail7:
 	VPADDB  Y11, Y10, Y10
 	VPSADBW Y15, Y10, Y10
 	VPADDQ  Y10, Y4, Y4
-	VPXOR   (R14)(BX*8), Y8, Y10
+	VPXOR   (R12)(BX*8), Y8, Y10
 	VPAND   Y14, Y10, Y10
 	VPSRLW  $0x04, Y10, Y11
 	VPAND   Y13, Y10, Y10
@@ -4468,29 +5758,208 @@ done8:
 	VPHADDD      X2, X0, X0
 	VPHADDD      X6, X4, X4
 	VPHADDD      X4, X0, X0
-	VMOVDQU      X0, (R10)
-	ADDQ         $0x10, R10
+	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
-	SUBQ         $0x04, R9
-	CMPQ         R9, $0x04
+	ADDQ         $0x10, SI
+	SUBQ         $0x04, DI
+	CMPQ         DI, $0x04
 	JGE          four
+	JMP          few
+
+wide:
+	CMPQ    DI, $0x04
+	JL      few
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*8), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*8), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*8), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*8), R12
+	MOVQ    $0x00000004, R13
+	LEAQ    -1(DI), BX
+	CMPQ    R13, BX
+	CMOVQGT BX, R13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R13*4), R13
+	IMULQ   stride+48(FP), R13
+	LEAQ    (BX)(R13*8), R13
+	MOVQ    $0x00000005, R14
+	LEAQ    -1(DI), BX
+	CMPQ    R14, BX
+	CMOVQGT BX, R14
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R14*4), R14
+	IMULQ   stride+48(FP), R14
+	LEAQ    (BX)(R14*8), R14
+	MOVQ    $0x00000006, R15
+	LEAQ    -1(DI), BX
+	CMPQ    R15, BX
+	CMOVQGT BX, R15
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R15*4), R15
+	IMULQ   stride+48(FP), R15
+	LEAQ    (BX)(R15*8), R15
+	MOVQ    $0x00000007, BP
+	LEAQ    -1(DI), BX
+	CMPQ    BP, BX
+	CMOVQGT BX, BP
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(BP*4), BP
+	IMULQ   stride+48(FP), BP
+	LEAQ    (BX)(BP*8), BP
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail10
+
+step9:
+	VMOVDQU    (AX)(BX*8), Y8
+	VPXOR      (R9)(BX*8), Y8, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y0, Y0
+	VPXOR      (R10)(BX*8), Y8, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y2, Y2
+	VPXOR      (R11)(BX*8), Y8, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y4, Y4
+	VPXOR      (R12)(BX*8), Y8, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y6, Y6
+	PREFETCHT1 (R13)(BX*8)
+	PREFETCHT1 (R14)(BX*8)
+	PREFETCHT1 (R15)(BX*8)
+	PREFETCHT1 (BP)(BX*8)
+	ADDQ       $0x00000004, BX
+	CMPQ       BX, DX
+	JL         step9
+
+tail10:
+	CMPQ       BX, CX
+	JGE        done11
+	PREFETCHT1 (R13)(BX*8)
+	PREFETCHT1 (R14)(BX*8)
+	PREFETCHT1 (R15)(BX*8)
+	PREFETCHT1 (BP)(BX*8)
+	MOVQ       CX, R13
+	SUBQ       $0x04, R13
+	CMPQ       BX, CX
+	JGE        done11
+	MOVQ       R13, BX
+	VMOVDQU    (AX)(BX*8), Y8
+	VPXOR      (R9)(BX*8), Y8, Y10
+	VPAND      Y14, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y0, Y0
+	VPXOR      (R10)(BX*8), Y8, Y10
+	VPAND      Y14, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y2, Y2
+	VPXOR      (R11)(BX*8), Y8, Y10
+	VPAND      Y14, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y4, Y4
+	VPXOR      (R12)(BX*8), Y8, Y10
+	VPAND      Y14, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y6, Y6
+
+done11:
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
+	VEXTRACTI128 $0x01, Y2, X10
+	VPADDD       X10, X2, X2
+	VEXTRACTI128 $0x01, Y4, X10
+	VPADDD       X10, X4, X4
+	VEXTRACTI128 $0x01, Y6, X10
+	VPADDD       X10, X6, X6
+	VPHADDD      X2, X0, X0
+	VPHADDD      X6, X4, X4
+	VPHADDD      X4, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	ADDQ         $0x10, SI
+	SUBQ         $0x04, DI
+	JMP          wide
 
 few:
-	TESTQ R9, R9
+	TESTQ DI, DI
 	JZ    end
 
 one:
-	MOVL  (R8), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
+	MOVQ  rows_base+24(FP), BX
+	MOVL  (SI), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (BX)(R9*8), R9
 	VPXOR Y0, Y0, Y0
 	XORQ  BX, BX
 	CMPQ  BX, DX
-	JGE   tail10
+	JGE   tail13
 
-step9:
+step12:
 	VMOVDQU (AX)(BX*8), Y8
-	VPXOR   (R11)(BX*8), Y8, Y10
+	VPXOR   (R9)(BX*8), Y8, Y10
 	VPSRLW  $0x04, Y10, Y11
 	VPAND   Y13, Y10, Y10
 	VPAND   Y13, Y11, Y11
@@ -4501,16 +5970,18 @@ step9:
 	VPADDQ  Y10, Y0, Y0
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step9
+	JL      step12
 
-tail10:
-	MOVQ    CX, R12
-	SUBQ    $0x04, R12
+tail13:
 	CMPQ    BX, CX
-	JGE     done11
-	MOVQ    R12, BX
+	JGE     done14
+	MOVQ    CX, R10
+	SUBQ    $0x04, R10
+	CMPQ    BX, CX
+	JGE     done14
+	MOVQ    R10, BX
 	VMOVDQU (AX)(BX*8), Y8
-	VPXOR   (R11)(BX*8), Y8, Y10
+	VPXOR   (R9)(BX*8), Y8, Y10
 	VPAND   Y14, Y10, Y10
 	VPSRLW  $0x04, Y10, Y11
 	VPAND   Y13, Y10, Y10
@@ -4521,15 +5992,15 @@ tail10:
 	VPSADBW Y15, Y10, Y10
 	VPADDQ  Y10, Y0, Y0
 
-done11:
+done14:
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
 	VPHADDD      X0, X0, X0
 	VPHADDD      X0, X0, X0
-	VMOVD        X0, (R10)
-	ADDQ         $0x04, R10
+	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
-	DECQ         R9
+	ADDQ         $0x04, SI
+	SUBQ         $0x01, DI
 	JNZ          one
 
 end:
@@ -4577,6 +6048,8 @@ step1:
 	JL      step1
 
 tail2:
+	CMPQ    BX, CX
+	JGE     done3
 	MOVQ    CX, DX
 	SUBQ    $0x04, DX
 	CMPQ    BX, CX
@@ -4641,6 +6114,8 @@ step1:
 	JL          step1
 
 tail2:
+	CMPQ        BX, CX
+	JGE         done3
 	MOVQ        CX, DX
 	SUBQ        $0x08, DX
 	CMPQ        BX, DX
@@ -4759,6 +6234,8 @@ step1:
 	JL        step1
 
 tail2:
+	CMPQ      BX, CX
+	JGE       done3
 	MOVQ      CX, DX
 	SUBQ      $0x08, DX
 	CMPQ      BX, DX
@@ -4804,6 +6281,8 @@ step1:
 	JL        step1
 
 tail2:
+	CMPQ      BX, CX
+	JGE       done3
 	MOVQ      CX, DX
 	SUBQ      $0x08, DX
 	CMPQ      BX, DX

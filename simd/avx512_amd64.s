@@ -126,6 +126,14 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
+	PREFETCHT0  (SI)(R13*1)
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (R11)(R13*1)
+	PREFETCHT0  (R12)(R13*1)
+	PREFETCHT0  64(SI)(R13*1)
+	PREFETCHT0  64(R10)(R13*1)
+	PREFETCHT0  64(R11)(R13*1)
+	PREFETCHT0  64(R12)(R13*1)
 	VMOVUPS.Z   (AX)(BX*4), K1, Z8
 	VMOVUPS.Z   (SI)(BX*4), K1, Z10
 	VFMADD231PS Z10, Z8, Z0
@@ -232,7 +240,7 @@ end:
 
 // func dotGatherAVX512(q []float32, rows []float32, stride int, ids []uint32, out []float32)
 // Requires: AVX, AVX512BW, AVX512F, BMI2, CMOV, MMX+
-TEXT ·dotGatherAVX512(SB), NOSPLIT, $0-104
+TEXT ·dotGatherAVX512(SB), NOSPLIT, $8-104
 	MOVQ    q_base+0(FP), AX
 	MOVQ    q_len+8(FP), CX
 	MOVQ    CX, DX
@@ -244,125 +252,125 @@ TEXT ·dotGatherAVX512(SB), NOSPLIT, $0-104
 	KMOVQ   SI, K1
 	SHRQ    $0x10, SI
 	KMOVQ   SI, K2
-	MOVQ    rows_base+24(FP), SI
-	MOVQ    stride+48(FP), DI
-	SHLQ    $0x02, DI
-	MOVQ    ids_base+56(FP), R8
-	MOVQ    ids_len+64(FP), R9
-	MOVQ    out_base+80(FP), R10
-	MOVQ    CX, BX
-	SHLQ    $0x02, BX
-	MOVQ    $0x00000010, R15
-	MOVQ    $0x0000000c, R11
-	CMPQ    BX, $0x00000101
-	CMOVQGE R11, R15
-	MOVQ    $0x00000008, R11
-	CMPQ    BX, $0x00000156
-	CMOVQGE R11, R15
-	MOVQ    $0x00000004, R11
-	CMPQ    BX, $0x00000201
-	CMOVQGE R11, R15
+	MOVQ    ids_base+56(FP), SI
+	MOVQ    ids_len+64(FP), DI
+	MOVQ    out_base+80(FP), R8
+	CMPQ    DI, $0x01
+	JLE     few
+	CMPQ    CX, $0x00000200
+	JG      wide
+	MOVQ    $0x00000010, R13
+	MOVQ    $0x0000000c, BX
+	CMPQ    CX, $0x00000080
+	CMOVQGT BX, R13
+	MOVQ    $0x00000008, BX
+	CMPQ    CX, $0x000000aa
+	CMOVQGT BX, R13
+	MOVQ    $0x00000004, BX
+	CMPQ    CX, $0x00000100
+	CMOVQGT BX, R13
 	XORQ    BX, BX
-	CMPQ    R9, $0x02
-	JL      few
 
 first:
-	MOVL  (R8)(BX*4), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	LEAQ  -1(R11)(CX*4), R12
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(BX*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*4), R9
+	LEAQ  -1(R9)(CX*4), R10
 
 line1:
-	PREFETCHT0 (R11)
-	ADDQ       $+64, R11
-	CMPQ       R11, R12
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line1
-	PREFETCHT0 (R12)
+	PREFETCHT1 (R10)
 	INCQ       BX
-	CMPQ       BX, R9
+	CMPQ       BX, DI
 	JGE        fetched
-	CMPQ       BX, R15
+	CMPQ       BX, R13
 	JL         first
 
 fetched:
-	CMPQ R9, $0x04
+	CMPQ DI, $0x04
 	JL   few
 
 four:
-	MOVQ  R9, BX
-	SUBQ  R15, BX
+	MOVQ  DI, BX
+	SUBQ  R13, BX
 	CMPQ  BX, $0x00
 	JLE   ready
-	MOVL  (R8)(R15*4), BX
-	IMULQ DI, BX
-	ADDQ  SI, BX
-	LEAQ  -1(BX)(CX*4), R11
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(R13*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*4), R9
+	LEAQ  -1(R9)(CX*4), R10
 
 line2:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line2
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
-	MOVL       4(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*4), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       4(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*4), R9
+	LEAQ       -1(R9)(CX*4), R10
 
 line3:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line3
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
-	MOVL       8(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*4), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       8(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*4), R9
+	LEAQ       -1(R9)(CX*4), R10
 
 line4:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line4
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
-	MOVL       12(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*4), R11
+	MOVQ       rows_base+24(FP), R9
+	MOVL       12(SI)(R13*4), BX
+	IMULQ      stride+48(FP), BX
+	LEAQ       (R9)(BX*4), BX
+	LEAQ       -1(BX)(CX*4), R9
 
 line5:
-	PREFETCHT0 (BX)
+	PREFETCHT1 (BX)
 	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	CMPQ       BX, R9
 	JLE        line5
-	PREFETCHT0 (R11)
+	PREFETCHT1 (R9)
 
 ready:
-	MOVL   (R8), R11
-	IMULQ  DI, R11
-	ADDQ   SI, R11
-	MOVL   4(R8), R12
-	IMULQ  DI, R12
-	ADDQ   SI, R12
-	MOVL   8(R8), R13
-	IMULQ  DI, R13
-	ADDQ   SI, R13
-	MOVL   12(R8), R14
-	IMULQ  DI, R14
-	ADDQ   SI, R14
+	MOVQ   rows_base+24(FP), BX
+	MOVL   (SI), R9
+	IMULQ  stride+48(FP), R9
+	LEAQ   (BX)(R9*4), R9
+	MOVQ   rows_base+24(FP), BX
+	MOVL   4(SI), R10
+	IMULQ  stride+48(FP), R10
+	LEAQ   (BX)(R10*4), R10
+	MOVQ   rows_base+24(FP), BX
+	MOVL   8(SI), R11
+	IMULQ  stride+48(FP), R11
+	LEAQ   (BX)(R11*4), R11
+	MOVQ   rows_base+24(FP), BX
+	MOVL   12(SI), R12
+	IMULQ  stride+48(FP), R12
+	LEAQ   (BX)(R12*4), R12
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -377,15 +385,15 @@ ready:
 
 step6:
 	VMOVUPS     (AX)(BX*4), Z8
-	VFMADD231PS (R11)(BX*4), Z8, Z0
-	VFMADD231PS (R12)(BX*4), Z8, Z2
-	VFMADD231PS (R13)(BX*4), Z8, Z4
-	VFMADD231PS (R14)(BX*4), Z8, Z6
+	VFMADD231PS (R9)(BX*4), Z8, Z0
+	VFMADD231PS (R10)(BX*4), Z8, Z2
+	VFMADD231PS (R11)(BX*4), Z8, Z4
+	VFMADD231PS (R12)(BX*4), Z8, Z6
 	VMOVUPS     64(AX)(BX*4), Z9
-	VFMADD231PS 64(R11)(BX*4), Z9, Z1
-	VFMADD231PS 64(R12)(BX*4), Z9, Z3
-	VFMADD231PS 64(R13)(BX*4), Z9, Z5
-	VFMADD231PS 64(R14)(BX*4), Z9, Z7
+	VFMADD231PS 64(R9)(BX*4), Z9, Z1
+	VFMADD231PS 64(R10)(BX*4), Z9, Z3
+	VFMADD231PS 64(R11)(BX*4), Z9, Z5
+	VFMADD231PS 64(R12)(BX*4), Z9, Z7
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step6
@@ -394,25 +402,25 @@ tail7:
 	CMPQ        BX, CX
 	JGE         done8
 	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (R11)(BX*4), K1, Z10
+	VMOVUPS.Z   (R9)(BX*4), K1, Z10
 	VFMADD231PS Z10, Z8, Z0
-	VMOVUPS.Z   (R12)(BX*4), K1, Z11
+	VMOVUPS.Z   (R10)(BX*4), K1, Z11
 	VFMADD231PS Z11, Z8, Z2
-	VMOVUPS.Z   (R13)(BX*4), K1, Z12
+	VMOVUPS.Z   (R11)(BX*4), K1, Z12
 	VFMADD231PS Z12, Z8, Z4
-	VMOVUPS.Z   (R14)(BX*4), K1, Z13
+	VMOVUPS.Z   (R12)(BX*4), K1, Z13
 	VFMADD231PS Z13, Z8, Z6
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, CX
 	JGE         done8
 	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (R11)(BX*4), K2, Z10
+	VMOVUPS.Z   (R9)(BX*4), K2, Z10
 	VFMADD231PS Z10, Z9, Z1
-	VMOVUPS.Z   (R12)(BX*4), K2, Z11
+	VMOVUPS.Z   (R10)(BX*4), K2, Z11
 	VFMADD231PS Z11, Z9, Z3
-	VMOVUPS.Z   (R13)(BX*4), K2, Z12
+	VMOVUPS.Z   (R11)(BX*4), K2, Z12
 	VFMADD231PS Z12, Z9, Z5
-	VMOVUPS.Z   (R14)(BX*4), K2, Z13
+	VMOVUPS.Z   (R12)(BX*4), K2, Z13
 	VFMADD231PS Z13, Z9, Z7
 
 done8:
@@ -439,32 +447,96 @@ done8:
 	VHADDPS       X2, X0, X0
 	VHADDPS       X6, X4, X4
 	VHADDPS       X4, X0, X0
-	VMOVDQU       X0, (R10)
-	ADDQ          $0x10, R10
+	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
-	SUBQ          $0x04, R9
-	CMPQ          R9, $0x04
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	CMPQ          DI, $0x04
 	JGE           four
+	JMP           few
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	MOVL   (R8), R11
-	IMULQ  DI, R11
-	ADDQ   SI, R11
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail10
+wide:
+	CMPQ    DI, $0x04
+	JL      few
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*4), R12
+	MOVQ    $0x00000004, R13
+	LEAQ    -1(DI), BX
+	CMPQ    R13, BX
+	CMOVQGT BX, R13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R13*4), R13
+	IMULQ   stride+48(FP), R13
+	LEAQ    (BX)(R13*4), R13
+	MOVQ    $0x00000005, R14
+	LEAQ    -1(DI), BX
+	CMPQ    R14, BX
+	CMOVQGT BX, R14
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R14*4), R14
+	IMULQ   stride+48(FP), R14
+	LEAQ    (BX)(R14*4), R14
+	MOVQ    $0x00000006, R15
+	LEAQ    -1(DI), BX
+	CMPQ    R15, BX
+	CMOVQGT BX, R15
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R15*4), R15
+	IMULQ   stride+48(FP), R15
+	LEAQ    (BX)(R15*4), R15
+	MOVQ    $0x00000007, BP
+	LEAQ    -1(DI), BX
+	CMPQ    BP, BX
+	CMOVQGT BX, BP
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(BP*4), BP
+	IMULQ   stride+48(FP), BP
+	LEAQ    (BX)(BP*4), BP
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail10
 
 step9:
 	VMOVUPS     (AX)(BX*4), Z8
-	VFMADD231PS (R11)(BX*4), Z8, Z0
+	VFMADD231PS (R9)(BX*4), Z8, Z0
+	VFMADD231PS (R10)(BX*4), Z8, Z2
+	VFMADD231PS (R11)(BX*4), Z8, Z4
+	VFMADD231PS (R12)(BX*4), Z8, Z6
 	VMOVUPS     64(AX)(BX*4), Z9
-	VFMADD231PS 64(R11)(BX*4), Z9, Z1
+	VFMADD231PS 64(R9)(BX*4), Z9, Z1
+	VFMADD231PS 64(R10)(BX*4), Z9, Z3
+	VFMADD231PS 64(R11)(BX*4), Z9, Z5
+	VFMADD231PS 64(R12)(BX*4), Z9, Z7
+	PREFETCHT1  (R13)(BX*4)
+	PREFETCHT1  (R14)(BX*4)
+	PREFETCHT1  (R15)(BX*4)
+	PREFETCHT1  (BP)(BX*4)
+	PREFETCHT1  64(R13)(BX*4)
+	PREFETCHT1  64(R14)(BX*4)
+	PREFETCHT1  64(R15)(BX*4)
+	PREFETCHT1  64(BP)(BX*4)
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step9
@@ -472,17 +544,104 @@ step9:
 tail10:
 	CMPQ        BX, CX
 	JGE         done11
+	PREFETCHT1  (R13)(BX*4)
+	PREFETCHT1  (R14)(BX*4)
+	PREFETCHT1  (R15)(BX*4)
+	PREFETCHT1  (BP)(BX*4)
+	PREFETCHT1  64(R13)(BX*4)
+	PREFETCHT1  64(R14)(BX*4)
+	PREFETCHT1  64(R15)(BX*4)
+	PREFETCHT1  64(BP)(BX*4)
 	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (R11)(BX*4), K1, Z10
+	VMOVUPS.Z   (R9)(BX*4), K1, Z10
 	VFMADD231PS Z10, Z8, Z0
+	VMOVUPS.Z   (R10)(BX*4), K1, Z11
+	VFMADD231PS Z11, Z8, Z2
+	VMOVUPS.Z   (R11)(BX*4), K1, Z12
+	VFMADD231PS Z12, Z8, Z4
+	VMOVUPS.Z   (R12)(BX*4), K1, Z13
+	VFMADD231PS Z13, Z8, Z6
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, CX
 	JGE         done11
 	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (R11)(BX*4), K2, Z10
+	VMOVUPS.Z   (R9)(BX*4), K2, Z10
 	VFMADD231PS Z10, Z9, Z1
+	VMOVUPS.Z   (R10)(BX*4), K2, Z11
+	VFMADD231PS Z11, Z9, Z3
+	VMOVUPS.Z   (R11)(BX*4), K2, Z12
+	VFMADD231PS Z12, Z9, Z5
+	VMOVUPS.Z   (R12)(BX*4), K2, Z13
+	VFMADD231PS Z13, Z9, Z7
 
 done11:
+	VADDPS        Z1, Z0, Z0
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z5, Z4, Z4
+	VADDPS        Z7, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z0, Y10
+	VADDPS        Y10, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X10
+	VADDPS        X10, X0, X0
+	VEXTRACTF64X4 $0x01, Z2, Y11
+	VADDPS        Y11, Y2, Y2
+	VEXTRACTF128  $0x01, Y2, X11
+	VADDPS        X11, X2, X2
+	VEXTRACTF64X4 $0x01, Z4, Y12
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X12
+	VADDPS        X12, X4, X4
+	VEXTRACTF64X4 $0x01, Z6, Y13
+	VADDPS        Y13, Y6, Y6
+	VEXTRACTF128  $0x01, Y6, X13
+	VADDPS        X13, X6, X6
+	VHADDPS       X2, X0, X0
+	VHADDPS       X6, X4, X4
+	VHADDPS       X4, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	JMP           wide
+
+few:
+	TESTQ DI, DI
+	JZ    end
+
+one:
+	MOVQ   rows_base+24(FP), BX
+	MOVL   (SI), R9
+	IMULQ  stride+48(FP), R9
+	LEAQ   (BX)(R9*4), R9
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	XORQ   BX, BX
+	CMPQ   BX, DX
+	JGE    tail13
+
+step12:
+	VMOVUPS     (AX)(BX*4), Z8
+	VFMADD231PS (R9)(BX*4), Z8, Z0
+	VMOVUPS     64(AX)(BX*4), Z9
+	VFMADD231PS 64(R9)(BX*4), Z9, Z1
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step12
+
+tail13:
+	CMPQ        BX, CX
+	JGE         done14
+	VMOVUPS.Z   (AX)(BX*4), K1, Z8
+	VMOVUPS.Z   (R9)(BX*4), K1, Z10
+	VFMADD231PS Z10, Z8, Z0
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, CX
+	JGE         done14
+	VMOVUPS.Z   (AX)(BX*4), K2, Z9
+	VMOVUPS.Z   (R9)(BX*4), K2, Z10
+	VFMADD231PS Z10, Z9, Z1
+
+done14:
 	VADDPS        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
@@ -490,10 +649,10 @@ done11:
 	VADDPS        X10, X0, X0
 	VHADDPS       X0, X0, X0
 	VHADDPS       X0, X0, X0
-	VMOVD         X0, (R10)
-	ADDQ          $0x04, R10
+	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
-	DECQ          R9
+	ADDQ          $0x04, SI
+	SUBQ          $0x01, DI
 	JNZ           one
 
 end:
@@ -630,6 +789,10 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
+	PREFETCHT0  (SI)(R13*1)
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (R11)(R13*1)
+	PREFETCHT0  (R12)(R13*1)
 	VMOVUPS.Z   (AX)(BX*4), K1, Z8
 	VMOVDQU16.Z (SI)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
@@ -748,7 +911,7 @@ end:
 
 // func dotGatherHalfAVX512(q []float32, rows []uint16, stride int, ids []uint32, out []float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, CMOV, MMX+
-TEXT ·dotGatherHalfAVX512(SB), NOSPLIT, $0-104
+TEXT ·dotGatherHalfAVX512(SB), NOSPLIT, $8-104
 	MOVQ    q_base+0(FP), AX
 	MOVQ    q_len+8(FP), CX
 	MOVQ    CX, DX
@@ -760,125 +923,125 @@ TEXT ·dotGatherHalfAVX512(SB), NOSPLIT, $0-104
 	KMOVQ   SI, K1
 	SHRQ    $0x10, SI
 	KMOVQ   SI, K2
-	MOVQ    rows_base+24(FP), SI
-	MOVQ    stride+48(FP), DI
-	SHLQ    $0x01, DI
-	MOVQ    ids_base+56(FP), R8
-	MOVQ    ids_len+64(FP), R9
-	MOVQ    out_base+80(FP), R10
-	MOVQ    CX, BX
-	SHLQ    $0x01, BX
-	MOVQ    $0x00000010, R15
-	MOVQ    $0x0000000c, R11
-	CMPQ    BX, $0x00000101
-	CMOVQGE R11, R15
-	MOVQ    $0x00000008, R11
-	CMPQ    BX, $0x00000156
-	CMOVQGE R11, R15
-	MOVQ    $0x00000004, R11
-	CMPQ    BX, $0x00000201
-	CMOVQGE R11, R15
+	MOVQ    ids_base+56(FP), SI
+	MOVQ    ids_len+64(FP), DI
+	MOVQ    out_base+80(FP), R8
+	CMPQ    DI, $0x01
+	JLE     few
+	CMPQ    CX, $0x00000400
+	JG      wide
+	MOVQ    $0x00000010, R13
+	MOVQ    $0x0000000c, BX
+	CMPQ    CX, $0x00000100
+	CMOVQGT BX, R13
+	MOVQ    $0x00000008, BX
+	CMPQ    CX, $0x00000155
+	CMOVQGT BX, R13
+	MOVQ    $0x00000004, BX
+	CMPQ    CX, $0x00000200
+	CMOVQGT BX, R13
 	XORQ    BX, BX
-	CMPQ    R9, $0x02
-	JL      few
 
 first:
-	MOVL  (R8)(BX*4), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	LEAQ  -1(R11)(CX*2), R12
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(BX*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*2), R9
+	LEAQ  -1(R9)(CX*2), R10
 
 line1:
-	PREFETCHT0 (R11)
-	ADDQ       $+64, R11
-	CMPQ       R11, R12
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line1
-	PREFETCHT0 (R12)
+	PREFETCHT1 (R10)
 	INCQ       BX
-	CMPQ       BX, R9
+	CMPQ       BX, DI
 	JGE        fetched
-	CMPQ       BX, R15
+	CMPQ       BX, R13
 	JL         first
 
 fetched:
-	CMPQ R9, $0x04
+	CMPQ DI, $0x04
 	JL   few
 
 four:
-	MOVQ  R9, BX
-	SUBQ  R15, BX
+	MOVQ  DI, BX
+	SUBQ  R13, BX
 	CMPQ  BX, $0x00
 	JLE   ready
-	MOVL  (R8)(R15*4), BX
-	IMULQ DI, BX
-	ADDQ  SI, BX
-	LEAQ  -1(BX)(CX*2), R11
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(R13*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*2), R9
+	LEAQ  -1(R9)(CX*2), R10
 
 line2:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line2
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
-	MOVL       4(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*2), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       4(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*2), R9
+	LEAQ       -1(R9)(CX*2), R10
 
 line3:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line3
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
-	MOVL       8(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*2), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       8(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*2), R9
+	LEAQ       -1(R9)(CX*2), R10
 
 line4:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line4
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
-	MOVL       12(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*2), R11
+	MOVQ       rows_base+24(FP), R9
+	MOVL       12(SI)(R13*4), BX
+	IMULQ      stride+48(FP), BX
+	LEAQ       (R9)(BX*2), BX
+	LEAQ       -1(BX)(CX*2), R9
 
 line5:
-	PREFETCHT0 (BX)
+	PREFETCHT1 (BX)
 	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	CMPQ       BX, R9
 	JLE        line5
-	PREFETCHT0 (R11)
+	PREFETCHT1 (R9)
 
 ready:
-	MOVL   (R8), R11
-	IMULQ  DI, R11
-	ADDQ   SI, R11
-	MOVL   4(R8), R12
-	IMULQ  DI, R12
-	ADDQ   SI, R12
-	MOVL   8(R8), R13
-	IMULQ  DI, R13
-	ADDQ   SI, R13
-	MOVL   12(R8), R14
-	IMULQ  DI, R14
-	ADDQ   SI, R14
+	MOVQ   rows_base+24(FP), BX
+	MOVL   (SI), R9
+	IMULQ  stride+48(FP), R9
+	LEAQ   (BX)(R9*2), R9
+	MOVQ   rows_base+24(FP), BX
+	MOVL   4(SI), R10
+	IMULQ  stride+48(FP), R10
+	LEAQ   (BX)(R10*2), R10
+	MOVQ   rows_base+24(FP), BX
+	MOVL   8(SI), R11
+	IMULQ  stride+48(FP), R11
+	LEAQ   (BX)(R11*2), R11
+	MOVQ   rows_base+24(FP), BX
+	MOVL   12(SI), R12
+	IMULQ  stride+48(FP), R12
+	LEAQ   (BX)(R12*2), R12
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -893,22 +1056,22 @@ ready:
 
 step6:
 	VMOVUPS     (AX)(BX*4), Z8
-	VCVTPH2PS   (R11)(BX*2), Z10
+	VCVTPH2PS   (R9)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
-	VCVTPH2PS   (R12)(BX*2), Z11
+	VCVTPH2PS   (R10)(BX*2), Z11
 	VFMADD231PS Z11, Z8, Z2
-	VCVTPH2PS   (R13)(BX*2), Z12
+	VCVTPH2PS   (R11)(BX*2), Z12
 	VFMADD231PS Z12, Z8, Z4
-	VCVTPH2PS   (R14)(BX*2), Z13
+	VCVTPH2PS   (R12)(BX*2), Z13
 	VFMADD231PS Z13, Z8, Z6
 	VMOVUPS     64(AX)(BX*4), Z9
-	VCVTPH2PS   32(R11)(BX*2), Z10
+	VCVTPH2PS   32(R9)(BX*2), Z10
 	VFMADD231PS Z10, Z9, Z1
-	VCVTPH2PS   32(R12)(BX*2), Z11
+	VCVTPH2PS   32(R10)(BX*2), Z11
 	VFMADD231PS Z11, Z9, Z3
-	VCVTPH2PS   32(R13)(BX*2), Z12
+	VCVTPH2PS   32(R11)(BX*2), Z12
 	VFMADD231PS Z12, Z9, Z5
-	VCVTPH2PS   32(R14)(BX*2), Z13
+	VCVTPH2PS   32(R12)(BX*2), Z13
 	VFMADD231PS Z13, Z9, Z7
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
@@ -918,32 +1081,32 @@ tail7:
 	CMPQ        BX, CX
 	JGE         done8
 	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (R11)(BX*2), K1, Y10
+	VMOVDQU16.Z (R9)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VFMADD231PS Z10, Z8, Z0
-	VMOVDQU16.Z (R12)(BX*2), K1, Y11
+	VMOVDQU16.Z (R10)(BX*2), K1, Y11
 	VCVTPH2PS   Y11, Z11
 	VFMADD231PS Z11, Z8, Z2
-	VMOVDQU16.Z (R13)(BX*2), K1, Y12
+	VMOVDQU16.Z (R11)(BX*2), K1, Y12
 	VCVTPH2PS   Y12, Z12
 	VFMADD231PS Z12, Z8, Z4
-	VMOVDQU16.Z (R14)(BX*2), K1, Y13
+	VMOVDQU16.Z (R12)(BX*2), K1, Y13
 	VCVTPH2PS   Y13, Z13
 	VFMADD231PS Z13, Z8, Z6
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, CX
 	JGE         done8
 	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (R11)(BX*2), K2, Y10
+	VMOVDQU16.Z (R9)(BX*2), K2, Y10
 	VCVTPH2PS   Y10, Z10
 	VFMADD231PS Z10, Z9, Z1
-	VMOVDQU16.Z (R12)(BX*2), K2, Y11
+	VMOVDQU16.Z (R10)(BX*2), K2, Y11
 	VCVTPH2PS   Y11, Z11
 	VFMADD231PS Z11, Z9, Z3
-	VMOVDQU16.Z (R13)(BX*2), K2, Y12
+	VMOVDQU16.Z (R11)(BX*2), K2, Y12
 	VCVTPH2PS   Y12, Z12
 	VFMADD231PS Z12, Z9, Z5
-	VMOVDQU16.Z (R14)(BX*2), K2, Y13
+	VMOVDQU16.Z (R12)(BX*2), K2, Y13
 	VCVTPH2PS   Y13, Z13
 	VFMADD231PS Z13, Z9, Z7
 
@@ -971,34 +1134,100 @@ done8:
 	VHADDPS       X2, X0, X0
 	VHADDPS       X6, X4, X4
 	VHADDPS       X4, X0, X0
-	VMOVDQU       X0, (R10)
-	ADDQ          $0x10, R10
+	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
-	SUBQ          $0x04, R9
-	CMPQ          R9, $0x04
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	CMPQ          DI, $0x04
 	JGE           four
+	JMP           few
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	MOVL   (R8), R11
-	IMULQ  DI, R11
-	ADDQ   SI, R11
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail10
+wide:
+	CMPQ    DI, $0x04
+	JL      few
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*2), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*2), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*2), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*2), R12
+	MOVQ    $0x00000004, R13
+	LEAQ    -1(DI), BX
+	CMPQ    R13, BX
+	CMOVQGT BX, R13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R13*4), R13
+	IMULQ   stride+48(FP), R13
+	LEAQ    (BX)(R13*2), R13
+	MOVQ    $0x00000005, R14
+	LEAQ    -1(DI), BX
+	CMPQ    R14, BX
+	CMOVQGT BX, R14
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R14*4), R14
+	IMULQ   stride+48(FP), R14
+	LEAQ    (BX)(R14*2), R14
+	MOVQ    $0x00000006, R15
+	LEAQ    -1(DI), BX
+	CMPQ    R15, BX
+	CMOVQGT BX, R15
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R15*4), R15
+	IMULQ   stride+48(FP), R15
+	LEAQ    (BX)(R15*2), R15
+	MOVQ    $0x00000007, BP
+	LEAQ    -1(DI), BX
+	CMPQ    BP, BX
+	CMOVQGT BX, BP
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(BP*4), BP
+	IMULQ   stride+48(FP), BP
+	LEAQ    (BX)(BP*2), BP
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail10
 
 step9:
 	VMOVUPS     (AX)(BX*4), Z8
-	VCVTPH2PS   (R11)(BX*2), Z10
+	VCVTPH2PS   (R9)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
+	VCVTPH2PS   (R10)(BX*2), Z11
+	VFMADD231PS Z11, Z8, Z2
+	VCVTPH2PS   (R11)(BX*2), Z12
+	VFMADD231PS Z12, Z8, Z4
+	VCVTPH2PS   (R12)(BX*2), Z13
+	VFMADD231PS Z13, Z8, Z6
 	VMOVUPS     64(AX)(BX*4), Z9
-	VCVTPH2PS   32(R11)(BX*2), Z10
+	VCVTPH2PS   32(R9)(BX*2), Z10
 	VFMADD231PS Z10, Z9, Z1
+	VCVTPH2PS   32(R10)(BX*2), Z11
+	VFMADD231PS Z11, Z9, Z3
+	VCVTPH2PS   32(R11)(BX*2), Z12
+	VFMADD231PS Z12, Z9, Z5
+	VCVTPH2PS   32(R12)(BX*2), Z13
+	VFMADD231PS Z13, Z9, Z7
+	PREFETCHT1  (R13)(BX*2)
+	PREFETCHT1  (R14)(BX*2)
+	PREFETCHT1  (R15)(BX*2)
+	PREFETCHT1  (BP)(BX*2)
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step9
@@ -1006,19 +1235,112 @@ step9:
 tail10:
 	CMPQ        BX, CX
 	JGE         done11
+	PREFETCHT1  (R13)(BX*2)
+	PREFETCHT1  (R14)(BX*2)
+	PREFETCHT1  (R15)(BX*2)
+	PREFETCHT1  (BP)(BX*2)
 	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (R11)(BX*2), K1, Y10
+	VMOVDQU16.Z (R9)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VFMADD231PS Z10, Z8, Z0
+	VMOVDQU16.Z (R10)(BX*2), K1, Y11
+	VCVTPH2PS   Y11, Z11
+	VFMADD231PS Z11, Z8, Z2
+	VMOVDQU16.Z (R11)(BX*2), K1, Y12
+	VCVTPH2PS   Y12, Z12
+	VFMADD231PS Z12, Z8, Z4
+	VMOVDQU16.Z (R12)(BX*2), K1, Y13
+	VCVTPH2PS   Y13, Z13
+	VFMADD231PS Z13, Z8, Z6
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, CX
 	JGE         done11
 	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (R11)(BX*2), K2, Y10
+	VMOVDQU16.Z (R9)(BX*2), K2, Y10
+	VCVTPH2PS   Y10, Z10
+	VFMADD231PS Z10, Z9, Z1
+	VMOVDQU16.Z (R10)(BX*2), K2, Y11
+	VCVTPH2PS   Y11, Z11
+	VFMADD231PS Z11, Z9, Z3
+	VMOVDQU16.Z (R11)(BX*2), K2, Y12
+	VCVTPH2PS   Y12, Z12
+	VFMADD231PS Z12, Z9, Z5
+	VMOVDQU16.Z (R12)(BX*2), K2, Y13
+	VCVTPH2PS   Y13, Z13
+	VFMADD231PS Z13, Z9, Z7
+
+done11:
+	VADDPS        Z1, Z0, Z0
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z5, Z4, Z4
+	VADDPS        Z7, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z0, Y10
+	VADDPS        Y10, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X10
+	VADDPS        X10, X0, X0
+	VEXTRACTF64X4 $0x01, Z2, Y11
+	VADDPS        Y11, Y2, Y2
+	VEXTRACTF128  $0x01, Y2, X11
+	VADDPS        X11, X2, X2
+	VEXTRACTF64X4 $0x01, Z4, Y12
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X12
+	VADDPS        X12, X4, X4
+	VEXTRACTF64X4 $0x01, Z6, Y13
+	VADDPS        Y13, Y6, Y6
+	VEXTRACTF128  $0x01, Y6, X13
+	VADDPS        X13, X6, X6
+	VHADDPS       X2, X0, X0
+	VHADDPS       X6, X4, X4
+	VHADDPS       X4, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	JMP           wide
+
+few:
+	TESTQ DI, DI
+	JZ    end
+
+one:
+	MOVQ   rows_base+24(FP), BX
+	MOVL   (SI), R9
+	IMULQ  stride+48(FP), R9
+	LEAQ   (BX)(R9*2), R9
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	XORQ   BX, BX
+	CMPQ   BX, DX
+	JGE    tail13
+
+step12:
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R9)(BX*2), Z10
+	VFMADD231PS Z10, Z8, Z0
+	VMOVUPS     64(AX)(BX*4), Z9
+	VCVTPH2PS   32(R9)(BX*2), Z10
+	VFMADD231PS Z10, Z9, Z1
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step12
+
+tail13:
+	CMPQ        BX, CX
+	JGE         done14
+	VMOVUPS.Z   (AX)(BX*4), K1, Z8
+	VMOVDQU16.Z (R9)(BX*2), K1, Y10
+	VCVTPH2PS   Y10, Z10
+	VFMADD231PS Z10, Z8, Z0
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, CX
+	JGE         done14
+	VMOVUPS.Z   (AX)(BX*4), K2, Z9
+	VMOVDQU16.Z (R9)(BX*2), K2, Y10
 	VCVTPH2PS   Y10, Z10
 	VFMADD231PS Z10, Z9, Z1
 
-done11:
+done14:
 	VADDPS        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
@@ -1026,10 +1348,10 @@ done11:
 	VADDPS        X10, X0, X0
 	VHADDPS       X0, X0, X0
 	VHADDPS       X0, X0, X0
-	VMOVD         X0, (R10)
-	ADDQ          $0x04, R10
+	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
-	DECQ          R9
+	ADDQ          $0x04, SI
+	SUBQ          $0x01, DI
 	JNZ           one
 
 end:
@@ -1191,6 +1513,10 @@ step4:
 tail5:
 	CMPQ       BX, CX
 	JGE        done6
+	PREFETCHT0 (SI)(R13*1)
+	PREFETCHT0 (R10)(R13*1)
+	PREFETCHT0 (R11)(R13*1)
+	PREFETCHT0 (R12)(R13*1)
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
@@ -1277,7 +1603,7 @@ end:
 
 // func dotGatherI8AVX512(q []int8, rows []int8, stride int, ids []uint32, out []int32)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV, MMX+
-TEXT ·dotGatherI8AVX512(SB), NOSPLIT, $0-104
+TEXT ·dotGatherI8AVX512(SB), NOSPLIT, $8-104
 	MOVQ         q_base+0(FP), AX
 	MOVQ         q_len+8(FP), CX
 	MOVQ         CX, DX
@@ -1314,124 +1640,125 @@ tail2:
 done3:
 	VPXORD  Z10, Z10, Z10
 	VPSUBD  Z9, Z10, Z9
-	MOVQ    rows_base+24(FP), SI
-	MOVQ    stride+48(FP), DI
-	MOVQ    ids_base+56(FP), R8
-	MOVQ    ids_len+64(FP), R9
-	MOVQ    out_base+80(FP), R10
-	MOVQ    CX, BX
-	SHLQ    $0x00, BX
-	MOVQ    $0x00000010, R15
-	MOVQ    $0x0000000c, R11
-	CMPQ    BX, $0x00000101
-	CMOVQGE R11, R15
-	MOVQ    $0x00000008, R11
-	CMPQ    BX, $0x00000156
-	CMOVQGE R11, R15
-	MOVQ    $0x00000004, R11
-	CMPQ    BX, $0x00000201
-	CMOVQGE R11, R15
+	MOVQ    ids_base+56(FP), SI
+	MOVQ    ids_len+64(FP), DI
+	MOVQ    out_base+80(FP), R8
+	CMPQ    DI, $0x01
+	JLE     few
+	CMPQ    CX, $0x00000800
+	JG      wide
+	MOVQ    $0x00000010, R13
+	MOVQ    $0x0000000c, BX
+	CMPQ    CX, $0x00000200
+	CMOVQGT BX, R13
+	MOVQ    $0x00000008, BX
+	CMPQ    CX, $0x000002aa
+	CMOVQGT BX, R13
+	MOVQ    $0x00000004, BX
+	CMPQ    CX, $0x00000400
+	CMOVQGT BX, R13
 	XORQ    BX, BX
-	CMPQ    R9, $0x02
-	JL      few
 
 first:
-	MOVL  (R8)(BX*4), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	LEAQ  -1(R11)(CX*1), R12
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(BX*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*1), R9
+	LEAQ  -1(R9)(CX*1), R10
 
 line4:
-	PREFETCHT0 (R11)
-	ADDQ       $+64, R11
-	CMPQ       R11, R12
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line4
-	PREFETCHT0 (R12)
+	PREFETCHT1 (R10)
 	INCQ       BX
-	CMPQ       BX, R9
+	CMPQ       BX, DI
 	JGE        fetched
-	CMPQ       BX, R15
+	CMPQ       BX, R13
 	JL         first
 
 fetched:
-	CMPQ R9, $0x04
+	CMPQ DI, $0x04
 	JL   few
 
 four:
-	MOVQ  R9, BX
-	SUBQ  R15, BX
+	MOVQ  DI, BX
+	SUBQ  R13, BX
 	CMPQ  BX, $0x00
 	JLE   ready
-	MOVL  (R8)(R15*4), BX
-	IMULQ DI, BX
-	ADDQ  SI, BX
-	LEAQ  -1(BX)(CX*1), R11
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(R13*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*1), R9
+	LEAQ  -1(R9)(CX*1), R10
 
 line5:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line5
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
-	MOVL       4(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       4(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*1), R9
+	LEAQ       -1(R9)(CX*1), R10
 
 line6:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line6
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
-	MOVL       8(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       8(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*1), R9
+	LEAQ       -1(R9)(CX*1), R10
 
 line7:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line7
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
-	MOVL       12(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R9
+	MOVL       12(SI)(R13*4), BX
+	IMULQ      stride+48(FP), BX
+	LEAQ       (R9)(BX*1), BX
+	LEAQ       -1(BX)(CX*1), R9
 
 line8:
-	PREFETCHT0 (BX)
+	PREFETCHT1 (BX)
 	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	CMPQ       BX, R9
 	JLE        line8
-	PREFETCHT0 (R11)
+	PREFETCHT1 (R9)
 
 ready:
-	MOVL      (R8), R11
-	IMULQ     DI, R11
-	ADDQ      SI, R11
-	MOVL      4(R8), R12
-	IMULQ     DI, R12
-	ADDQ      SI, R12
-	MOVL      8(R8), R13
-	IMULQ     DI, R13
-	ADDQ      SI, R13
-	MOVL      12(R8), R14
-	IMULQ     DI, R14
-	ADDQ      SI, R14
+	MOVQ      rows_base+24(FP), BX
+	MOVL      (SI), R9
+	IMULQ     stride+48(FP), R9
+	LEAQ      (BX)(R9*1), R9
+	MOVQ      rows_base+24(FP), BX
+	MOVL      4(SI), R10
+	IMULQ     stride+48(FP), R10
+	LEAQ      (BX)(R10*1), R10
+	MOVQ      rows_base+24(FP), BX
+	MOVL      8(SI), R11
+	IMULQ     stride+48(FP), R11
+	LEAQ      (BX)(R11*1), R11
+	MOVQ      rows_base+24(FP), BX
+	MOVL      12(SI), R12
+	IMULQ     stride+48(FP), R12
+	LEAQ      (BX)(R12*1), R12
 	VMOVDQA32 Z9, Z0
 	VMOVDQA32 Z9, Z2
 	VMOVDQA32 Z9, Z4
@@ -1442,13 +1769,13 @@ ready:
 
 step9:
 	VMOVDQU8 (AX)(BX*1), Z8
-	VPXORD   (R11)(BX*1), Z14, Z10
+	VPXORD   (R9)(BX*1), Z14, Z10
 	VPDPBUSD Z8, Z10, Z0
-	VPXORD   (R12)(BX*1), Z14, Z11
+	VPXORD   (R10)(BX*1), Z14, Z11
 	VPDPBUSD Z8, Z11, Z2
-	VPXORD   (R13)(BX*1), Z14, Z12
+	VPXORD   (R11)(BX*1), Z14, Z12
 	VPDPBUSD Z8, Z12, Z4
-	VPXORD   (R14)(BX*1), Z14, Z13
+	VPXORD   (R12)(BX*1), Z14, Z13
 	VPDPBUSD Z8, Z13, Z6
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
@@ -1458,16 +1785,16 @@ tail10:
 	CMPQ       BX, CX
 	JGE        done11
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
-	VMOVDQU8.Z (R11)(BX*1), K1, Z10
+	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
 	VPDPBUSD   Z8, Z10, Z0
-	VMOVDQU8.Z (R12)(BX*1), K1, Z11
+	VMOVDQU8.Z (R10)(BX*1), K1, Z11
 	VPXORD     Z11, Z14, Z11
 	VPDPBUSD   Z8, Z11, Z2
-	VMOVDQU8.Z (R13)(BX*1), K1, Z12
+	VMOVDQU8.Z (R11)(BX*1), K1, Z12
 	VPXORD     Z12, Z14, Z12
 	VPDPBUSD   Z8, Z12, Z4
-	VMOVDQU8.Z (R14)(BX*1), K1, Z13
+	VMOVDQU8.Z (R12)(BX*1), K1, Z13
 	VPXORD     Z13, Z14, Z13
 	VPDPBUSD   Z8, Z13, Z6
 
@@ -1491,53 +1818,179 @@ done11:
 	VPHADDD       X2, X0, X0
 	VPHADDD       X6, X4, X4
 	VPHADDD       X4, X0, X0
-	VMOVDQU       X0, (R10)
-	ADDQ          $0x10, R10
+	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
-	SUBQ          $0x04, R9
-	CMPQ          R9, $0x04
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	CMPQ          DI, $0x04
 	JGE           four
+	JMP           few
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	MOVL      (R8), R11
-	IMULQ     DI, R11
-	ADDQ      SI, R11
+wide:
+	CMPQ      DI, $0x04
+	JL        few
+	MOVQ      rows_base+24(FP), BX
+	MOVL      (SI), R9
+	IMULQ     stride+48(FP), R9
+	LEAQ      (BX)(R9*1), R9
+	MOVQ      rows_base+24(FP), BX
+	MOVL      4(SI), R10
+	IMULQ     stride+48(FP), R10
+	LEAQ      (BX)(R10*1), R10
+	MOVQ      rows_base+24(FP), BX
+	MOVL      8(SI), R11
+	IMULQ     stride+48(FP), R11
+	LEAQ      (BX)(R11*1), R11
+	MOVQ      rows_base+24(FP), BX
+	MOVL      12(SI), R12
+	IMULQ     stride+48(FP), R12
+	LEAQ      (BX)(R12*1), R12
+	MOVQ      $0x00000004, R13
+	LEAQ      -1(DI), BX
+	CMPQ      R13, BX
+	CMOVQGT   BX, R13
+	MOVQ      rows_base+24(FP), BX
+	MOVL      (SI)(R13*4), R13
+	IMULQ     stride+48(FP), R13
+	LEAQ      (BX)(R13*1), R13
+	MOVQ      $0x00000005, R14
+	LEAQ      -1(DI), BX
+	CMPQ      R14, BX
+	CMOVQGT   BX, R14
+	MOVQ      rows_base+24(FP), BX
+	MOVL      (SI)(R14*4), R14
+	IMULQ     stride+48(FP), R14
+	LEAQ      (BX)(R14*1), R14
+	MOVQ      $0x00000006, R15
+	LEAQ      -1(DI), BX
+	CMPQ      R15, BX
+	CMOVQGT   BX, R15
+	MOVQ      rows_base+24(FP), BX
+	MOVL      (SI)(R15*4), R15
+	IMULQ     stride+48(FP), R15
+	LEAQ      (BX)(R15*1), R15
+	MOVQ      $0x00000007, BP
+	LEAQ      -1(DI), BX
+	CMPQ      BP, BX
+	CMOVQGT   BX, BP
+	MOVQ      rows_base+24(FP), BX
+	MOVL      (SI)(BP*4), BP
+	IMULQ     stride+48(FP), BP
+	LEAQ      (BX)(BP*1), BP
 	VMOVDQA32 Z9, Z0
+	VMOVDQA32 Z9, Z2
+	VMOVDQA32 Z9, Z4
+	VMOVDQA32 Z9, Z6
 	XORQ      BX, BX
 	CMPQ      BX, DX
 	JGE       tail13
 
 step12:
-	VMOVDQU8 (AX)(BX*1), Z8
-	VPXORD   (R11)(BX*1), Z14, Z10
-	VPDPBUSD Z8, Z10, Z0
-	ADDQ     $0x00000040, BX
-	CMPQ     BX, DX
-	JL       step12
+	VMOVDQU8   (AX)(BX*1), Z8
+	VPXORD     (R9)(BX*1), Z14, Z10
+	VPDPBUSD   Z8, Z10, Z0
+	VPXORD     (R10)(BX*1), Z14, Z11
+	VPDPBUSD   Z8, Z11, Z2
+	VPXORD     (R11)(BX*1), Z14, Z12
+	VPDPBUSD   Z8, Z12, Z4
+	VPXORD     (R12)(BX*1), Z14, Z13
+	VPDPBUSD   Z8, Z13, Z6
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+	ADDQ       $0x00000040, BX
+	CMPQ       BX, DX
+	JL         step12
 
 tail13:
 	CMPQ       BX, CX
 	JGE        done14
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
-	VMOVDQU8.Z (R11)(BX*1), K1, Z10
+	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
 	VPDPBUSD   Z8, Z10, Z0
+	VMOVDQU8.Z (R10)(BX*1), K1, Z11
+	VPXORD     Z11, Z14, Z11
+	VPDPBUSD   Z8, Z11, Z2
+	VMOVDQU8.Z (R11)(BX*1), K1, Z12
+	VPXORD     Z12, Z14, Z12
+	VPDPBUSD   Z8, Z12, Z4
+	VMOVDQU8.Z (R12)(BX*1), K1, Z13
+	VPXORD     Z13, Z14, Z13
+	VPDPBUSD   Z8, Z13, Z6
 
 done14:
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
+	VEXTRACTI64X4 $0x01, Z2, Y10
+	VPADDD        Y10, Y2, Y2
+	VEXTRACTI128  $0x01, Y2, X10
+	VPADDD        X10, X2, X2
+	VEXTRACTI64X4 $0x01, Z4, Y10
+	VPADDD        Y10, Y4, Y4
+	VEXTRACTI128  $0x01, Y4, X10
+	VPADDD        X10, X4, X4
+	VEXTRACTI64X4 $0x01, Z6, Y10
+	VPADDD        Y10, Y6, Y6
+	VEXTRACTI128  $0x01, Y6, X10
+	VPADDD        X10, X6, X6
+	VPHADDD       X2, X0, X0
+	VPHADDD       X6, X4, X4
+	VPHADDD       X4, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	JMP           wide
+
+few:
+	TESTQ DI, DI
+	JZ    end
+
+one:
+	MOVQ      rows_base+24(FP), BX
+	MOVL      (SI), R9
+	IMULQ     stride+48(FP), R9
+	LEAQ      (BX)(R9*1), R9
+	VMOVDQA32 Z9, Z0
+	XORQ      BX, BX
+	CMPQ      BX, DX
+	JGE       tail16
+
+step15:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPXORD   (R9)(BX*1), Z14, Z10
+	VPDPBUSD Z8, Z10, Z0
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step15
+
+tail16:
+	CMPQ       BX, CX
+	JGE        done17
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R9)(BX*1), K1, Z10
+	VPXORD     Z10, Z14, Z10
+	VPDPBUSD   Z8, Z10, Z0
+
+done17:
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
 	VPHADDD       X0, X0, X0
 	VPHADDD       X0, X0, X0
-	VMOVD         X0, (R10)
-	ADDQ          $0x04, R10
+	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
-	DECQ          R9
+	ADDQ          $0x04, SI
+	SUBQ          $0x01, DI
 	JNZ           one
 
 end:
@@ -1697,6 +2150,10 @@ step4:
 tail5:
 	CMPQ       BX, CX
 	JGE        done6
+	PREFETCHT0 (SI)(R13*1)
+	PREFETCHT0 (R10)(R13*1)
+	PREFETCHT0 (R11)(R13*1)
+	PREFETCHT0 (R12)(R13*1)
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
@@ -1783,7 +2240,7 @@ end:
 
 // func dotGatherU8AVX512(q []uint8, rows []uint8, stride int, ids []uint32, out []int32)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV, MMX+
-TEXT ·dotGatherU8AVX512(SB), NOSPLIT, $0-104
+TEXT ·dotGatherU8AVX512(SB), NOSPLIT, $8-104
 	MOVQ         q_base+0(FP), AX
 	MOVQ         q_len+8(FP), CX
 	MOVQ         CX, DX
@@ -1819,124 +2276,125 @@ tail2:
 
 done3:
 	VPSLLD  $0x07, Z9, Z9
-	MOVQ    rows_base+24(FP), SI
-	MOVQ    stride+48(FP), DI
-	MOVQ    ids_base+56(FP), R8
-	MOVQ    ids_len+64(FP), R9
-	MOVQ    out_base+80(FP), R10
-	MOVQ    CX, BX
-	SHLQ    $0x00, BX
-	MOVQ    $0x00000010, R15
-	MOVQ    $0x0000000c, R11
-	CMPQ    BX, $0x00000101
-	CMOVQGE R11, R15
-	MOVQ    $0x00000008, R11
-	CMPQ    BX, $0x00000156
-	CMOVQGE R11, R15
-	MOVQ    $0x00000004, R11
-	CMPQ    BX, $0x00000201
-	CMOVQGE R11, R15
+	MOVQ    ids_base+56(FP), SI
+	MOVQ    ids_len+64(FP), DI
+	MOVQ    out_base+80(FP), R8
+	CMPQ    DI, $0x01
+	JLE     few
+	CMPQ    CX, $0x00000800
+	JG      wide
+	MOVQ    $0x00000010, R13
+	MOVQ    $0x0000000c, BX
+	CMPQ    CX, $0x00000200
+	CMOVQGT BX, R13
+	MOVQ    $0x00000008, BX
+	CMPQ    CX, $0x000002aa
+	CMOVQGT BX, R13
+	MOVQ    $0x00000004, BX
+	CMPQ    CX, $0x00000400
+	CMOVQGT BX, R13
 	XORQ    BX, BX
-	CMPQ    R9, $0x02
-	JL      few
 
 first:
-	MOVL  (R8)(BX*4), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	LEAQ  -1(R11)(CX*1), R12
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(BX*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*1), R9
+	LEAQ  -1(R9)(CX*1), R10
 
 line4:
-	PREFETCHT0 (R11)
-	ADDQ       $+64, R11
-	CMPQ       R11, R12
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line4
-	PREFETCHT0 (R12)
+	PREFETCHT1 (R10)
 	INCQ       BX
-	CMPQ       BX, R9
+	CMPQ       BX, DI
 	JGE        fetched
-	CMPQ       BX, R15
+	CMPQ       BX, R13
 	JL         first
 
 fetched:
-	CMPQ R9, $0x04
+	CMPQ DI, $0x04
 	JL   few
 
 four:
-	MOVQ  R9, BX
-	SUBQ  R15, BX
+	MOVQ  DI, BX
+	SUBQ  R13, BX
 	CMPQ  BX, $0x00
 	JLE   ready
-	MOVL  (R8)(R15*4), BX
-	IMULQ DI, BX
-	ADDQ  SI, BX
-	LEAQ  -1(BX)(CX*1), R11
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(R13*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*1), R9
+	LEAQ  -1(R9)(CX*1), R10
 
 line5:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line5
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
-	MOVL       4(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       4(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*1), R9
+	LEAQ       -1(R9)(CX*1), R10
 
 line6:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line6
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
-	MOVL       8(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       8(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*1), R9
+	LEAQ       -1(R9)(CX*1), R10
 
 line7:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line7
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
-	MOVL       12(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R9
+	MOVL       12(SI)(R13*4), BX
+	IMULQ      stride+48(FP), BX
+	LEAQ       (R9)(BX*1), BX
+	LEAQ       -1(BX)(CX*1), R9
 
 line8:
-	PREFETCHT0 (BX)
+	PREFETCHT1 (BX)
 	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	CMPQ       BX, R9
 	JLE        line8
-	PREFETCHT0 (R11)
+	PREFETCHT1 (R9)
 
 ready:
-	MOVL      (R8), R11
-	IMULQ     DI, R11
-	ADDQ      SI, R11
-	MOVL      4(R8), R12
-	IMULQ     DI, R12
-	ADDQ      SI, R12
-	MOVL      8(R8), R13
-	IMULQ     DI, R13
-	ADDQ      SI, R13
-	MOVL      12(R8), R14
-	IMULQ     DI, R14
-	ADDQ      SI, R14
+	MOVQ      rows_base+24(FP), BX
+	MOVL      (SI), R9
+	IMULQ     stride+48(FP), R9
+	LEAQ      (BX)(R9*1), R9
+	MOVQ      rows_base+24(FP), BX
+	MOVL      4(SI), R10
+	IMULQ     stride+48(FP), R10
+	LEAQ      (BX)(R10*1), R10
+	MOVQ      rows_base+24(FP), BX
+	MOVL      8(SI), R11
+	IMULQ     stride+48(FP), R11
+	LEAQ      (BX)(R11*1), R11
+	MOVQ      rows_base+24(FP), BX
+	MOVL      12(SI), R12
+	IMULQ     stride+48(FP), R12
+	LEAQ      (BX)(R12*1), R12
 	VMOVDQA32 Z9, Z0
 	VMOVDQA32 Z9, Z2
 	VMOVDQA32 Z9, Z4
@@ -1947,13 +2405,13 @@ ready:
 
 step9:
 	VMOVDQU8 (AX)(BX*1), Z8
-	VPXORD   (R11)(BX*1), Z14, Z10
+	VPXORD   (R9)(BX*1), Z14, Z10
 	VPDPBUSD Z10, Z8, Z0
-	VPXORD   (R12)(BX*1), Z14, Z11
+	VPXORD   (R10)(BX*1), Z14, Z11
 	VPDPBUSD Z11, Z8, Z2
-	VPXORD   (R13)(BX*1), Z14, Z12
+	VPXORD   (R11)(BX*1), Z14, Z12
 	VPDPBUSD Z12, Z8, Z4
-	VPXORD   (R14)(BX*1), Z14, Z13
+	VPXORD   (R12)(BX*1), Z14, Z13
 	VPDPBUSD Z13, Z8, Z6
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
@@ -1963,16 +2421,16 @@ tail10:
 	CMPQ       BX, CX
 	JGE        done11
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
-	VMOVDQU8.Z (R11)(BX*1), K1, Z10
+	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
 	VPDPBUSD   Z10, Z8, Z0
-	VMOVDQU8.Z (R12)(BX*1), K1, Z11
+	VMOVDQU8.Z (R10)(BX*1), K1, Z11
 	VPXORD     Z11, Z14, Z11
 	VPDPBUSD   Z11, Z8, Z2
-	VMOVDQU8.Z (R13)(BX*1), K1, Z12
+	VMOVDQU8.Z (R11)(BX*1), K1, Z12
 	VPXORD     Z12, Z14, Z12
 	VPDPBUSD   Z12, Z8, Z4
-	VMOVDQU8.Z (R14)(BX*1), K1, Z13
+	VMOVDQU8.Z (R12)(BX*1), K1, Z13
 	VPXORD     Z13, Z14, Z13
 	VPDPBUSD   Z13, Z8, Z6
 
@@ -1996,53 +2454,179 @@ done11:
 	VPHADDD       X2, X0, X0
 	VPHADDD       X6, X4, X4
 	VPHADDD       X4, X0, X0
-	VMOVDQU       X0, (R10)
-	ADDQ          $0x10, R10
+	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
-	SUBQ          $0x04, R9
-	CMPQ          R9, $0x04
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	CMPQ          DI, $0x04
 	JGE           four
+	JMP           few
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	MOVL      (R8), R11
-	IMULQ     DI, R11
-	ADDQ      SI, R11
+wide:
+	CMPQ      DI, $0x04
+	JL        few
+	MOVQ      rows_base+24(FP), BX
+	MOVL      (SI), R9
+	IMULQ     stride+48(FP), R9
+	LEAQ      (BX)(R9*1), R9
+	MOVQ      rows_base+24(FP), BX
+	MOVL      4(SI), R10
+	IMULQ     stride+48(FP), R10
+	LEAQ      (BX)(R10*1), R10
+	MOVQ      rows_base+24(FP), BX
+	MOVL      8(SI), R11
+	IMULQ     stride+48(FP), R11
+	LEAQ      (BX)(R11*1), R11
+	MOVQ      rows_base+24(FP), BX
+	MOVL      12(SI), R12
+	IMULQ     stride+48(FP), R12
+	LEAQ      (BX)(R12*1), R12
+	MOVQ      $0x00000004, R13
+	LEAQ      -1(DI), BX
+	CMPQ      R13, BX
+	CMOVQGT   BX, R13
+	MOVQ      rows_base+24(FP), BX
+	MOVL      (SI)(R13*4), R13
+	IMULQ     stride+48(FP), R13
+	LEAQ      (BX)(R13*1), R13
+	MOVQ      $0x00000005, R14
+	LEAQ      -1(DI), BX
+	CMPQ      R14, BX
+	CMOVQGT   BX, R14
+	MOVQ      rows_base+24(FP), BX
+	MOVL      (SI)(R14*4), R14
+	IMULQ     stride+48(FP), R14
+	LEAQ      (BX)(R14*1), R14
+	MOVQ      $0x00000006, R15
+	LEAQ      -1(DI), BX
+	CMPQ      R15, BX
+	CMOVQGT   BX, R15
+	MOVQ      rows_base+24(FP), BX
+	MOVL      (SI)(R15*4), R15
+	IMULQ     stride+48(FP), R15
+	LEAQ      (BX)(R15*1), R15
+	MOVQ      $0x00000007, BP
+	LEAQ      -1(DI), BX
+	CMPQ      BP, BX
+	CMOVQGT   BX, BP
+	MOVQ      rows_base+24(FP), BX
+	MOVL      (SI)(BP*4), BP
+	IMULQ     stride+48(FP), BP
+	LEAQ      (BX)(BP*1), BP
 	VMOVDQA32 Z9, Z0
+	VMOVDQA32 Z9, Z2
+	VMOVDQA32 Z9, Z4
+	VMOVDQA32 Z9, Z6
 	XORQ      BX, BX
 	CMPQ      BX, DX
 	JGE       tail13
 
 step12:
-	VMOVDQU8 (AX)(BX*1), Z8
-	VPXORD   (R11)(BX*1), Z14, Z10
-	VPDPBUSD Z10, Z8, Z0
-	ADDQ     $0x00000040, BX
-	CMPQ     BX, DX
-	JL       step12
+	VMOVDQU8   (AX)(BX*1), Z8
+	VPXORD     (R9)(BX*1), Z14, Z10
+	VPDPBUSD   Z10, Z8, Z0
+	VPXORD     (R10)(BX*1), Z14, Z11
+	VPDPBUSD   Z11, Z8, Z2
+	VPXORD     (R11)(BX*1), Z14, Z12
+	VPDPBUSD   Z12, Z8, Z4
+	VPXORD     (R12)(BX*1), Z14, Z13
+	VPDPBUSD   Z13, Z8, Z6
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+	ADDQ       $0x00000040, BX
+	CMPQ       BX, DX
+	JL         step12
 
 tail13:
 	CMPQ       BX, CX
 	JGE        done14
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
-	VMOVDQU8.Z (R11)(BX*1), K1, Z10
+	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
 	VPDPBUSD   Z10, Z8, Z0
+	VMOVDQU8.Z (R10)(BX*1), K1, Z11
+	VPXORD     Z11, Z14, Z11
+	VPDPBUSD   Z11, Z8, Z2
+	VMOVDQU8.Z (R11)(BX*1), K1, Z12
+	VPXORD     Z12, Z14, Z12
+	VPDPBUSD   Z12, Z8, Z4
+	VMOVDQU8.Z (R12)(BX*1), K1, Z13
+	VPXORD     Z13, Z14, Z13
+	VPDPBUSD   Z13, Z8, Z6
 
 done14:
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
+	VEXTRACTI64X4 $0x01, Z2, Y10
+	VPADDD        Y10, Y2, Y2
+	VEXTRACTI128  $0x01, Y2, X10
+	VPADDD        X10, X2, X2
+	VEXTRACTI64X4 $0x01, Z4, Y10
+	VPADDD        Y10, Y4, Y4
+	VEXTRACTI128  $0x01, Y4, X10
+	VPADDD        X10, X4, X4
+	VEXTRACTI64X4 $0x01, Z6, Y10
+	VPADDD        Y10, Y6, Y6
+	VEXTRACTI128  $0x01, Y6, X10
+	VPADDD        X10, X6, X6
+	VPHADDD       X2, X0, X0
+	VPHADDD       X6, X4, X4
+	VPHADDD       X4, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	JMP           wide
+
+few:
+	TESTQ DI, DI
+	JZ    end
+
+one:
+	MOVQ      rows_base+24(FP), BX
+	MOVL      (SI), R9
+	IMULQ     stride+48(FP), R9
+	LEAQ      (BX)(R9*1), R9
+	VMOVDQA32 Z9, Z0
+	XORQ      BX, BX
+	CMPQ      BX, DX
+	JGE       tail16
+
+step15:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPXORD   (R9)(BX*1), Z14, Z10
+	VPDPBUSD Z10, Z8, Z0
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step15
+
+tail16:
+	CMPQ       BX, CX
+	JGE        done17
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R9)(BX*1), K1, Z10
+	VPXORD     Z10, Z14, Z10
+	VPDPBUSD   Z10, Z8, Z0
+
+done17:
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
 	VPHADDD       X0, X0, X0
 	VPHADDD       X0, X0, X0
-	VMOVD         X0, (R10)
-	ADDQ          $0x04, R10
+	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
-	DECQ          R9
+	ADDQ          $0x04, SI
+	SUBQ          $0x01, DI
 	JNZ           one
 
 end:
@@ -2183,6 +2767,14 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
+	PREFETCHT0  (SI)(R13*1)
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (R11)(R13*1)
+	PREFETCHT0  (R12)(R13*1)
+	PREFETCHT0  64(SI)(R13*1)
+	PREFETCHT0  64(R10)(R13*1)
+	PREFETCHT0  64(R11)(R13*1)
+	PREFETCHT0  64(R12)(R13*1)
 	VMOVUPS.Z   (AX)(BX*4), K1, Z8
 	VMOVUPS.Z   (SI)(BX*4), K1, Z10
 	VSUBPS      Z10, Z8, Z10
@@ -2301,7 +2893,7 @@ end:
 
 // func l2GatherAVX512(q []float32, rows []float32, stride int, ids []uint32, out []float32)
 // Requires: AVX, AVX512BW, AVX512F, BMI2, CMOV, MMX+
-TEXT ·l2GatherAVX512(SB), NOSPLIT, $0-104
+TEXT ·l2GatherAVX512(SB), NOSPLIT, $8-104
 	MOVQ    q_base+0(FP), AX
 	MOVQ    q_len+8(FP), CX
 	MOVQ    CX, DX
@@ -2313,125 +2905,125 @@ TEXT ·l2GatherAVX512(SB), NOSPLIT, $0-104
 	KMOVQ   SI, K1
 	SHRQ    $0x10, SI
 	KMOVQ   SI, K2
-	MOVQ    rows_base+24(FP), SI
-	MOVQ    stride+48(FP), DI
-	SHLQ    $0x02, DI
-	MOVQ    ids_base+56(FP), R8
-	MOVQ    ids_len+64(FP), R9
-	MOVQ    out_base+80(FP), R10
-	MOVQ    CX, BX
-	SHLQ    $0x02, BX
-	MOVQ    $0x00000010, R15
-	MOVQ    $0x0000000c, R11
-	CMPQ    BX, $0x00000101
-	CMOVQGE R11, R15
-	MOVQ    $0x00000008, R11
-	CMPQ    BX, $0x00000156
-	CMOVQGE R11, R15
-	MOVQ    $0x00000004, R11
-	CMPQ    BX, $0x00000201
-	CMOVQGE R11, R15
+	MOVQ    ids_base+56(FP), SI
+	MOVQ    ids_len+64(FP), DI
+	MOVQ    out_base+80(FP), R8
+	CMPQ    DI, $0x01
+	JLE     few
+	CMPQ    CX, $0x00000200
+	JG      wide
+	MOVQ    $0x00000010, R13
+	MOVQ    $0x0000000c, BX
+	CMPQ    CX, $0x00000080
+	CMOVQGT BX, R13
+	MOVQ    $0x00000008, BX
+	CMPQ    CX, $0x000000aa
+	CMOVQGT BX, R13
+	MOVQ    $0x00000004, BX
+	CMPQ    CX, $0x00000100
+	CMOVQGT BX, R13
 	XORQ    BX, BX
-	CMPQ    R9, $0x02
-	JL      few
 
 first:
-	MOVL  (R8)(BX*4), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	LEAQ  -1(R11)(CX*4), R12
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(BX*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*4), R9
+	LEAQ  -1(R9)(CX*4), R10
 
 line1:
-	PREFETCHT0 (R11)
-	ADDQ       $+64, R11
-	CMPQ       R11, R12
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line1
-	PREFETCHT0 (R12)
+	PREFETCHT1 (R10)
 	INCQ       BX
-	CMPQ       BX, R9
+	CMPQ       BX, DI
 	JGE        fetched
-	CMPQ       BX, R15
+	CMPQ       BX, R13
 	JL         first
 
 fetched:
-	CMPQ R9, $0x04
+	CMPQ DI, $0x04
 	JL   few
 
 four:
-	MOVQ  R9, BX
-	SUBQ  R15, BX
+	MOVQ  DI, BX
+	SUBQ  R13, BX
 	CMPQ  BX, $0x00
 	JLE   ready
-	MOVL  (R8)(R15*4), BX
-	IMULQ DI, BX
-	ADDQ  SI, BX
-	LEAQ  -1(BX)(CX*4), R11
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(R13*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*4), R9
+	LEAQ  -1(R9)(CX*4), R10
 
 line2:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line2
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
-	MOVL       4(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*4), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       4(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*4), R9
+	LEAQ       -1(R9)(CX*4), R10
 
 line3:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line3
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
-	MOVL       8(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*4), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       8(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*4), R9
+	LEAQ       -1(R9)(CX*4), R10
 
 line4:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line4
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
-	MOVL       12(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*4), R11
+	MOVQ       rows_base+24(FP), R9
+	MOVL       12(SI)(R13*4), BX
+	IMULQ      stride+48(FP), BX
+	LEAQ       (R9)(BX*4), BX
+	LEAQ       -1(BX)(CX*4), R9
 
 line5:
-	PREFETCHT0 (BX)
+	PREFETCHT1 (BX)
 	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	CMPQ       BX, R9
 	JLE        line5
-	PREFETCHT0 (R11)
+	PREFETCHT1 (R9)
 
 ready:
-	MOVL   (R8), R11
-	IMULQ  DI, R11
-	ADDQ   SI, R11
-	MOVL   4(R8), R12
-	IMULQ  DI, R12
-	ADDQ   SI, R12
-	MOVL   8(R8), R13
-	IMULQ  DI, R13
-	ADDQ   SI, R13
-	MOVL   12(R8), R14
-	IMULQ  DI, R14
-	ADDQ   SI, R14
+	MOVQ   rows_base+24(FP), BX
+	MOVL   (SI), R9
+	IMULQ  stride+48(FP), R9
+	LEAQ   (BX)(R9*4), R9
+	MOVQ   rows_base+24(FP), BX
+	MOVL   4(SI), R10
+	IMULQ  stride+48(FP), R10
+	LEAQ   (BX)(R10*4), R10
+	MOVQ   rows_base+24(FP), BX
+	MOVL   8(SI), R11
+	IMULQ  stride+48(FP), R11
+	LEAQ   (BX)(R11*4), R11
+	MOVQ   rows_base+24(FP), BX
+	MOVL   12(SI), R12
+	IMULQ  stride+48(FP), R12
+	LEAQ   (BX)(R12*4), R12
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -2446,22 +3038,22 @@ ready:
 
 step6:
 	VMOVUPS     (AX)(BX*4), Z8
-	VSUBPS      (R11)(BX*4), Z8, Z10
+	VSUBPS      (R9)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
-	VSUBPS      (R12)(BX*4), Z8, Z11
+	VSUBPS      (R10)(BX*4), Z8, Z11
 	VFMADD231PS Z11, Z11, Z2
-	VSUBPS      (R13)(BX*4), Z8, Z12
+	VSUBPS      (R11)(BX*4), Z8, Z12
 	VFMADD231PS Z12, Z12, Z4
-	VSUBPS      (R14)(BX*4), Z8, Z13
+	VSUBPS      (R12)(BX*4), Z8, Z13
 	VFMADD231PS Z13, Z13, Z6
 	VMOVUPS     64(AX)(BX*4), Z9
-	VSUBPS      64(R11)(BX*4), Z9, Z10
+	VSUBPS      64(R9)(BX*4), Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
-	VSUBPS      64(R12)(BX*4), Z9, Z11
+	VSUBPS      64(R10)(BX*4), Z9, Z11
 	VFMADD231PS Z11, Z11, Z3
-	VSUBPS      64(R13)(BX*4), Z9, Z12
+	VSUBPS      64(R11)(BX*4), Z9, Z12
 	VFMADD231PS Z12, Z12, Z5
-	VSUBPS      64(R14)(BX*4), Z9, Z13
+	VSUBPS      64(R12)(BX*4), Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
@@ -2471,32 +3063,32 @@ tail7:
 	CMPQ        BX, CX
 	JGE         done8
 	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (R11)(BX*4), K1, Z10
+	VMOVUPS.Z   (R9)(BX*4), K1, Z10
 	VSUBPS      Z10, Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
-	VMOVUPS.Z   (R12)(BX*4), K1, Z11
+	VMOVUPS.Z   (R10)(BX*4), K1, Z11
 	VSUBPS      Z11, Z8, Z11
 	VFMADD231PS Z11, Z11, Z2
-	VMOVUPS.Z   (R13)(BX*4), K1, Z12
+	VMOVUPS.Z   (R11)(BX*4), K1, Z12
 	VSUBPS      Z12, Z8, Z12
 	VFMADD231PS Z12, Z12, Z4
-	VMOVUPS.Z   (R14)(BX*4), K1, Z13
+	VMOVUPS.Z   (R12)(BX*4), K1, Z13
 	VSUBPS      Z13, Z8, Z13
 	VFMADD231PS Z13, Z13, Z6
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, CX
 	JGE         done8
 	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (R11)(BX*4), K2, Z10
+	VMOVUPS.Z   (R9)(BX*4), K2, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
-	VMOVUPS.Z   (R12)(BX*4), K2, Z11
+	VMOVUPS.Z   (R10)(BX*4), K2, Z11
 	VSUBPS      Z11, Z9, Z11
 	VFMADD231PS Z11, Z11, Z3
-	VMOVUPS.Z   (R13)(BX*4), K2, Z12
+	VMOVUPS.Z   (R11)(BX*4), K2, Z12
 	VSUBPS      Z12, Z9, Z12
 	VFMADD231PS Z12, Z12, Z5
-	VMOVUPS.Z   (R14)(BX*4), K2, Z13
+	VMOVUPS.Z   (R12)(BX*4), K2, Z13
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 
@@ -2524,34 +3116,104 @@ done8:
 	VHADDPS       X2, X0, X0
 	VHADDPS       X6, X4, X4
 	VHADDPS       X4, X0, X0
-	VMOVDQU       X0, (R10)
-	ADDQ          $0x10, R10
+	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
-	SUBQ          $0x04, R9
-	CMPQ          R9, $0x04
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	CMPQ          DI, $0x04
 	JGE           four
+	JMP           few
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	MOVL   (R8), R11
-	IMULQ  DI, R11
-	ADDQ   SI, R11
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail10
+wide:
+	CMPQ    DI, $0x04
+	JL      few
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*4), R12
+	MOVQ    $0x00000004, R13
+	LEAQ    -1(DI), BX
+	CMPQ    R13, BX
+	CMOVQGT BX, R13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R13*4), R13
+	IMULQ   stride+48(FP), R13
+	LEAQ    (BX)(R13*4), R13
+	MOVQ    $0x00000005, R14
+	LEAQ    -1(DI), BX
+	CMPQ    R14, BX
+	CMOVQGT BX, R14
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R14*4), R14
+	IMULQ   stride+48(FP), R14
+	LEAQ    (BX)(R14*4), R14
+	MOVQ    $0x00000006, R15
+	LEAQ    -1(DI), BX
+	CMPQ    R15, BX
+	CMOVQGT BX, R15
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R15*4), R15
+	IMULQ   stride+48(FP), R15
+	LEAQ    (BX)(R15*4), R15
+	MOVQ    $0x00000007, BP
+	LEAQ    -1(DI), BX
+	CMPQ    BP, BX
+	CMOVQGT BX, BP
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(BP*4), BP
+	IMULQ   stride+48(FP), BP
+	LEAQ    (BX)(BP*4), BP
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail10
 
 step9:
 	VMOVUPS     (AX)(BX*4), Z8
-	VSUBPS      (R11)(BX*4), Z8, Z10
+	VSUBPS      (R9)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
+	VSUBPS      (R10)(BX*4), Z8, Z11
+	VFMADD231PS Z11, Z11, Z2
+	VSUBPS      (R11)(BX*4), Z8, Z12
+	VFMADD231PS Z12, Z12, Z4
+	VSUBPS      (R12)(BX*4), Z8, Z13
+	VFMADD231PS Z13, Z13, Z6
 	VMOVUPS     64(AX)(BX*4), Z9
-	VSUBPS      64(R11)(BX*4), Z9, Z10
+	VSUBPS      64(R9)(BX*4), Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
+	VSUBPS      64(R10)(BX*4), Z9, Z11
+	VFMADD231PS Z11, Z11, Z3
+	VSUBPS      64(R11)(BX*4), Z9, Z12
+	VFMADD231PS Z12, Z12, Z5
+	VSUBPS      64(R12)(BX*4), Z9, Z13
+	VFMADD231PS Z13, Z13, Z7
+	PREFETCHT1  (R13)(BX*4)
+	PREFETCHT1  (R14)(BX*4)
+	PREFETCHT1  (R15)(BX*4)
+	PREFETCHT1  (BP)(BX*4)
+	PREFETCHT1  64(R13)(BX*4)
+	PREFETCHT1  64(R14)(BX*4)
+	PREFETCHT1  64(R15)(BX*4)
+	PREFETCHT1  64(BP)(BX*4)
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step9
@@ -2559,19 +3221,116 @@ step9:
 tail10:
 	CMPQ        BX, CX
 	JGE         done11
+	PREFETCHT1  (R13)(BX*4)
+	PREFETCHT1  (R14)(BX*4)
+	PREFETCHT1  (R15)(BX*4)
+	PREFETCHT1  (BP)(BX*4)
+	PREFETCHT1  64(R13)(BX*4)
+	PREFETCHT1  64(R14)(BX*4)
+	PREFETCHT1  64(R15)(BX*4)
+	PREFETCHT1  64(BP)(BX*4)
 	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (R11)(BX*4), K1, Z10
+	VMOVUPS.Z   (R9)(BX*4), K1, Z10
 	VSUBPS      Z10, Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
+	VMOVUPS.Z   (R10)(BX*4), K1, Z11
+	VSUBPS      Z11, Z8, Z11
+	VFMADD231PS Z11, Z11, Z2
+	VMOVUPS.Z   (R11)(BX*4), K1, Z12
+	VSUBPS      Z12, Z8, Z12
+	VFMADD231PS Z12, Z12, Z4
+	VMOVUPS.Z   (R12)(BX*4), K1, Z13
+	VSUBPS      Z13, Z8, Z13
+	VFMADD231PS Z13, Z13, Z6
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, CX
 	JGE         done11
 	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (R11)(BX*4), K2, Z10
+	VMOVUPS.Z   (R9)(BX*4), K2, Z10
+	VSUBPS      Z10, Z9, Z10
+	VFMADD231PS Z10, Z10, Z1
+	VMOVUPS.Z   (R10)(BX*4), K2, Z11
+	VSUBPS      Z11, Z9, Z11
+	VFMADD231PS Z11, Z11, Z3
+	VMOVUPS.Z   (R11)(BX*4), K2, Z12
+	VSUBPS      Z12, Z9, Z12
+	VFMADD231PS Z12, Z12, Z5
+	VMOVUPS.Z   (R12)(BX*4), K2, Z13
+	VSUBPS      Z13, Z9, Z13
+	VFMADD231PS Z13, Z13, Z7
+
+done11:
+	VADDPS        Z1, Z0, Z0
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z5, Z4, Z4
+	VADDPS        Z7, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z0, Y10
+	VADDPS        Y10, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X10
+	VADDPS        X10, X0, X0
+	VEXTRACTF64X4 $0x01, Z2, Y11
+	VADDPS        Y11, Y2, Y2
+	VEXTRACTF128  $0x01, Y2, X11
+	VADDPS        X11, X2, X2
+	VEXTRACTF64X4 $0x01, Z4, Y12
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X12
+	VADDPS        X12, X4, X4
+	VEXTRACTF64X4 $0x01, Z6, Y13
+	VADDPS        Y13, Y6, Y6
+	VEXTRACTF128  $0x01, Y6, X13
+	VADDPS        X13, X6, X6
+	VHADDPS       X2, X0, X0
+	VHADDPS       X6, X4, X4
+	VHADDPS       X4, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	JMP           wide
+
+few:
+	TESTQ DI, DI
+	JZ    end
+
+one:
+	MOVQ   rows_base+24(FP), BX
+	MOVL   (SI), R9
+	IMULQ  stride+48(FP), R9
+	LEAQ   (BX)(R9*4), R9
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	XORQ   BX, BX
+	CMPQ   BX, DX
+	JGE    tail13
+
+step12:
+	VMOVUPS     (AX)(BX*4), Z8
+	VSUBPS      (R9)(BX*4), Z8, Z10
+	VFMADD231PS Z10, Z10, Z0
+	VMOVUPS     64(AX)(BX*4), Z9
+	VSUBPS      64(R9)(BX*4), Z9, Z10
+	VFMADD231PS Z10, Z10, Z1
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step12
+
+tail13:
+	CMPQ        BX, CX
+	JGE         done14
+	VMOVUPS.Z   (AX)(BX*4), K1, Z8
+	VMOVUPS.Z   (R9)(BX*4), K1, Z10
+	VSUBPS      Z10, Z8, Z10
+	VFMADD231PS Z10, Z10, Z0
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, CX
+	JGE         done14
+	VMOVUPS.Z   (AX)(BX*4), K2, Z9
+	VMOVUPS.Z   (R9)(BX*4), K2, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
 
-done11:
+done14:
 	VADDPS        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
@@ -2579,10 +3338,10 @@ done11:
 	VADDPS        X10, X0, X0
 	VHADDPS       X0, X0, X0
 	VHADDPS       X0, X0, X0
-	VMOVD         X0, (R10)
-	ADDQ          $0x04, R10
+	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
-	DECQ          R9
+	ADDQ          $0x04, SI
+	SUBQ          $0x01, DI
 	JNZ           one
 
 end:
@@ -2731,6 +3490,10 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
+	PREFETCHT0  (SI)(R13*1)
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (R11)(R13*1)
+	PREFETCHT0  (R12)(R13*1)
 	VMOVUPS.Z   (AX)(BX*4), K1, Z8
 	VMOVDQU16.Z (SI)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
@@ -2861,7 +3624,7 @@ end:
 
 // func l2GatherHalfAVX512(q []float32, rows []uint16, stride int, ids []uint32, out []float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, CMOV, MMX+
-TEXT ·l2GatherHalfAVX512(SB), NOSPLIT, $0-104
+TEXT ·l2GatherHalfAVX512(SB), NOSPLIT, $8-104
 	MOVQ    q_base+0(FP), AX
 	MOVQ    q_len+8(FP), CX
 	MOVQ    CX, DX
@@ -2873,125 +3636,125 @@ TEXT ·l2GatherHalfAVX512(SB), NOSPLIT, $0-104
 	KMOVQ   SI, K1
 	SHRQ    $0x10, SI
 	KMOVQ   SI, K2
-	MOVQ    rows_base+24(FP), SI
-	MOVQ    stride+48(FP), DI
-	SHLQ    $0x01, DI
-	MOVQ    ids_base+56(FP), R8
-	MOVQ    ids_len+64(FP), R9
-	MOVQ    out_base+80(FP), R10
-	MOVQ    CX, BX
-	SHLQ    $0x01, BX
-	MOVQ    $0x00000010, R15
-	MOVQ    $0x0000000c, R11
-	CMPQ    BX, $0x00000101
-	CMOVQGE R11, R15
-	MOVQ    $0x00000008, R11
-	CMPQ    BX, $0x00000156
-	CMOVQGE R11, R15
-	MOVQ    $0x00000004, R11
-	CMPQ    BX, $0x00000201
-	CMOVQGE R11, R15
+	MOVQ    ids_base+56(FP), SI
+	MOVQ    ids_len+64(FP), DI
+	MOVQ    out_base+80(FP), R8
+	CMPQ    DI, $0x01
+	JLE     few
+	CMPQ    CX, $0x00000400
+	JG      wide
+	MOVQ    $0x00000010, R13
+	MOVQ    $0x0000000c, BX
+	CMPQ    CX, $0x00000100
+	CMOVQGT BX, R13
+	MOVQ    $0x00000008, BX
+	CMPQ    CX, $0x00000155
+	CMOVQGT BX, R13
+	MOVQ    $0x00000004, BX
+	CMPQ    CX, $0x00000200
+	CMOVQGT BX, R13
 	XORQ    BX, BX
-	CMPQ    R9, $0x02
-	JL      few
 
 first:
-	MOVL  (R8)(BX*4), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	LEAQ  -1(R11)(CX*2), R12
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(BX*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*2), R9
+	LEAQ  -1(R9)(CX*2), R10
 
 line1:
-	PREFETCHT0 (R11)
-	ADDQ       $+64, R11
-	CMPQ       R11, R12
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line1
-	PREFETCHT0 (R12)
+	PREFETCHT1 (R10)
 	INCQ       BX
-	CMPQ       BX, R9
+	CMPQ       BX, DI
 	JGE        fetched
-	CMPQ       BX, R15
+	CMPQ       BX, R13
 	JL         first
 
 fetched:
-	CMPQ R9, $0x04
+	CMPQ DI, $0x04
 	JL   few
 
 four:
-	MOVQ  R9, BX
-	SUBQ  R15, BX
+	MOVQ  DI, BX
+	SUBQ  R13, BX
 	CMPQ  BX, $0x00
 	JLE   ready
-	MOVL  (R8)(R15*4), BX
-	IMULQ DI, BX
-	ADDQ  SI, BX
-	LEAQ  -1(BX)(CX*2), R11
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(R13*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*2), R9
+	LEAQ  -1(R9)(CX*2), R10
 
 line2:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line2
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
-	MOVL       4(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*2), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       4(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*2), R9
+	LEAQ       -1(R9)(CX*2), R10
 
 line3:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line3
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
-	MOVL       8(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*2), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       8(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*2), R9
+	LEAQ       -1(R9)(CX*2), R10
 
 line4:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line4
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
-	MOVL       12(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*2), R11
+	MOVQ       rows_base+24(FP), R9
+	MOVL       12(SI)(R13*4), BX
+	IMULQ      stride+48(FP), BX
+	LEAQ       (R9)(BX*2), BX
+	LEAQ       -1(BX)(CX*2), R9
 
 line5:
-	PREFETCHT0 (BX)
+	PREFETCHT1 (BX)
 	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	CMPQ       BX, R9
 	JLE        line5
-	PREFETCHT0 (R11)
+	PREFETCHT1 (R9)
 
 ready:
-	MOVL   (R8), R11
-	IMULQ  DI, R11
-	ADDQ   SI, R11
-	MOVL   4(R8), R12
-	IMULQ  DI, R12
-	ADDQ   SI, R12
-	MOVL   8(R8), R13
-	IMULQ  DI, R13
-	ADDQ   SI, R13
-	MOVL   12(R8), R14
-	IMULQ  DI, R14
-	ADDQ   SI, R14
+	MOVQ   rows_base+24(FP), BX
+	MOVL   (SI), R9
+	IMULQ  stride+48(FP), R9
+	LEAQ   (BX)(R9*2), R9
+	MOVQ   rows_base+24(FP), BX
+	MOVL   4(SI), R10
+	IMULQ  stride+48(FP), R10
+	LEAQ   (BX)(R10*2), R10
+	MOVQ   rows_base+24(FP), BX
+	MOVL   8(SI), R11
+	IMULQ  stride+48(FP), R11
+	LEAQ   (BX)(R11*2), R11
+	MOVQ   rows_base+24(FP), BX
+	MOVL   12(SI), R12
+	IMULQ  stride+48(FP), R12
+	LEAQ   (BX)(R12*2), R12
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -3006,29 +3769,29 @@ ready:
 
 step6:
 	VMOVUPS     (AX)(BX*4), Z8
-	VCVTPH2PS   (R11)(BX*2), Z10
+	VCVTPH2PS   (R9)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
-	VCVTPH2PS   (R12)(BX*2), Z11
+	VCVTPH2PS   (R10)(BX*2), Z11
 	VSUBPS      Z11, Z8, Z11
 	VFMADD231PS Z11, Z11, Z2
-	VCVTPH2PS   (R13)(BX*2), Z12
+	VCVTPH2PS   (R11)(BX*2), Z12
 	VSUBPS      Z12, Z8, Z12
 	VFMADD231PS Z12, Z12, Z4
-	VCVTPH2PS   (R14)(BX*2), Z13
+	VCVTPH2PS   (R12)(BX*2), Z13
 	VSUBPS      Z13, Z8, Z13
 	VFMADD231PS Z13, Z13, Z6
 	VMOVUPS     64(AX)(BX*4), Z9
-	VCVTPH2PS   32(R11)(BX*2), Z10
+	VCVTPH2PS   32(R9)(BX*2), Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
-	VCVTPH2PS   32(R12)(BX*2), Z11
+	VCVTPH2PS   32(R10)(BX*2), Z11
 	VSUBPS      Z11, Z9, Z11
 	VFMADD231PS Z11, Z11, Z3
-	VCVTPH2PS   32(R13)(BX*2), Z12
+	VCVTPH2PS   32(R11)(BX*2), Z12
 	VSUBPS      Z12, Z9, Z12
 	VFMADD231PS Z12, Z12, Z5
-	VCVTPH2PS   32(R14)(BX*2), Z13
+	VCVTPH2PS   32(R12)(BX*2), Z13
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 	ADDQ        $0x00000020, BX
@@ -3039,19 +3802,19 @@ tail7:
 	CMPQ        BX, CX
 	JGE         done8
 	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (R11)(BX*2), K1, Y10
+	VMOVDQU16.Z (R9)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VSUBPS      Z10, Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
-	VMOVDQU16.Z (R12)(BX*2), K1, Y11
+	VMOVDQU16.Z (R10)(BX*2), K1, Y11
 	VCVTPH2PS   Y11, Z11
 	VSUBPS      Z11, Z8, Z11
 	VFMADD231PS Z11, Z11, Z2
-	VMOVDQU16.Z (R13)(BX*2), K1, Y12
+	VMOVDQU16.Z (R11)(BX*2), K1, Y12
 	VCVTPH2PS   Y12, Z12
 	VSUBPS      Z12, Z8, Z12
 	VFMADD231PS Z12, Z12, Z4
-	VMOVDQU16.Z (R14)(BX*2), K1, Y13
+	VMOVDQU16.Z (R12)(BX*2), K1, Y13
 	VCVTPH2PS   Y13, Z13
 	VSUBPS      Z13, Z8, Z13
 	VFMADD231PS Z13, Z13, Z6
@@ -3059,19 +3822,19 @@ tail7:
 	CMPQ        BX, CX
 	JGE         done8
 	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (R11)(BX*2), K2, Y10
+	VMOVDQU16.Z (R9)(BX*2), K2, Y10
 	VCVTPH2PS   Y10, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
-	VMOVDQU16.Z (R12)(BX*2), K2, Y11
+	VMOVDQU16.Z (R10)(BX*2), K2, Y11
 	VCVTPH2PS   Y11, Z11
 	VSUBPS      Z11, Z9, Z11
 	VFMADD231PS Z11, Z11, Z3
-	VMOVDQU16.Z (R13)(BX*2), K2, Y12
+	VMOVDQU16.Z (R11)(BX*2), K2, Y12
 	VCVTPH2PS   Y12, Z12
 	VSUBPS      Z12, Z9, Z12
 	VFMADD231PS Z12, Z12, Z5
-	VMOVDQU16.Z (R14)(BX*2), K2, Y13
+	VMOVDQU16.Z (R12)(BX*2), K2, Y13
 	VCVTPH2PS   Y13, Z13
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
@@ -3100,36 +3863,108 @@ done8:
 	VHADDPS       X2, X0, X0
 	VHADDPS       X6, X4, X4
 	VHADDPS       X4, X0, X0
-	VMOVDQU       X0, (R10)
-	ADDQ          $0x10, R10
+	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
-	SUBQ          $0x04, R9
-	CMPQ          R9, $0x04
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	CMPQ          DI, $0x04
 	JGE           four
+	JMP           few
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	MOVL   (R8), R11
-	IMULQ  DI, R11
-	ADDQ   SI, R11
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail10
+wide:
+	CMPQ    DI, $0x04
+	JL      few
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*2), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*2), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*2), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*2), R12
+	MOVQ    $0x00000004, R13
+	LEAQ    -1(DI), BX
+	CMPQ    R13, BX
+	CMOVQGT BX, R13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R13*4), R13
+	IMULQ   stride+48(FP), R13
+	LEAQ    (BX)(R13*2), R13
+	MOVQ    $0x00000005, R14
+	LEAQ    -1(DI), BX
+	CMPQ    R14, BX
+	CMOVQGT BX, R14
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R14*4), R14
+	IMULQ   stride+48(FP), R14
+	LEAQ    (BX)(R14*2), R14
+	MOVQ    $0x00000006, R15
+	LEAQ    -1(DI), BX
+	CMPQ    R15, BX
+	CMOVQGT BX, R15
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R15*4), R15
+	IMULQ   stride+48(FP), R15
+	LEAQ    (BX)(R15*2), R15
+	MOVQ    $0x00000007, BP
+	LEAQ    -1(DI), BX
+	CMPQ    BP, BX
+	CMOVQGT BX, BP
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(BP*4), BP
+	IMULQ   stride+48(FP), BP
+	LEAQ    (BX)(BP*2), BP
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail10
 
 step9:
 	VMOVUPS     (AX)(BX*4), Z8
-	VCVTPH2PS   (R11)(BX*2), Z10
+	VCVTPH2PS   (R9)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
+	VCVTPH2PS   (R10)(BX*2), Z11
+	VSUBPS      Z11, Z8, Z11
+	VFMADD231PS Z11, Z11, Z2
+	VCVTPH2PS   (R11)(BX*2), Z12
+	VSUBPS      Z12, Z8, Z12
+	VFMADD231PS Z12, Z12, Z4
+	VCVTPH2PS   (R12)(BX*2), Z13
+	VSUBPS      Z13, Z8, Z13
+	VFMADD231PS Z13, Z13, Z6
 	VMOVUPS     64(AX)(BX*4), Z9
-	VCVTPH2PS   32(R11)(BX*2), Z10
+	VCVTPH2PS   32(R9)(BX*2), Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
+	VCVTPH2PS   32(R10)(BX*2), Z11
+	VSUBPS      Z11, Z9, Z11
+	VFMADD231PS Z11, Z11, Z3
+	VCVTPH2PS   32(R11)(BX*2), Z12
+	VSUBPS      Z12, Z9, Z12
+	VFMADD231PS Z12, Z12, Z5
+	VCVTPH2PS   32(R12)(BX*2), Z13
+	VSUBPS      Z13, Z9, Z13
+	VFMADD231PS Z13, Z13, Z7
+	PREFETCHT1  (R13)(BX*2)
+	PREFETCHT1  (R14)(BX*2)
+	PREFETCHT1  (R15)(BX*2)
+	PREFETCHT1  (BP)(BX*2)
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step9
@@ -3137,21 +3972,124 @@ step9:
 tail10:
 	CMPQ        BX, CX
 	JGE         done11
+	PREFETCHT1  (R13)(BX*2)
+	PREFETCHT1  (R14)(BX*2)
+	PREFETCHT1  (R15)(BX*2)
+	PREFETCHT1  (BP)(BX*2)
 	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (R11)(BX*2), K1, Y10
+	VMOVDQU16.Z (R9)(BX*2), K1, Y10
+	VCVTPH2PS   Y10, Z10
+	VSUBPS      Z10, Z8, Z10
+	VFMADD231PS Z10, Z10, Z0
+	VMOVDQU16.Z (R10)(BX*2), K1, Y11
+	VCVTPH2PS   Y11, Z11
+	VSUBPS      Z11, Z8, Z11
+	VFMADD231PS Z11, Z11, Z2
+	VMOVDQU16.Z (R11)(BX*2), K1, Y12
+	VCVTPH2PS   Y12, Z12
+	VSUBPS      Z12, Z8, Z12
+	VFMADD231PS Z12, Z12, Z4
+	VMOVDQU16.Z (R12)(BX*2), K1, Y13
+	VCVTPH2PS   Y13, Z13
+	VSUBPS      Z13, Z8, Z13
+	VFMADD231PS Z13, Z13, Z6
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, CX
+	JGE         done11
+	VMOVUPS.Z   (AX)(BX*4), K2, Z9
+	VMOVDQU16.Z (R9)(BX*2), K2, Y10
+	VCVTPH2PS   Y10, Z10
+	VSUBPS      Z10, Z9, Z10
+	VFMADD231PS Z10, Z10, Z1
+	VMOVDQU16.Z (R10)(BX*2), K2, Y11
+	VCVTPH2PS   Y11, Z11
+	VSUBPS      Z11, Z9, Z11
+	VFMADD231PS Z11, Z11, Z3
+	VMOVDQU16.Z (R11)(BX*2), K2, Y12
+	VCVTPH2PS   Y12, Z12
+	VSUBPS      Z12, Z9, Z12
+	VFMADD231PS Z12, Z12, Z5
+	VMOVDQU16.Z (R12)(BX*2), K2, Y13
+	VCVTPH2PS   Y13, Z13
+	VSUBPS      Z13, Z9, Z13
+	VFMADD231PS Z13, Z13, Z7
+
+done11:
+	VADDPS        Z1, Z0, Z0
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z5, Z4, Z4
+	VADDPS        Z7, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z0, Y10
+	VADDPS        Y10, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X10
+	VADDPS        X10, X0, X0
+	VEXTRACTF64X4 $0x01, Z2, Y11
+	VADDPS        Y11, Y2, Y2
+	VEXTRACTF128  $0x01, Y2, X11
+	VADDPS        X11, X2, X2
+	VEXTRACTF64X4 $0x01, Z4, Y12
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X12
+	VADDPS        X12, X4, X4
+	VEXTRACTF64X4 $0x01, Z6, Y13
+	VADDPS        Y13, Y6, Y6
+	VEXTRACTF128  $0x01, Y6, X13
+	VADDPS        X13, X6, X6
+	VHADDPS       X2, X0, X0
+	VHADDPS       X6, X4, X4
+	VHADDPS       X4, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	JMP           wide
+
+few:
+	TESTQ DI, DI
+	JZ    end
+
+one:
+	MOVQ   rows_base+24(FP), BX
+	MOVL   (SI), R9
+	IMULQ  stride+48(FP), R9
+	LEAQ   (BX)(R9*2), R9
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	XORQ   BX, BX
+	CMPQ   BX, DX
+	JGE    tail13
+
+step12:
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R9)(BX*2), Z10
+	VSUBPS      Z10, Z8, Z10
+	VFMADD231PS Z10, Z10, Z0
+	VMOVUPS     64(AX)(BX*4), Z9
+	VCVTPH2PS   32(R9)(BX*2), Z10
+	VSUBPS      Z10, Z9, Z10
+	VFMADD231PS Z10, Z10, Z1
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step12
+
+tail13:
+	CMPQ        BX, CX
+	JGE         done14
+	VMOVUPS.Z   (AX)(BX*4), K1, Z8
+	VMOVDQU16.Z (R9)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VSUBPS      Z10, Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, CX
-	JGE         done11
+	JGE         done14
 	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (R11)(BX*2), K2, Y10
+	VMOVDQU16.Z (R9)(BX*2), K2, Y10
 	VCVTPH2PS   Y10, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
 
-done11:
+done14:
 	VADDPS        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
@@ -3159,10 +4097,10 @@ done11:
 	VADDPS        X10, X0, X0
 	VHADDPS       X0, X0, X0
 	VHADDPS       X0, X0, X0
-	VMOVD         X0, (R10)
-	ADDQ          $0x04, R10
+	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
-	DECQ          R9
+	ADDQ          $0x04, SI
+	SUBQ          $0x01, DI
 	JNZ           one
 
 end:
@@ -3313,6 +4251,10 @@ step1:
 tail2:
 	CMPQ       BX, CX
 	JGE        done3
+	PREFETCHT0 (SI)(R13*1)
+	PREFETCHT0 (R10)(R13*1)
+	PREFETCHT0 (R11)(R13*1)
+	PREFETCHT0 (R12)(R13*1)
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPMAXSB    Z10, Z8, Z16
@@ -3434,7 +4376,7 @@ end:
 
 // func l2GatherI8AVX512(q []int8, rows []int8, stride int, ids []uint32, out []int32)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV, MMX+
-TEXT ·l2GatherI8AVX512(SB), NOSPLIT, $0-104
+TEXT ·l2GatherI8AVX512(SB), NOSPLIT, $8-104
 	MOVQ         q_base+0(FP), AX
 	MOVQ         q_len+8(FP), CX
 	MOVQ         CX, DX
@@ -3450,124 +4392,125 @@ TEXT ·l2GatherI8AVX512(SB), NOSPLIT, $0-104
 	MOVL         $0x01010101, BX
 	VMOVD        BX, X15
 	VPBROADCASTD X15, Z15
-	MOVQ         rows_base+24(FP), SI
-	MOVQ         stride+48(FP), DI
-	MOVQ         ids_base+56(FP), R8
-	MOVQ         ids_len+64(FP), R9
-	MOVQ         out_base+80(FP), R10
-	MOVQ         CX, BX
-	SHLQ         $0x00, BX
-	MOVQ         $0x00000010, R15
-	MOVQ         $0x0000000c, R11
-	CMPQ         BX, $0x00000101
-	CMOVQGE      R11, R15
-	MOVQ         $0x00000008, R11
-	CMPQ         BX, $0x00000156
-	CMOVQGE      R11, R15
-	MOVQ         $0x00000004, R11
-	CMPQ         BX, $0x00000201
-	CMOVQGE      R11, R15
+	MOVQ         ids_base+56(FP), SI
+	MOVQ         ids_len+64(FP), DI
+	MOVQ         out_base+80(FP), R8
+	CMPQ         DI, $0x01
+	JLE          few
+	CMPQ         CX, $0x00000800
+	JG           wide
+	MOVQ         $0x00000010, R13
+	MOVQ         $0x0000000c, BX
+	CMPQ         CX, $0x00000200
+	CMOVQGT      BX, R13
+	MOVQ         $0x00000008, BX
+	CMPQ         CX, $0x000002aa
+	CMOVQGT      BX, R13
+	MOVQ         $0x00000004, BX
+	CMPQ         CX, $0x00000400
+	CMOVQGT      BX, R13
 	XORQ         BX, BX
-	CMPQ         R9, $0x02
-	JL           few
 
 first:
-	MOVL  (R8)(BX*4), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	LEAQ  -1(R11)(CX*1), R12
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(BX*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*1), R9
+	LEAQ  -1(R9)(CX*1), R10
 
 line1:
-	PREFETCHT0 (R11)
-	ADDQ       $+64, R11
-	CMPQ       R11, R12
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line1
-	PREFETCHT0 (R12)
+	PREFETCHT1 (R10)
 	INCQ       BX
-	CMPQ       BX, R9
+	CMPQ       BX, DI
 	JGE        fetched
-	CMPQ       BX, R15
+	CMPQ       BX, R13
 	JL         first
 
 fetched:
-	CMPQ R9, $0x04
+	CMPQ DI, $0x04
 	JL   few
 
 four:
-	MOVQ  R9, BX
-	SUBQ  R15, BX
+	MOVQ  DI, BX
+	SUBQ  R13, BX
 	CMPQ  BX, $0x00
 	JLE   ready
-	MOVL  (R8)(R15*4), BX
-	IMULQ DI, BX
-	ADDQ  SI, BX
-	LEAQ  -1(BX)(CX*1), R11
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(R13*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*1), R9
+	LEAQ  -1(R9)(CX*1), R10
 
 line2:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line2
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
-	MOVL       4(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       4(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*1), R9
+	LEAQ       -1(R9)(CX*1), R10
 
 line3:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line3
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
-	MOVL       8(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       8(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*1), R9
+	LEAQ       -1(R9)(CX*1), R10
 
 line4:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line4
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
-	MOVL       12(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R9
+	MOVL       12(SI)(R13*4), BX
+	IMULQ      stride+48(FP), BX
+	LEAQ       (R9)(BX*1), BX
+	LEAQ       -1(BX)(CX*1), R9
 
 line5:
-	PREFETCHT0 (BX)
+	PREFETCHT1 (BX)
 	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	CMPQ       BX, R9
 	JLE        line5
-	PREFETCHT0 (R11)
+	PREFETCHT1 (R9)
 
 ready:
-	MOVL   (R8), R11
-	IMULQ  DI, R11
-	ADDQ   SI, R11
-	MOVL   4(R8), R12
-	IMULQ  DI, R12
-	ADDQ   SI, R12
-	MOVL   8(R8), R13
-	IMULQ  DI, R13
-	ADDQ   SI, R13
-	MOVL   12(R8), R14
-	IMULQ  DI, R14
-	ADDQ   SI, R14
+	MOVQ   rows_base+24(FP), BX
+	MOVL   (SI), R9
+	IMULQ  stride+48(FP), R9
+	LEAQ   (BX)(R9*1), R9
+	MOVQ   rows_base+24(FP), BX
+	MOVL   4(SI), R10
+	IMULQ  stride+48(FP), R10
+	LEAQ   (BX)(R10*1), R10
+	MOVQ   rows_base+24(FP), BX
+	MOVL   8(SI), R11
+	IMULQ  stride+48(FP), R11
+	LEAQ   (BX)(R11*1), R11
+	MOVQ   rows_base+24(FP), BX
+	MOVL   12(SI), R12
+	IMULQ  stride+48(FP), R12
+	LEAQ   (BX)(R12*1), R12
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -3582,26 +4525,26 @@ ready:
 
 step6:
 	VMOVDQU8 (AX)(BX*1), Z8
-	VPMAXSB  (R11)(BX*1), Z8, Z16
-	VPMINSB  (R11)(BX*1), Z8, Z10
+	VPMAXSB  (R9)(BX*1), Z8, Z16
+	VPMINSB  (R9)(BX*1), Z8, Z10
 	VPSUBB   Z10, Z16, Z10
 	VPXORD   Z10, Z14, Z16
 	VPDPBUSD Z16, Z10, Z0
 	VPDPBUSD Z15, Z10, Z1
-	VPMAXSB  (R12)(BX*1), Z8, Z17
-	VPMINSB  (R12)(BX*1), Z8, Z11
+	VPMAXSB  (R10)(BX*1), Z8, Z17
+	VPMINSB  (R10)(BX*1), Z8, Z11
 	VPSUBB   Z11, Z17, Z11
 	VPXORD   Z11, Z14, Z17
 	VPDPBUSD Z17, Z11, Z2
 	VPDPBUSD Z15, Z11, Z3
-	VPMAXSB  (R13)(BX*1), Z8, Z18
-	VPMINSB  (R13)(BX*1), Z8, Z12
+	VPMAXSB  (R11)(BX*1), Z8, Z18
+	VPMINSB  (R11)(BX*1), Z8, Z12
 	VPSUBB   Z12, Z18, Z12
 	VPXORD   Z12, Z14, Z18
 	VPDPBUSD Z18, Z12, Z4
 	VPDPBUSD Z15, Z12, Z5
-	VPMAXSB  (R14)(BX*1), Z8, Z19
-	VPMINSB  (R14)(BX*1), Z8, Z13
+	VPMAXSB  (R12)(BX*1), Z8, Z19
+	VPMINSB  (R12)(BX*1), Z8, Z13
 	VPSUBB   Z13, Z19, Z13
 	VPXORD   Z13, Z14, Z19
 	VPDPBUSD Z19, Z13, Z6
@@ -3614,28 +4557,28 @@ tail7:
 	CMPQ       BX, CX
 	JGE        done8
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
-	VMOVDQU8.Z (R11)(BX*1), K1, Z10
+	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPMAXSB    Z10, Z8, Z16
 	VPMINSB    Z10, Z8, Z10
 	VPSUBB     Z10, Z16, Z10
 	VPXORD     Z10, Z14, Z16
 	VPDPBUSD   Z16, Z10, Z0
 	VPDPBUSD   Z15, Z10, Z1
-	VMOVDQU8.Z (R12)(BX*1), K1, Z11
+	VMOVDQU8.Z (R10)(BX*1), K1, Z11
 	VPMAXSB    Z11, Z8, Z17
 	VPMINSB    Z11, Z8, Z11
 	VPSUBB     Z11, Z17, Z11
 	VPXORD     Z11, Z14, Z17
 	VPDPBUSD   Z17, Z11, Z2
 	VPDPBUSD   Z15, Z11, Z3
-	VMOVDQU8.Z (R13)(BX*1), K1, Z12
+	VMOVDQU8.Z (R11)(BX*1), K1, Z12
 	VPMAXSB    Z12, Z8, Z18
 	VPMINSB    Z12, Z8, Z12
 	VPSUBB     Z12, Z18, Z12
 	VPXORD     Z12, Z14, Z18
 	VPDPBUSD   Z18, Z12, Z4
 	VPDPBUSD   Z15, Z12, Z5
-	VMOVDQU8.Z (R14)(BX*1), K1, Z13
+	VMOVDQU8.Z (R12)(BX*1), K1, Z13
 	VPMAXSB    Z13, Z8, Z19
 	VPMINSB    Z13, Z8, Z13
 	VPSUBB     Z13, Z19, Z13
@@ -3671,44 +4614,214 @@ done8:
 	VPHADDD       X2, X0, X0
 	VPHADDD       X6, X4, X4
 	VPHADDD       X4, X0, X0
-	VMOVDQU       X0, (R10)
-	ADDQ          $0x10, R10
+	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
-	SUBQ          $0x04, R9
-	CMPQ          R9, $0x04
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	CMPQ          DI, $0x04
 	JGE           four
+	JMP           few
+
+wide:
+	CMPQ    DI, $0x04
+	JL      few
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*1), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*1), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*1), R12
+	MOVQ    $0x00000004, R13
+	LEAQ    -1(DI), BX
+	CMPQ    R13, BX
+	CMOVQGT BX, R13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R13*4), R13
+	IMULQ   stride+48(FP), R13
+	LEAQ    (BX)(R13*1), R13
+	MOVQ    $0x00000005, R14
+	LEAQ    -1(DI), BX
+	CMPQ    R14, BX
+	CMOVQGT BX, R14
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R14*4), R14
+	IMULQ   stride+48(FP), R14
+	LEAQ    (BX)(R14*1), R14
+	MOVQ    $0x00000006, R15
+	LEAQ    -1(DI), BX
+	CMPQ    R15, BX
+	CMOVQGT BX, R15
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R15*4), R15
+	IMULQ   stride+48(FP), R15
+	LEAQ    (BX)(R15*1), R15
+	MOVQ    $0x00000007, BP
+	LEAQ    -1(DI), BX
+	CMPQ    BP, BX
+	CMOVQGT BX, BP
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(BP*4), BP
+	IMULQ   stride+48(FP), BP
+	LEAQ    (BX)(BP*1), BP
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail10
+
+step9:
+	VMOVDQU8   (AX)(BX*1), Z8
+	VPMAXSB    (R9)(BX*1), Z8, Z16
+	VPMINSB    (R9)(BX*1), Z8, Z10
+	VPSUBB     Z10, Z16, Z10
+	VPXORD     Z10, Z14, Z16
+	VPDPBUSD   Z16, Z10, Z0
+	VPDPBUSD   Z15, Z10, Z1
+	VPMAXSB    (R10)(BX*1), Z8, Z17
+	VPMINSB    (R10)(BX*1), Z8, Z11
+	VPSUBB     Z11, Z17, Z11
+	VPXORD     Z11, Z14, Z17
+	VPDPBUSD   Z17, Z11, Z2
+	VPDPBUSD   Z15, Z11, Z3
+	VPMAXSB    (R11)(BX*1), Z8, Z18
+	VPMINSB    (R11)(BX*1), Z8, Z12
+	VPSUBB     Z12, Z18, Z12
+	VPXORD     Z12, Z14, Z18
+	VPDPBUSD   Z18, Z12, Z4
+	VPDPBUSD   Z15, Z12, Z5
+	VPMAXSB    (R12)(BX*1), Z8, Z19
+	VPMINSB    (R12)(BX*1), Z8, Z13
+	VPSUBB     Z13, Z19, Z13
+	VPXORD     Z13, Z14, Z19
+	VPDPBUSD   Z19, Z13, Z6
+	VPDPBUSD   Z15, Z13, Z7
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+	ADDQ       $0x00000040, BX
+	CMPQ       BX, DX
+	JL         step9
+
+tail10:
+	CMPQ       BX, CX
+	JGE        done11
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R9)(BX*1), K1, Z10
+	VPMAXSB    Z10, Z8, Z16
+	VPMINSB    Z10, Z8, Z10
+	VPSUBB     Z10, Z16, Z10
+	VPXORD     Z10, Z14, Z16
+	VPDPBUSD   Z16, Z10, Z0
+	VPDPBUSD   Z15, Z10, Z1
+	VMOVDQU8.Z (R10)(BX*1), K1, Z11
+	VPMAXSB    Z11, Z8, Z17
+	VPMINSB    Z11, Z8, Z11
+	VPSUBB     Z11, Z17, Z11
+	VPXORD     Z11, Z14, Z17
+	VPDPBUSD   Z17, Z11, Z2
+	VPDPBUSD   Z15, Z11, Z3
+	VMOVDQU8.Z (R11)(BX*1), K1, Z12
+	VPMAXSB    Z12, Z8, Z18
+	VPMINSB    Z12, Z8, Z12
+	VPSUBB     Z12, Z18, Z12
+	VPXORD     Z12, Z14, Z18
+	VPDPBUSD   Z18, Z12, Z4
+	VPDPBUSD   Z15, Z12, Z5
+	VMOVDQU8.Z (R12)(BX*1), K1, Z13
+	VPMAXSB    Z13, Z8, Z19
+	VPMINSB    Z13, Z8, Z13
+	VPSUBB     Z13, Z19, Z13
+	VPXORD     Z13, Z14, Z19
+	VPDPBUSD   Z19, Z13, Z6
+	VPDPBUSD   Z15, Z13, Z7
+
+done11:
+	VPSLLD        $0x07, Z1, Z1
+	VPADDD        Z1, Z0, Z0
+	VPSLLD        $0x07, Z3, Z3
+	VPADDD        Z3, Z2, Z2
+	VPSLLD        $0x07, Z5, Z5
+	VPADDD        Z5, Z4, Z4
+	VPSLLD        $0x07, Z7, Z7
+	VPADDD        Z7, Z6, Z6
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
+	VEXTRACTI64X4 $0x01, Z2, Y10
+	VPADDD        Y10, Y2, Y2
+	VEXTRACTI128  $0x01, Y2, X10
+	VPADDD        X10, X2, X2
+	VEXTRACTI64X4 $0x01, Z4, Y10
+	VPADDD        Y10, Y4, Y4
+	VEXTRACTI128  $0x01, Y4, X10
+	VPADDD        X10, X4, X4
+	VEXTRACTI64X4 $0x01, Z6, Y10
+	VPADDD        Y10, Y6, Y6
+	VEXTRACTI128  $0x01, Y6, X10
+	VPADDD        X10, X6, X6
+	VPHADDD       X2, X0, X0
+	VPHADDD       X6, X4, X4
+	VPHADDD       X4, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	JMP           wide
 
 few:
-	TESTQ R9, R9
+	TESTQ DI, DI
 	JZ    end
 
 one:
-	MOVL   (R8), R11
-	IMULQ  DI, R11
-	ADDQ   SI, R11
+	MOVQ   rows_base+24(FP), BX
+	MOVL   (SI), R9
+	IMULQ  stride+48(FP), R9
+	LEAQ   (BX)(R9*1), R9
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	XORQ   BX, BX
 	CMPQ   BX, DX
-	JGE    tail10
+	JGE    tail13
 
-step9:
+step12:
 	VMOVDQU8 (AX)(BX*1), Z8
-	VPMAXSB  (R11)(BX*1), Z8, Z16
-	VPMINSB  (R11)(BX*1), Z8, Z10
+	VPMAXSB  (R9)(BX*1), Z8, Z16
+	VPMINSB  (R9)(BX*1), Z8, Z10
 	VPSUBB   Z10, Z16, Z10
 	VPXORD   Z10, Z14, Z16
 	VPDPBUSD Z16, Z10, Z0
 	VPDPBUSD Z15, Z10, Z1
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step9
+	JL       step12
 
-tail10:
+tail13:
 	CMPQ       BX, CX
-	JGE        done11
+	JGE        done14
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
-	VMOVDQU8.Z (R11)(BX*1), K1, Z10
+	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPMAXSB    Z10, Z8, Z16
 	VPMINSB    Z10, Z8, Z10
 	VPSUBB     Z10, Z16, Z10
@@ -3716,7 +4829,7 @@ tail10:
 	VPDPBUSD   Z16, Z10, Z0
 	VPDPBUSD   Z15, Z10, Z1
 
-done11:
+done14:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
@@ -3725,10 +4838,10 @@ done11:
 	VPADDD        X10, X0, X0
 	VPHADDD       X0, X0, X0
 	VPHADDD       X0, X0, X0
-	VMOVD         X0, (R10)
-	ADDQ          $0x04, R10
+	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
-	DECQ          R9
+	ADDQ          $0x04, SI
+	SUBQ          $0x01, DI
 	JNZ           one
 
 end:
@@ -3879,6 +4992,10 @@ step1:
 tail2:
 	CMPQ       BX, CX
 	JGE        done3
+	PREFETCHT0 (SI)(R13*1)
+	PREFETCHT0 (R10)(R13*1)
+	PREFETCHT0 (R11)(R13*1)
+	PREFETCHT0 (R12)(R13*1)
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPMAXUB    Z10, Z8, Z16
@@ -4000,7 +5117,7 @@ end:
 
 // func l2GatherU8AVX512(q []uint8, rows []uint8, stride int, ids []uint32, out []int32)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV, MMX+
-TEXT ·l2GatherU8AVX512(SB), NOSPLIT, $0-104
+TEXT ·l2GatherU8AVX512(SB), NOSPLIT, $8-104
 	MOVQ         q_base+0(FP), AX
 	MOVQ         q_len+8(FP), CX
 	MOVQ         CX, DX
@@ -4016,124 +5133,125 @@ TEXT ·l2GatherU8AVX512(SB), NOSPLIT, $0-104
 	MOVL         $0x01010101, BX
 	VMOVD        BX, X15
 	VPBROADCASTD X15, Z15
-	MOVQ         rows_base+24(FP), SI
-	MOVQ         stride+48(FP), DI
-	MOVQ         ids_base+56(FP), R8
-	MOVQ         ids_len+64(FP), R9
-	MOVQ         out_base+80(FP), R10
-	MOVQ         CX, BX
-	SHLQ         $0x00, BX
-	MOVQ         $0x00000010, R15
-	MOVQ         $0x0000000c, R11
-	CMPQ         BX, $0x00000101
-	CMOVQGE      R11, R15
-	MOVQ         $0x00000008, R11
-	CMPQ         BX, $0x00000156
-	CMOVQGE      R11, R15
-	MOVQ         $0x00000004, R11
-	CMPQ         BX, $0x00000201
-	CMOVQGE      R11, R15
+	MOVQ         ids_base+56(FP), SI
+	MOVQ         ids_len+64(FP), DI
+	MOVQ         out_base+80(FP), R8
+	CMPQ         DI, $0x01
+	JLE          few
+	CMPQ         CX, $0x00000800
+	JG           wide
+	MOVQ         $0x00000010, R13
+	MOVQ         $0x0000000c, BX
+	CMPQ         CX, $0x00000200
+	CMOVQGT      BX, R13
+	MOVQ         $0x00000008, BX
+	CMPQ         CX, $0x000002aa
+	CMOVQGT      BX, R13
+	MOVQ         $0x00000004, BX
+	CMPQ         CX, $0x00000400
+	CMOVQGT      BX, R13
 	XORQ         BX, BX
-	CMPQ         R9, $0x02
-	JL           few
 
 first:
-	MOVL  (R8)(BX*4), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	LEAQ  -1(R11)(CX*1), R12
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(BX*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*1), R9
+	LEAQ  -1(R9)(CX*1), R10
 
 line1:
-	PREFETCHT0 (R11)
-	ADDQ       $+64, R11
-	CMPQ       R11, R12
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line1
-	PREFETCHT0 (R12)
+	PREFETCHT1 (R10)
 	INCQ       BX
-	CMPQ       BX, R9
+	CMPQ       BX, DI
 	JGE        fetched
-	CMPQ       BX, R15
+	CMPQ       BX, R13
 	JL         first
 
 fetched:
-	CMPQ R9, $0x04
+	CMPQ DI, $0x04
 	JL   few
 
 four:
-	MOVQ  R9, BX
-	SUBQ  R15, BX
+	MOVQ  DI, BX
+	SUBQ  R13, BX
 	CMPQ  BX, $0x00
 	JLE   ready
-	MOVL  (R8)(R15*4), BX
-	IMULQ DI, BX
-	ADDQ  SI, BX
-	LEAQ  -1(BX)(CX*1), R11
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(R13*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*1), R9
+	LEAQ  -1(R9)(CX*1), R10
 
 line2:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line2
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
-	MOVL       4(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       4(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*1), R9
+	LEAQ       -1(R9)(CX*1), R10
 
 line3:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line3
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
-	MOVL       8(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       8(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*1), R9
+	LEAQ       -1(R9)(CX*1), R10
 
 line4:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line4
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
-	MOVL       12(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*1), R11
+	MOVQ       rows_base+24(FP), R9
+	MOVL       12(SI)(R13*4), BX
+	IMULQ      stride+48(FP), BX
+	LEAQ       (R9)(BX*1), BX
+	LEAQ       -1(BX)(CX*1), R9
 
 line5:
-	PREFETCHT0 (BX)
+	PREFETCHT1 (BX)
 	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	CMPQ       BX, R9
 	JLE        line5
-	PREFETCHT0 (R11)
+	PREFETCHT1 (R9)
 
 ready:
-	MOVL   (R8), R11
-	IMULQ  DI, R11
-	ADDQ   SI, R11
-	MOVL   4(R8), R12
-	IMULQ  DI, R12
-	ADDQ   SI, R12
-	MOVL   8(R8), R13
-	IMULQ  DI, R13
-	ADDQ   SI, R13
-	MOVL   12(R8), R14
-	IMULQ  DI, R14
-	ADDQ   SI, R14
+	MOVQ   rows_base+24(FP), BX
+	MOVL   (SI), R9
+	IMULQ  stride+48(FP), R9
+	LEAQ   (BX)(R9*1), R9
+	MOVQ   rows_base+24(FP), BX
+	MOVL   4(SI), R10
+	IMULQ  stride+48(FP), R10
+	LEAQ   (BX)(R10*1), R10
+	MOVQ   rows_base+24(FP), BX
+	MOVL   8(SI), R11
+	IMULQ  stride+48(FP), R11
+	LEAQ   (BX)(R11*1), R11
+	MOVQ   rows_base+24(FP), BX
+	MOVL   12(SI), R12
+	IMULQ  stride+48(FP), R12
+	LEAQ   (BX)(R12*1), R12
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4148,26 +5266,26 @@ ready:
 
 step6:
 	VMOVDQU8 (AX)(BX*1), Z8
-	VPMAXUB  (R11)(BX*1), Z8, Z16
-	VPMINUB  (R11)(BX*1), Z8, Z10
+	VPMAXUB  (R9)(BX*1), Z8, Z16
+	VPMINUB  (R9)(BX*1), Z8, Z10
 	VPSUBB   Z10, Z16, Z10
 	VPXORD   Z10, Z14, Z16
 	VPDPBUSD Z16, Z10, Z0
 	VPDPBUSD Z15, Z10, Z1
-	VPMAXUB  (R12)(BX*1), Z8, Z17
-	VPMINUB  (R12)(BX*1), Z8, Z11
+	VPMAXUB  (R10)(BX*1), Z8, Z17
+	VPMINUB  (R10)(BX*1), Z8, Z11
 	VPSUBB   Z11, Z17, Z11
 	VPXORD   Z11, Z14, Z17
 	VPDPBUSD Z17, Z11, Z2
 	VPDPBUSD Z15, Z11, Z3
-	VPMAXUB  (R13)(BX*1), Z8, Z18
-	VPMINUB  (R13)(BX*1), Z8, Z12
+	VPMAXUB  (R11)(BX*1), Z8, Z18
+	VPMINUB  (R11)(BX*1), Z8, Z12
 	VPSUBB   Z12, Z18, Z12
 	VPXORD   Z12, Z14, Z18
 	VPDPBUSD Z18, Z12, Z4
 	VPDPBUSD Z15, Z12, Z5
-	VPMAXUB  (R14)(BX*1), Z8, Z19
-	VPMINUB  (R14)(BX*1), Z8, Z13
+	VPMAXUB  (R12)(BX*1), Z8, Z19
+	VPMINUB  (R12)(BX*1), Z8, Z13
 	VPSUBB   Z13, Z19, Z13
 	VPXORD   Z13, Z14, Z19
 	VPDPBUSD Z19, Z13, Z6
@@ -4180,28 +5298,28 @@ tail7:
 	CMPQ       BX, CX
 	JGE        done8
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
-	VMOVDQU8.Z (R11)(BX*1), K1, Z10
+	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPMAXUB    Z10, Z8, Z16
 	VPMINUB    Z10, Z8, Z10
 	VPSUBB     Z10, Z16, Z10
 	VPXORD     Z10, Z14, Z16
 	VPDPBUSD   Z16, Z10, Z0
 	VPDPBUSD   Z15, Z10, Z1
-	VMOVDQU8.Z (R12)(BX*1), K1, Z11
+	VMOVDQU8.Z (R10)(BX*1), K1, Z11
 	VPMAXUB    Z11, Z8, Z17
 	VPMINUB    Z11, Z8, Z11
 	VPSUBB     Z11, Z17, Z11
 	VPXORD     Z11, Z14, Z17
 	VPDPBUSD   Z17, Z11, Z2
 	VPDPBUSD   Z15, Z11, Z3
-	VMOVDQU8.Z (R13)(BX*1), K1, Z12
+	VMOVDQU8.Z (R11)(BX*1), K1, Z12
 	VPMAXUB    Z12, Z8, Z18
 	VPMINUB    Z12, Z8, Z12
 	VPSUBB     Z12, Z18, Z12
 	VPXORD     Z12, Z14, Z18
 	VPDPBUSD   Z18, Z12, Z4
 	VPDPBUSD   Z15, Z12, Z5
-	VMOVDQU8.Z (R14)(BX*1), K1, Z13
+	VMOVDQU8.Z (R12)(BX*1), K1, Z13
 	VPMAXUB    Z13, Z8, Z19
 	VPMINUB    Z13, Z8, Z13
 	VPSUBB     Z13, Z19, Z13
@@ -4237,44 +5355,214 @@ done8:
 	VPHADDD       X2, X0, X0
 	VPHADDD       X6, X4, X4
 	VPHADDD       X4, X0, X0
-	VMOVDQU       X0, (R10)
-	ADDQ          $0x10, R10
+	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
-	SUBQ          $0x04, R9
-	CMPQ          R9, $0x04
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	CMPQ          DI, $0x04
 	JGE           four
+	JMP           few
+
+wide:
+	CMPQ    DI, $0x04
+	JL      few
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*1), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*1), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*1), R12
+	MOVQ    $0x00000004, R13
+	LEAQ    -1(DI), BX
+	CMPQ    R13, BX
+	CMOVQGT BX, R13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R13*4), R13
+	IMULQ   stride+48(FP), R13
+	LEAQ    (BX)(R13*1), R13
+	MOVQ    $0x00000005, R14
+	LEAQ    -1(DI), BX
+	CMPQ    R14, BX
+	CMOVQGT BX, R14
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R14*4), R14
+	IMULQ   stride+48(FP), R14
+	LEAQ    (BX)(R14*1), R14
+	MOVQ    $0x00000006, R15
+	LEAQ    -1(DI), BX
+	CMPQ    R15, BX
+	CMOVQGT BX, R15
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R15*4), R15
+	IMULQ   stride+48(FP), R15
+	LEAQ    (BX)(R15*1), R15
+	MOVQ    $0x00000007, BP
+	LEAQ    -1(DI), BX
+	CMPQ    BP, BX
+	CMOVQGT BX, BP
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(BP*4), BP
+	IMULQ   stride+48(FP), BP
+	LEAQ    (BX)(BP*1), BP
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail10
+
+step9:
+	VMOVDQU8   (AX)(BX*1), Z8
+	VPMAXUB    (R9)(BX*1), Z8, Z16
+	VPMINUB    (R9)(BX*1), Z8, Z10
+	VPSUBB     Z10, Z16, Z10
+	VPXORD     Z10, Z14, Z16
+	VPDPBUSD   Z16, Z10, Z0
+	VPDPBUSD   Z15, Z10, Z1
+	VPMAXUB    (R10)(BX*1), Z8, Z17
+	VPMINUB    (R10)(BX*1), Z8, Z11
+	VPSUBB     Z11, Z17, Z11
+	VPXORD     Z11, Z14, Z17
+	VPDPBUSD   Z17, Z11, Z2
+	VPDPBUSD   Z15, Z11, Z3
+	VPMAXUB    (R11)(BX*1), Z8, Z18
+	VPMINUB    (R11)(BX*1), Z8, Z12
+	VPSUBB     Z12, Z18, Z12
+	VPXORD     Z12, Z14, Z18
+	VPDPBUSD   Z18, Z12, Z4
+	VPDPBUSD   Z15, Z12, Z5
+	VPMAXUB    (R12)(BX*1), Z8, Z19
+	VPMINUB    (R12)(BX*1), Z8, Z13
+	VPSUBB     Z13, Z19, Z13
+	VPXORD     Z13, Z14, Z19
+	VPDPBUSD   Z19, Z13, Z6
+	VPDPBUSD   Z15, Z13, Z7
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+	ADDQ       $0x00000040, BX
+	CMPQ       BX, DX
+	JL         step9
+
+tail10:
+	CMPQ       BX, CX
+	JGE        done11
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R9)(BX*1), K1, Z10
+	VPMAXUB    Z10, Z8, Z16
+	VPMINUB    Z10, Z8, Z10
+	VPSUBB     Z10, Z16, Z10
+	VPXORD     Z10, Z14, Z16
+	VPDPBUSD   Z16, Z10, Z0
+	VPDPBUSD   Z15, Z10, Z1
+	VMOVDQU8.Z (R10)(BX*1), K1, Z11
+	VPMAXUB    Z11, Z8, Z17
+	VPMINUB    Z11, Z8, Z11
+	VPSUBB     Z11, Z17, Z11
+	VPXORD     Z11, Z14, Z17
+	VPDPBUSD   Z17, Z11, Z2
+	VPDPBUSD   Z15, Z11, Z3
+	VMOVDQU8.Z (R11)(BX*1), K1, Z12
+	VPMAXUB    Z12, Z8, Z18
+	VPMINUB    Z12, Z8, Z12
+	VPSUBB     Z12, Z18, Z12
+	VPXORD     Z12, Z14, Z18
+	VPDPBUSD   Z18, Z12, Z4
+	VPDPBUSD   Z15, Z12, Z5
+	VMOVDQU8.Z (R12)(BX*1), K1, Z13
+	VPMAXUB    Z13, Z8, Z19
+	VPMINUB    Z13, Z8, Z13
+	VPSUBB     Z13, Z19, Z13
+	VPXORD     Z13, Z14, Z19
+	VPDPBUSD   Z19, Z13, Z6
+	VPDPBUSD   Z15, Z13, Z7
+
+done11:
+	VPSLLD        $0x07, Z1, Z1
+	VPADDD        Z1, Z0, Z0
+	VPSLLD        $0x07, Z3, Z3
+	VPADDD        Z3, Z2, Z2
+	VPSLLD        $0x07, Z5, Z5
+	VPADDD        Z5, Z4, Z4
+	VPSLLD        $0x07, Z7, Z7
+	VPADDD        Z7, Z6, Z6
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
+	VEXTRACTI64X4 $0x01, Z2, Y10
+	VPADDD        Y10, Y2, Y2
+	VEXTRACTI128  $0x01, Y2, X10
+	VPADDD        X10, X2, X2
+	VEXTRACTI64X4 $0x01, Z4, Y10
+	VPADDD        Y10, Y4, Y4
+	VEXTRACTI128  $0x01, Y4, X10
+	VPADDD        X10, X4, X4
+	VEXTRACTI64X4 $0x01, Z6, Y10
+	VPADDD        Y10, Y6, Y6
+	VEXTRACTI128  $0x01, Y6, X10
+	VPADDD        X10, X6, X6
+	VPHADDD       X2, X0, X0
+	VPHADDD       X6, X4, X4
+	VPHADDD       X4, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	JMP           wide
 
 few:
-	TESTQ R9, R9
+	TESTQ DI, DI
 	JZ    end
 
 one:
-	MOVL   (R8), R11
-	IMULQ  DI, R11
-	ADDQ   SI, R11
+	MOVQ   rows_base+24(FP), BX
+	MOVL   (SI), R9
+	IMULQ  stride+48(FP), R9
+	LEAQ   (BX)(R9*1), R9
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	XORQ   BX, BX
 	CMPQ   BX, DX
-	JGE    tail10
+	JGE    tail13
 
-step9:
+step12:
 	VMOVDQU8 (AX)(BX*1), Z8
-	VPMAXUB  (R11)(BX*1), Z8, Z16
-	VPMINUB  (R11)(BX*1), Z8, Z10
+	VPMAXUB  (R9)(BX*1), Z8, Z16
+	VPMINUB  (R9)(BX*1), Z8, Z10
 	VPSUBB   Z10, Z16, Z10
 	VPXORD   Z10, Z14, Z16
 	VPDPBUSD Z16, Z10, Z0
 	VPDPBUSD Z15, Z10, Z1
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step9
+	JL       step12
 
-tail10:
+tail13:
 	CMPQ       BX, CX
-	JGE        done11
+	JGE        done14
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
-	VMOVDQU8.Z (R11)(BX*1), K1, Z10
+	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPMAXUB    Z10, Z8, Z16
 	VPMINUB    Z10, Z8, Z10
 	VPSUBB     Z10, Z16, Z10
@@ -4282,7 +5570,7 @@ tail10:
 	VPDPBUSD   Z16, Z10, Z0
 	VPDPBUSD   Z15, Z10, Z1
 
-done11:
+done14:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
@@ -4291,10 +5579,10 @@ done11:
 	VPADDD        X10, X0, X0
 	VPHADDD       X0, X0, X0
 	VPHADDD       X0, X0, X0
-	VMOVD         X0, (R10)
-	ADDQ          $0x04, R10
+	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
-	DECQ          R9
+	ADDQ          $0x04, SI
+	SUBQ          $0x01, DI
 	JNZ           one
 
 end:
@@ -4409,6 +5697,10 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
+	PREFETCHT0  (SI)(R13*1)
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (R11)(R13*1)
+	PREFETCHT0  (R12)(R13*1)
 	VMOVDQU64.Z (AX)(BX*8), K1, Z8
 	VMOVDQU64.Z (SI)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
@@ -4501,7 +5793,7 @@ end:
 
 // func hammingGatherAVX512(q []uint64, rows []uint64, stride int, ids []uint32, out []int32)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VPOPCNTDQ, BMI2, CMOV, MMX+
-TEXT ·hammingGatherAVX512(SB), NOSPLIT, $0-104
+TEXT ·hammingGatherAVX512(SB), NOSPLIT, $8-104
 	MOVQ    q_base+0(FP), AX
 	MOVQ    q_len+8(FP), CX
 	MOVQ    CX, DX
@@ -4511,125 +5803,125 @@ TEXT ·hammingGatherAVX512(SB), NOSPLIT, $0-104
 	MOVQ    $-1, SI
 	BZHIQ   BX, SI, SI
 	KMOVQ   SI, K1
-	MOVQ    rows_base+24(FP), SI
-	MOVQ    stride+48(FP), DI
-	SHLQ    $0x03, DI
-	MOVQ    ids_base+56(FP), R8
-	MOVQ    ids_len+64(FP), R9
-	MOVQ    out_base+80(FP), R10
-	MOVQ    CX, BX
-	SHLQ    $0x03, BX
-	MOVQ    $0x00000010, R15
-	MOVQ    $0x0000000c, R11
-	CMPQ    BX, $0x00000101
-	CMOVQGE R11, R15
-	MOVQ    $0x00000008, R11
-	CMPQ    BX, $0x00000156
-	CMOVQGE R11, R15
-	MOVQ    $0x00000004, R11
-	CMPQ    BX, $0x00000201
-	CMOVQGE R11, R15
+	MOVQ    ids_base+56(FP), SI
+	MOVQ    ids_len+64(FP), DI
+	MOVQ    out_base+80(FP), R8
+	CMPQ    DI, $0x01
+	JLE     few
+	CMPQ    CX, $0x00000100
+	JG      wide
+	MOVQ    $0x00000010, R13
+	MOVQ    $0x0000000c, BX
+	CMPQ    CX, $0x00000040
+	CMOVQGT BX, R13
+	MOVQ    $0x00000008, BX
+	CMPQ    CX, $0x00000055
+	CMOVQGT BX, R13
+	MOVQ    $0x00000004, BX
+	CMPQ    CX, $0x00000080
+	CMOVQGT BX, R13
 	XORQ    BX, BX
-	CMPQ    R9, $0x02
-	JL      few
 
 first:
-	MOVL  (R8)(BX*4), R11
-	IMULQ DI, R11
-	ADDQ  SI, R11
-	LEAQ  -1(R11)(CX*8), R12
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(BX*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*8), R9
+	LEAQ  -1(R9)(CX*8), R10
 
 line1:
-	PREFETCHT0 (R11)
-	ADDQ       $+64, R11
-	CMPQ       R11, R12
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line1
-	PREFETCHT0 (R12)
+	PREFETCHT1 (R10)
 	INCQ       BX
-	CMPQ       BX, R9
+	CMPQ       BX, DI
 	JGE        fetched
-	CMPQ       BX, R15
+	CMPQ       BX, R13
 	JL         first
 
 fetched:
-	CMPQ R9, $0x04
+	CMPQ DI, $0x04
 	JL   few
 
 four:
-	MOVQ  R9, BX
-	SUBQ  R15, BX
+	MOVQ  DI, BX
+	SUBQ  R13, BX
 	CMPQ  BX, $0x00
 	JLE   ready
-	MOVL  (R8)(R15*4), BX
-	IMULQ DI, BX
-	ADDQ  SI, BX
-	LEAQ  -1(BX)(CX*8), R11
+	MOVQ  rows_base+24(FP), R10
+	MOVL  (SI)(R13*4), R9
+	IMULQ stride+48(FP), R9
+	LEAQ  (R10)(R9*8), R9
+	LEAQ  -1(R9)(CX*8), R10
 
 line2:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line2
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
-	MOVL       4(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*8), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       4(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*8), R9
+	LEAQ       -1(R9)(CX*8), R10
 
 line3:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line3
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
-	MOVL       8(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*8), R11
+	MOVQ       rows_base+24(FP), R10
+	MOVL       8(SI)(R13*4), R9
+	IMULQ      stride+48(FP), R9
+	LEAQ       (R10)(R9*8), R9
+	LEAQ       -1(R9)(CX*8), R10
 
 line4:
-	PREFETCHT0 (BX)
-	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
 	JLE        line4
-	PREFETCHT0 (R11)
-	MOVQ       R9, BX
-	SUBQ       R15, BX
+	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
-	MOVL       12(R8)(R15*4), BX
-	IMULQ      DI, BX
-	ADDQ       SI, BX
-	LEAQ       -1(BX)(CX*8), R11
+	MOVQ       rows_base+24(FP), R9
+	MOVL       12(SI)(R13*4), BX
+	IMULQ      stride+48(FP), BX
+	LEAQ       (R9)(BX*8), BX
+	LEAQ       -1(BX)(CX*8), R9
 
 line5:
-	PREFETCHT0 (BX)
+	PREFETCHT1 (BX)
 	ADDQ       $+64, BX
-	CMPQ       BX, R11
+	CMPQ       BX, R9
 	JLE        line5
-	PREFETCHT0 (R11)
+	PREFETCHT1 (R9)
 
 ready:
-	MOVL   (R8), R11
-	IMULQ  DI, R11
-	ADDQ   SI, R11
-	MOVL   4(R8), R12
-	IMULQ  DI, R12
-	ADDQ   SI, R12
-	MOVL   8(R8), R13
-	IMULQ  DI, R13
-	ADDQ   SI, R13
-	MOVL   12(R8), R14
-	IMULQ  DI, R14
-	ADDQ   SI, R14
+	MOVQ   rows_base+24(FP), BX
+	MOVL   (SI), R9
+	IMULQ  stride+48(FP), R9
+	LEAQ   (BX)(R9*8), R9
+	MOVQ   rows_base+24(FP), BX
+	MOVL   4(SI), R10
+	IMULQ  stride+48(FP), R10
+	LEAQ   (BX)(R10*8), R10
+	MOVQ   rows_base+24(FP), BX
+	MOVL   8(SI), R11
+	IMULQ  stride+48(FP), R11
+	LEAQ   (BX)(R11*8), R11
+	MOVQ   rows_base+24(FP), BX
+	MOVL   12(SI), R12
+	IMULQ  stride+48(FP), R12
+	LEAQ   (BX)(R12*8), R12
 	VPXORD Z0, Z0, Z0
 	VPXORD Z2, Z2, Z2
 	VPXORD Z4, Z4, Z4
@@ -4640,16 +5932,16 @@ ready:
 
 step6:
 	VMOVDQU64 (AX)(BX*8), Z8
-	VPXORQ    (R11)(BX*8), Z8, Z10
+	VPXORQ    (R9)(BX*8), Z8, Z10
 	VPOPCNTQ  Z10, Z10
 	VPADDQ    Z10, Z0, Z0
-	VPXORQ    (R12)(BX*8), Z8, Z10
+	VPXORQ    (R10)(BX*8), Z8, Z10
 	VPOPCNTQ  Z10, Z10
 	VPADDQ    Z10, Z2, Z2
-	VPXORQ    (R13)(BX*8), Z8, Z10
+	VPXORQ    (R11)(BX*8), Z8, Z10
 	VPOPCNTQ  Z10, Z10
 	VPADDQ    Z10, Z4, Z4
-	VPXORQ    (R14)(BX*8), Z8, Z10
+	VPXORQ    (R12)(BX*8), Z8, Z10
 	VPOPCNTQ  Z10, Z10
 	VPADDQ    Z10, Z6, Z6
 	ADDQ      $0x00000008, BX
@@ -4660,19 +5952,19 @@ tail7:
 	CMPQ        BX, CX
 	JGE         done8
 	VMOVDQU64.Z (AX)(BX*8), K1, Z8
-	VMOVDQU64.Z (R11)(BX*8), K1, Z10
+	VMOVDQU64.Z (R9)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
 	VPOPCNTQ    Z10, Z10
 	VPADDQ      Z10, Z0, Z0
-	VMOVDQU64.Z (R12)(BX*8), K1, Z10
+	VMOVDQU64.Z (R10)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
 	VPOPCNTQ    Z10, Z10
 	VPADDQ      Z10, Z2, Z2
-	VMOVDQU64.Z (R13)(BX*8), K1, Z10
+	VMOVDQU64.Z (R11)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
 	VPOPCNTQ    Z10, Z10
 	VPADDQ      Z10, Z4, Z4
-	VMOVDQU64.Z (R14)(BX*8), K1, Z10
+	VMOVDQU64.Z (R12)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
 	VPOPCNTQ    Z10, Z10
 	VPADDQ      Z10, Z6, Z6
@@ -4697,55 +5989,189 @@ done8:
 	VPHADDD       X2, X0, X0
 	VPHADDD       X6, X4, X4
 	VPHADDD       X4, X0, X0
-	VMOVDQU       X0, (R10)
-	ADDQ          $0x10, R10
+	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
-	SUBQ          $0x04, R9
-	CMPQ          R9, $0x04
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	CMPQ          DI, $0x04
 	JGE           four
+	JMP           few
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	MOVL   (R8), R11
-	IMULQ  DI, R11
-	ADDQ   SI, R11
-	VPXORD Z0, Z0, Z0
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail10
+wide:
+	CMPQ    DI, $0x04
+	JL      few
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*8), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*8), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*8), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*8), R12
+	MOVQ    $0x00000004, R13
+	LEAQ    -1(DI), BX
+	CMPQ    R13, BX
+	CMOVQGT BX, R13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R13*4), R13
+	IMULQ   stride+48(FP), R13
+	LEAQ    (BX)(R13*8), R13
+	MOVQ    $0x00000005, R14
+	LEAQ    -1(DI), BX
+	CMPQ    R14, BX
+	CMOVQGT BX, R14
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R14*4), R14
+	IMULQ   stride+48(FP), R14
+	LEAQ    (BX)(R14*8), R14
+	MOVQ    $0x00000006, R15
+	LEAQ    -1(DI), BX
+	CMPQ    R15, BX
+	CMOVQGT BX, R15
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(R15*4), R15
+	IMULQ   stride+48(FP), R15
+	LEAQ    (BX)(R15*8), R15
+	MOVQ    $0x00000007, BP
+	LEAQ    -1(DI), BX
+	CMPQ    BP, BX
+	CMOVQGT BX, BP
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI)(BP*4), BP
+	IMULQ   stride+48(FP), BP
+	LEAQ    (BX)(BP*8), BP
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z6, Z6, Z6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail10
 
 step9:
-	VMOVDQU64 (AX)(BX*8), Z8
-	VPXORQ    (R11)(BX*8), Z8, Z10
-	VPOPCNTQ  Z10, Z10
-	VPADDQ    Z10, Z0, Z0
-	ADDQ      $0x00000008, BX
-	CMPQ      BX, DX
-	JL        step9
+	VMOVDQU64  (AX)(BX*8), Z8
+	VPXORQ     (R9)(BX*8), Z8, Z10
+	VPOPCNTQ   Z10, Z10
+	VPADDQ     Z10, Z0, Z0
+	VPXORQ     (R10)(BX*8), Z8, Z10
+	VPOPCNTQ   Z10, Z10
+	VPADDQ     Z10, Z2, Z2
+	VPXORQ     (R11)(BX*8), Z8, Z10
+	VPOPCNTQ   Z10, Z10
+	VPADDQ     Z10, Z4, Z4
+	VPXORQ     (R12)(BX*8), Z8, Z10
+	VPOPCNTQ   Z10, Z10
+	VPADDQ     Z10, Z6, Z6
+	PREFETCHT1 (R13)(BX*8)
+	PREFETCHT1 (R14)(BX*8)
+	PREFETCHT1 (R15)(BX*8)
+	PREFETCHT1 (BP)(BX*8)
+	ADDQ       $0x00000008, BX
+	CMPQ       BX, DX
+	JL         step9
 
 tail10:
 	CMPQ        BX, CX
 	JGE         done11
+	PREFETCHT1  (R13)(BX*8)
+	PREFETCHT1  (R14)(BX*8)
+	PREFETCHT1  (R15)(BX*8)
+	PREFETCHT1  (BP)(BX*8)
 	VMOVDQU64.Z (AX)(BX*8), K1, Z8
-	VMOVDQU64.Z (R11)(BX*8), K1, Z10
+	VMOVDQU64.Z (R9)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
 	VPOPCNTQ    Z10, Z10
 	VPADDQ      Z10, Z0, Z0
+	VMOVDQU64.Z (R10)(BX*8), K1, Z10
+	VPXORQ      Z10, Z8, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z2, Z2
+	VMOVDQU64.Z (R11)(BX*8), K1, Z10
+	VPXORQ      Z10, Z8, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z4, Z4
+	VMOVDQU64.Z (R12)(BX*8), K1, Z10
+	VPXORQ      Z10, Z8, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z6, Z6
 
 done11:
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
+	VEXTRACTI64X4 $0x01, Z2, Y10
+	VPADDD        Y10, Y2, Y2
+	VEXTRACTI128  $0x01, Y2, X10
+	VPADDD        X10, X2, X2
+	VEXTRACTI64X4 $0x01, Z4, Y10
+	VPADDD        Y10, Y4, Y4
+	VEXTRACTI128  $0x01, Y4, X10
+	VPADDD        X10, X4, X4
+	VEXTRACTI64X4 $0x01, Z6, Y10
+	VPADDD        Y10, Y6, Y6
+	VEXTRACTI128  $0x01, Y6, X10
+	VPADDD        X10, X6, X6
+	VPHADDD       X2, X0, X0
+	VPHADDD       X6, X4, X4
+	VPHADDD       X4, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	JMP           wide
+
+few:
+	TESTQ DI, DI
+	JZ    end
+
+one:
+	MOVQ   rows_base+24(FP), BX
+	MOVL   (SI), R9
+	IMULQ  stride+48(FP), R9
+	LEAQ   (BX)(R9*8), R9
+	VPXORD Z0, Z0, Z0
+	XORQ   BX, BX
+	CMPQ   BX, DX
+	JGE    tail13
+
+step12:
+	VMOVDQU64 (AX)(BX*8), Z8
+	VPXORQ    (R9)(BX*8), Z8, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z0, Z0
+	ADDQ      $0x00000008, BX
+	CMPQ      BX, DX
+	JL        step12
+
+tail13:
+	CMPQ        BX, CX
+	JGE         done14
+	VMOVDQU64.Z (AX)(BX*8), K1, Z8
+	VMOVDQU64.Z (R9)(BX*8), K1, Z10
+	VPXORQ      Z10, Z8, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z0, Z0
+
+done14:
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
 	VPHADDD       X0, X0, X0
 	VPHADDD       X0, X0, X0
-	VMOVD         X0, (R10)
-	ADDQ          $0x04, R10
+	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
-	DECQ          R9
+	ADDQ          $0x04, SI
+	SUBQ          $0x01, DI
 	JNZ           one
 
 end:

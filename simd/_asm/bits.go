@@ -112,7 +112,7 @@ func popcount(isa ISA) {
 	o := &bits{isa: isa}
 	b := begin(o, "a")
 	o.Start(0)
-	b.blocks(nil, func(at Mem, u int, k *mask) {
+	b.blocks(nil, nil, func(at Mem, u int, k *mask) {
 		at.Base, at.Scale, at.Disp = b.q, 8, at.Disp*8
 		o.Query(at, u, k)
 		if isa == AVX512 {

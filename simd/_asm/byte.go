@@ -74,7 +74,7 @@ func (o *bytes) Const(b *body) {
 	}
 	q, flip, ones, start := o.isa.Vec(8), o.isa.Vec(14), o.isa.Vec(15), o.isa.Vec(9)
 	o.isa.zero(9)
-	b.blocks(nil, func(at Mem, u int, k *mask) {
+	b.blocks(nil, nil, func(at Mem, u int, k *mask) {
 		at.Base, at.Scale = b.q, 1
 		o.Query(at, u, k)
 		if o.signed {

@@ -34,7 +34,7 @@ func cosine(isa ISA) {
 			VANDPS(k.v, v, v)
 		}
 	}
-	b.blocks(nil, func(m Mem, u int, k *mask) {
+	b.blocks(nil, nil, func(m Mem, u int, k *mask) {
 		x, y := isa.Vec(8+u), isa.Vec(10+u)
 		load(at(m, b.q, 4), x, k)
 		load(at(m, other, 4), y, k)
@@ -99,7 +99,7 @@ func axpy(isa ISA) {
 		}
 	}
 	if isa == AVX512 {
-		b.blocks(nil, func(m Mem, u int, k *mask) {
+		b.blocks(nil, nil, func(m Mem, u int, k *mask) {
 			if k == nil {
 				step(m, u, nil)
 			} else {
@@ -133,7 +133,7 @@ func toHalf(isa ISA) {
 	Pragma("noescape")
 	b := plain(isa, "src")
 	dst := Load(Param("dst").Base(), GP64())
-	b.blocks(nil, func(m Mem, _ int, k *mask) {
+	b.blocks(nil, nil, func(m Mem, _ int, k *mask) {
 		v, h := isa.Vec(8), X(9)
 		if isa == AVX512 {
 			h = Y(9)
@@ -158,7 +158,7 @@ func fromHalf(isa ISA) {
 	Pragma("noescape")
 	b := plain(isa, "src")
 	dst := Load(Param("dst").Base(), GP64())
-	b.blocks(nil, func(m Mem, _ int, k *mask) {
+	b.blocks(nil, nil, func(m Mem, _ int, k *mask) {
 		v := isa.Vec(8)
 		from, to := at(m, b.q, 2), at(m, dst, 4)
 		if k != nil && k.k != nil {

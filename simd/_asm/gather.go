@@ -1,0 +1,163 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// gather is the kernel of rows by id under construction.
+type gather struct {
+	*body
+	size        int
+	base, step  Mem // arguments: rows, and stride in elements
+	ids, n, out reg.GPVirtual
+}
+
+// gatherRows scores four rows of the list at a time, fetching ahead.
+func gatherRows(o op) {
+	g := &gather{body: begin(o, "q")}
+	_, _, _, _, _, g.size = o.Types()
+	base, err := Param("rows").Base().Resolve()
+	if err != nil {
+		panic(err)
+	}
+	step, err := Param("stride").Resolve()
+	if err != nil {
+		panic(err)
+	}
+	g.base, g.step = base.Addr, step.Addr
+	g.ids = Load(Param("ids").Base(), GP64()).(reg.GPVirtual)
+	g.n = Load(Param("ids").Len(), GP64()).(reg.GPVirtual)
+	g.out = Load(Param("out").Base(), GP64()).(reg.GPVirtual)
+	for r := range g.rows {
+		g.rows[r] = GP64()
+	}
+	CMPQ(g.n, U8(1))
+	JLE(LabelRef("few"))
+	CMPQ(g.dim, U32(uint32(narrow/g.size)))
+	JG(LabelRef("wide"))
+	g.whole()
+	JMP(LabelRef("few"))
+	g.streams()
+
+	Label("few")
+	TESTQ(g.n, g.n)
+	JZ(LabelRef("end"))
+	Label("one")
+	g.address(Mem{Base: g.ids}, g.rows[0])
+	g.pass(1, false, nil, nil)
+	VMOVD(reg.X0, Mem{Base: g.out})
+	g.advance(1)
+	JNZ(LabelRef("one"))
+	Label("end")
+	VZEROUPPER()
+	RET()
+}
+
+// advance moves n results on; the flags are those of the results left.
+func (g *gather) advance(n int) {
+	ADDQ(U8(4*n), g.out)
+	ADDQ(U8(4*n), g.ids)
+	SUBQ(U8(n), g.n)
+}
+
+// address makes dst that of the row whose id is at m.
+func (g *gather) address(m Mem, dst reg.GPVirtual) {
+	base := GP64()
+	MOVQ(g.base, base)
+	MOVL(m, dst.As32())
+	IMULQ(g.step, dst)
+	LEAQ(Mem{Base: base, Index: dst, Scale: uint8(g.size)}, dst)
+}
+
+// whole is for narrow rows: each pass fetches all lines of four later rows.
+func (g *gather) whole() {
+	// ahead is the number of rows to look ahead: 16 to 4.
+	ahead, t := GP64(), GP64()
+	MOVQ(U32(16), ahead)
+	for _, rows := range []int{12, 8, 4} {
+		MOVQ(U32(uint32(rows)), t)
+		CMPQ(g.dim, U32(uint32(lookahead/(rows+4)/g.size)))
+		CMOVQGT(t, ahead)
+	}
+	j := GP64()
+	XORQ(j, j)
+	Label("first")
+	g.row(Mem{Base: g.ids, Index: j, Scale: 4})
+	INCQ(j)
+	CMPQ(j, g.n)
+	JGE(LabelRef("fetched"))
+	CMPQ(j, ahead)
+	JL(LabelRef("first"))
+	Label("fetched")
+	CMPQ(g.n, U8(4))
+	JL(LabelRef("few"))
+	Label("four")
+	rest := GP64()
+	MOVQ(g.n, rest)
+	SUBQ(ahead, rest)
+	for j := range 4 {
+		CMPQ(rest, U8(j))
+		JLE(LabelRef("ready"))
+		g.row(Mem{Base: g.ids, Index: ahead, Scale: 4, Disp: 4 * j})
+	}
+	Label("ready")
+	for r := range 4 {
+		g.address(Mem{Base: g.ids, Disp: 4 * r}, g.rows[r])
+	}
+	g.pass(4, false, nil, nil)
+	VMOVDQU(reg.X0, Mem{Base: g.out})
+	g.advance(4)
+	CMPQ(g.n, U8(4))
+	JGE(LabelRef("four"))
+}
+
+// row fetches all lines of the row whose id is at m.
+func (g *gather) row(m Mem) {
+	p, end := GP64(), GP64()
+	g.address(m, p)
+	LEAQ(Mem{Base: p, Index: g.dim, Scale: uint8(g.size), Disp: -1}, end)
+	l := g.next("line")
+	Label(l)
+	PREFETCHT1(Mem{Base: p})
+	ADDQ(I8(64), p)
+	CMPQ(p, end)
+	JLE(LabelRef(l))
+	// The last line, if the row starts within a line.
+	PREFETCHT1(Mem{Base: end})
+}
+
+// streams is for wide rows: each step fetches what the same step of the next
+// pass will read. Near the end of the list, that is the last row again and
+// again, which is in a cache and costs nothing.
+func (g *gather) streams() {
+	var later [4]reg.GPVirtual
+	Label("wide")
+	CMPQ(g.n, U8(4))
+	JL(LabelRef("few"))
+	for r := range 4 {
+		g.address(Mem{Base: g.ids, Disp: 4 * r}, g.rows[r])
+	}
+	for r := range later {
+		later[r] = GP64()
+		at, last := GP64(), GP64()
+		MOVQ(U32(uint32(4+r)), at)
+		LEAQ(Mem{Base: g.n, Disp: -1}, last)
+		CMPQ(at, last)
+		CMOVQGT(last, at)
+		g.address(Mem{Base: g.ids, Index: at, Scale: 4}, later[r])
+	}
+	w, u := g.Blocks()
+	fetch := func() {
+		for at := 0; at < w*u*g.size; at += 64 {
+			for _, p := range later {
+				PREFETCHT1(Mem{Base: p, Index: g.i, Scale: uint8(g.size), Disp: at})
+			}
+		}
+	}
+	g.pass(4, false, fetch, fetch)
+	VMOVDQU(reg.X0, Mem{Base: g.out})
+	g.advance(4)
+	JMP(LabelRef("wide"))
+}
