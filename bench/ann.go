@@ -60,7 +60,7 @@ func ANN(ctx context.Context, o Options, w io.Writer) error {
 		return err
 	}
 	a.publish()
-	return errors.Join(a.report.err, a.plot())
+	return errors.Join(a.report.err, a.draw())
 }
 
 // runner is one engine and what was measured of it.
@@ -148,8 +148,8 @@ func (a *ann) trace(ctx context.Context) error {
 			}
 		}
 	}
-	start, least, most := time.Now(), 3, 15
-	for rep := 0; rep < most && (rep < least || time.Since(start) < a.budget); rep++ {
+	began, least, most := time.Now(), 3, 15
+	for rep := 0; rep < most && (rep < least || time.Since(began) < a.budget); rep++ {
 		a.o.log("repetition %d", rep+1)
 		for i := range efs {
 			for j := range a.runners {
@@ -219,26 +219,49 @@ func (a *ann) publish() {
 	a.report.table()
 }
 
-// speed reports Eider's speed at a recall, alone and beside each peer.
+// speed reports Eider's speed at a recall, alone and beside each peer. A curve
+// that starts above the target (its smallest ef already finds more) is compared
+// where it starts, and so is its rival: nothing is extrapolated.
 func (a *ann) speed(clock string, target float64) {
 	name, cpu := fmt.Sprintf("%s@%.2f", clock, target), clock == "qps_cpu"
 	own := a.curve(a.runners[0], cpu)
-	qps, ok := metric.QPSAt(own, target)
-	if !ok {
-		note := "recall outside the measured range"
-		if len(own) > 0 {
-			note = fmt.Sprintf("recall outside the measured %.4f..%.4f", own[0].Recall, own[len(own)-1].Recall)
+	at := func(recall float64) string {
+		if recall == target {
+			return ""
 		}
-		a.report.put(Figure{Figure: name, Unit: "1/s", Note: note})
+		return fmt.Sprintf("at recall %.4f, the lowest measured", recall)
+	}
+	recall := max(target, start(own))
+	qps, ok := metric.QPSAt(own, recall)
+	if !ok {
+		a.report.put(Figure{Figure: name, Unit: "1/s", Note: fmt.Sprintf("no setting reached the recall; the best was %.4f", best(own))})
 		return
 	}
-	a.report.add(name, qps, "1/s", "")
+	a.report.add(name, qps, "1/s", at(recall))
 	for _, r := range a.runners[1:] {
-		theirs, ok := metric.QPSAt(a.curve(r, cpu), target)
-		note := ""
+		peer := a.curve(r, cpu)
+		recall := max(recall, start(peer))
+		qps, _ := metric.QPSAt(own, recall)
+		theirs, ok := metric.QPSAt(peer, recall)
+		note := at(recall)
 		if !ok {
-			note = "the peer's curve does not cross this recall"
+			note = fmt.Sprintf("the peer's best recall was %.4f", best(peer))
 		}
 		a.report.against(r.engine.name(), name, qps, theirs, "1/s", "higher", note)
 	}
+}
+
+// start is the lowest recall of a curve's frontier, best the highest.
+func start(curve []metric.Point) float64 {
+	if f := metric.Frontier(curve); len(f) > 0 {
+		return f[0].Recall
+	}
+	return 0
+}
+
+func best(curve []metric.Point) float64 {
+	if f := metric.Frontier(curve); len(f) > 0 {
+		return f[len(f)-1].Recall
+	}
+	return 0
 }
