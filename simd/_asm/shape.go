@@ -84,7 +84,6 @@ func begin(o op, query string) *body {
 	b.limit = GP64()
 	MOVQ(b.dim, b.limit)
 	ANDQ(I32(int32(-w*u)), b.limit)
-	_, _, _, _, _, size := o.Types()
 	if o.ISA() == AVX512 {
 		// The low dim mod w*u bits, w to a mask register.
 		rem, ones := GP64(), GP64()
@@ -109,7 +108,6 @@ func begin(o op, query string) *body {
 		LEAQ(maskTable, table)
 		VMOVDQU(Mem{Base: table, Index: rem, Scale: uint8(lane)}, reg.Y14)
 	}
-	_ = size
 	b.i = GP64()
 	o.Const(b)
 	return b
@@ -216,8 +214,8 @@ func stride(size int) reg.GPVirtual {
 	return s
 }
 
-// denseRows walks four rows at a time, each a stream of its own, and asks for
-// the same place in the next four rows.
+// denseRows walks four rows at a time, and fetches, in one sweep, as many bytes
+// of what comes lookahead bytes after them.
 func denseRows(o op) {
 	_, _, _, _, _, size := o.Types()
 	w, u := o.Blocks()
@@ -237,18 +235,15 @@ func denseRows(o op) {
 	LEAQ(Mem{Base: b.rows[0], Index: step, Scale: 2}, b.rows[2])
 	LEAQ(Mem{Base: b.rows[1], Index: step, Scale: 2}, b.rows[3])
 	ahead := GP64()
-	MOVQ(step, ahead)
-	SHLQ(U8(2), ahead)
+	LEAQ(Mem{Base: base, Index: step, Scale: 4, Disp: lookahead}, ahead)
 	fetch := func() {
-		for at := 0; at < w*u*size; at += 64 {
-			for r := range 4 {
-				PREFETCHT0(Mem{Base: b.rows[r], Index: ahead, Scale: 1, Disp: at})
-			}
+		for at := 0; at < 4*w*u*size; at += 64 {
+			PREFETCHT0(Mem{Base: ahead, Disp: at})
 		}
 	}
 	b.pass(4, false, func() {
 		fetch()
-		ADDQ(U32(uint32(w*u*size)), ahead)
+		ADDQ(U32(uint32(4*w*u*size)), ahead)
 	}, fetch)
 	VMOVDQU(reg.X0, Mem{Base: out})
 	ADDQ(U8(16), out)
