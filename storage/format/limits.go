@@ -4,18 +4,19 @@ package format
 // decoder calls more damage. Raising one needs a new version of the artefact it
 // bounds, because older binaries refuse what they cannot have written.
 const (
-	MaxFields = 1024     // fields of a document
-	MaxName   = 128      // bytes of a field name
-	MaxValue  = 16 << 20 // bytes of one encoded value
-	MaxList   = 65536    // scalars in a multi-valued field
-	MaxID     = 512      // bytes of a string id
-	MaxBody   = 64 << 20 // bytes of an envelope's body, hence of a document
-	MaxTerm   = 1024     // bytes of a posting term before escaping
-	MaxSchema = 4 << 20  // bytes of a collection's schema
-	MaxChange = 1 << 20  // operations of one changelog entry
-	MaxLabel  = 64       // bytes of a collection or alias name
-	MaxChunk  = 1 << 20  // bytes of payload of an index snapshot chunk
-	MaxVector = 4096 * 8 // bytes of one stored vector
+	MaxFields  = 1024     // fields of a document
+	MaxName    = 128      // bytes of a field name
+	MaxValue   = 16 << 20 // bytes of one encoded value
+	MaxList    = 65536    // scalars in a multi-valued field
+	MaxID      = 512      // bytes of a string id
+	MaxBody    = 64 << 20 // bytes of an envelope's body, hence of a document
+	MaxTerm    = 1024     // bytes of a posting term before escaping
+	MaxSchema  = 4 << 20  // bytes of a collection's schema
+	MaxChange  = 1 << 20  // operations of one changelog entry
+	MaxLabel   = 64       // bytes of a collection or alias name
+	MaxChunk   = 1 << 20  // bytes of payload of an index snapshot chunk
+	MaxVector  = 4096 * 8 // bytes of one stored vector
+	MaxVectors = 256      // vector fields of a document
 
 	MaxTensors      = 65536   // tensors of a safetensors file
 	MaxTensorRank   = 8       // dimensions of a tensor

@@ -6,10 +6,11 @@ const recordVersion = 1
 
 // Record is one stored document version.
 type Record struct {
-	LSN      uint64 // of the write that made it; also its version number
-	ExpireAt int64  // nanoseconds since 1970 UTC, 0 for never
-	Key      []byte // id key, see EncodeID
-	Body     []byte // the document; opaque here
+	LSN      uint64   // of the write that made it; also its version number
+	ExpireAt int64    // nanoseconds since 1970 UTC, 0 for never
+	Fields   []uint16 // vector fields stored beside it, ascending
+	Key      []byte   // id key, see EncodeID
+	Body     []byte   // the document; opaque here
 }
 
 // AppendRecord appends r's envelope to dst. Error: ErrLimit.
@@ -18,6 +19,10 @@ func AppendRecord(dst []byte, r Record) ([]byte, error) {
 	dst = beginEnvelope(dst, EnvRecord, recordVersion)
 	dst = binary.LittleEndian.AppendUint64(dst, r.LSN)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(r.ExpireAt))
+	dst = binary.AppendUvarint(dst, uint64(len(r.Fields)))
+	for _, f := range r.Fields {
+		dst = binary.LittleEndian.AppendUint16(dst, f)
+	}
 	dst = appendBlock(dst, r.Key)
 	dst = append(dst, r.Body...)
 	return endEnvelope(dst, start)
@@ -31,7 +36,17 @@ func ParseRecord(b []byte) (Record, error) {
 		return Record{}, err
 	}
 	c := cursor{b: body}
-	r := Record{LSN: c.u64(), ExpireAt: int64(c.u64()), Key: c.block(MaxID)}
+	r := Record{LSN: c.u64(), ExpireAt: int64(c.u64())}
+	n := c.uvarint(MaxVectors)
+	if !c.bad && n > 0 && 2*n <= uint64(len(c.b)) {
+		r.Fields = make([]uint16, n)
+	}
+	for i := range r.Fields {
+		r.Fields[i] = c.u16()
+		c.bad = c.bad || i > 0 && r.Fields[i] <= r.Fields[i-1]
+	}
+	c.bad = c.bad || uint64(len(r.Fields)) != n
+	r.Key = c.block(MaxID)
 	if c.bad || r.ExpireAt < 0 || len(r.Key) == 0 {
 		return Record{}, corrupt("record head")
 	}
