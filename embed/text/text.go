@@ -52,8 +52,10 @@ var tiny = sync.OnceValues(func() (*Static, error) {
 func Names() []string { return []string{StaticTiny, HashedName, HashedName + "-<dim>"} }
 
 // Open returns an encoder by name: "static-tiny"; "hashed" (256 dimensions) or
-// "hashed-N" for N dimensions from 16 to 4096; or else the path of a directory
-// with a Model2Vec model, which becomes the encoder's name.
+// "hashed-N" for N dimensions from 16 to 4096; or the path of a directory with a
+// Model2Vec model, which becomes the encoder's name. A path has a slash or a dot
+// in it ("./model"), so that a bare name, which may come from a stranger, never
+// reads a file.
 //
 // Errors wrap [ErrUnknown] when it is neither, [ErrModel] when a directory's
 // files cannot be used. Encoders by name are made once and shared.
@@ -68,9 +70,11 @@ func Open(name string) (encoder.Encoder, error) {
 			return NewHashed(HashedOptions{Dim: dim})
 		}
 	}
-	if info, err := os.Stat(name); name != "" && err == nil && info.IsDir() {
-		return LoadStatic(name, os.DirFS(name))
+	if strings.ContainsAny(name, `./\`) {
+		if info, err := os.Stat(name); err == nil && info.IsDir() {
+			return LoadStatic(name, os.DirFS(name))
+		}
 	}
-	return nil, fmt.Errorf("embed/text: %w %q: give one of %s, or the path of a directory with config.json, tokenizer.json and model.safetensors",
+	return nil, fmt.Errorf("embed/text: %w %q: give one of %s, or the path (as in ./model) of a directory with config.json, tokenizer.json and model.safetensors",
 		ErrUnknown, name, strings.Join(Names(), ", "))
 }

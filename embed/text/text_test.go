@@ -56,7 +56,7 @@ func TestEncoderAnswersToTheNameItWasOpenedBy(t *testing.T) {
 }
 
 func TestUnknownNameListsTheKnownOnes(t *testing.T) {
-	for _, name := range []string{"", "static-huge", "hashed-", "hashed-x", "text.go"} {
+	for _, name := range []string{"", "static-huge", "hashed-", "hashed-x", "text.go", "testdata"} {
 		_, err := Open(name)
 		if !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), StaticTiny) {
 			t.Errorf("%q: %v", name, err)
