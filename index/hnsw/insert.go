@@ -7,6 +7,9 @@ import (
 	"github.com/eiderdb/eider/index"
 )
 
+// learnAt is the slot at whose insertion the set learns the order of scoring.
+const learnAt = 255
+
 // Insert adds a vector; see index.Index. It is found as soon as Insert returns,
 // and linked into the graph later. O(dim), unless it has to wait for the linkers.
 func (x *Index) Insert(ctx context.Context, id uint32, vec []float32) error {
@@ -43,6 +46,9 @@ func (x *Index) insert(id uint32, vec []float32) error {
 	}
 	x.set.Move.RUnlock()
 	x.set.Publish(slot)
+	if slot == learnAt {
+		x.set.Learn()
+	}
 	x.fresh.push(slot)
 	x.wake()
 	return nil

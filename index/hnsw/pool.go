@@ -1,5 +1,7 @@
 package hnsw
 
+import "math"
+
 const (
 	expanded = 1 << 31 // set in entry.slot once the node was expanded
 	slotMask = expanded - 1
@@ -32,6 +34,14 @@ func (p *pool) full() bool { return len(p.e) == p.cap }
 
 // last is the largest distance in p, which must not be empty.
 func (p *pool) last() float32 { return p.e[len(p.e)-1].d }
+
+// limit is the distance that a new entry must be below.
+func (p *pool) limit() float32 {
+	if len(p.e) < p.cap {
+		return float32(math.Inf(1))
+	}
+	return p.last()
+}
 
 // insert puts an entry in its place, after equals, and returns the place. If p
 // is full the last entry leaves; d must then be less than last.

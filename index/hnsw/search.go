@@ -3,7 +3,6 @@ package hnsw
 import (
 	"context"
 	"math"
-	"sync/atomic"
 
 	"github.com/eiderdb/eider/index"
 )
@@ -84,7 +83,7 @@ func (x *Index) near(ctx context.Context, c *searcher, query []float32, p index.
 		if err != nil {
 			return dst, w, err
 		}
-		out := x.hits(c, c.pool.e, p, dst)
+		out := x.hits(c, query, c.pool.e, p, dst)
 		if len(out)-len(dst) >= p.K {
 			return out, w, nil
 		}
@@ -128,19 +127,27 @@ func (x *Index) scanTail(ctx context.Context, c *searcher, query []float32, at u
 }
 
 // hits appends the first of e that are visible and accepted, nearest first, to
-// dst. Ties are put in order of id among all entries of equal distance.
-func (x *Index) hits(c *searcher, e []entry, p index.Params, dst []index.Hit) []index.Hit {
+// dst. It scores them again by the whole-row kernel, whose rounding is that of an
+// exact scan, and puts ties in order of id.
+func (x *Index) hits(c *searcher, query []float32, e []entry, p index.Params, dst []index.Hit) []index.Hit {
 	want := x.set.Slack(p)
 	top := &c.scan.Top
 	top.Reset(want)
-	for i := range e {
-		if e[i].d > top.Limit() {
+	for i := 0; i < len(e); {
+		if l := top.Limit(); top.Len() == want && e[i].d > l+max(l, -l)*slop {
 			break
 		}
-		slot := e[i].slot & slotMask
-		if x.set.Visible(slot, p.At) {
-			top.Push(index.Hit{ID: atomic.LoadUint32(&c.sv.IDs[slot]), Distance: e[i].d})
+		m := 0
+		for ; i < len(e) && m < min(want+4, len(c.slots)); i++ {
+			if slot := e[i].slot & slotMask; x.set.Visible(slot, p.At) {
+				c.slots[m] = slot
+				m++
+			}
 		}
+		c.scan.Slots(x.set, c.sv, query, c.slots[:m])
 	}
 	return x.set.Pick(dst, top.Sort(), p)
 }
+
+// slop is the relative error by which two orders of summation may differ.
+const slop = 1e-5

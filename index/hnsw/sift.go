@@ -88,7 +88,7 @@ func (x *Index) sifted(ctx context.Context, c *searcher, query []float32, p inde
 			return dst, w, err
 		}
 		if within {
-			if out := x.hits(c, c.found.e, p, dst); len(out)-len(dst) >= p.K {
+			if out := x.hits(c, query, c.found.e, p, dst); len(out)-len(dst) >= p.K {
 				return out, w, nil
 			}
 		}
@@ -171,7 +171,7 @@ func (x *Index) sift(ctx context.Context, c *searcher, query []float32, share fl
 			continue
 		}
 		slots, out := c.slots[:m], c.out[:m]
-		x.set.Score(c.sv, query, slots, out)
+		x.set.ScoreWithin(c.sv, query, slots, out, f.limit(), &c.partial)
 		c.scored += m
 		for i, d := range out {
 			if f.full() && d >= f.last() {

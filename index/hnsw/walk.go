@@ -32,6 +32,8 @@ type searcher struct {
 	scan   vectors.Scan
 	allow  admission
 
+	partial vectors.Partial
+
 	hops, scored int
 }
 
@@ -88,7 +90,7 @@ func (x *Index) descend(c *searcher, query []float32, entry uint64, to int) (uin
 					m++
 				}
 			}
-			x.set.Score(c.sv, query, c.slots[:m], c.out)
+			x.set.ScoreWithin(c.sv, query, c.slots[:m], c.out, best, &c.partial)
 			c.scored += m
 			c.hops++
 			for i, d := range c.out[:m] {
@@ -137,7 +139,7 @@ func (x *Index) walk(ctx context.Context, c *searcher, query []float32, level in
 		if cur++; m == 0 {
 			continue
 		}
-		x.set.Score(c.sv, query, slots[:m], out)
+		x.set.ScoreWithin(c.sv, query, slots[:m], out, p.limit(), &c.partial)
 		c.scored += m
 		cur = min(cur, p.offer(slots[:m], out[:m]))
 	}

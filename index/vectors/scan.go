@@ -161,9 +161,13 @@ func (c *Scan) Allowed(ctx context.Context, s *Set, v *View, query []float32, at
 	return scored + n, ctx.Err()
 }
 
-// Slots offers Top each of slots, at most 256, which the caller knows to be
+// Slots offers Top each of slots, which the caller knows to be
 // visible.
 func (c *Scan) Slots(s *Set, v *View, query []float32, slots []uint32) {
+	for len(slots) > block {
+		c.Slots(s, v, query, slots[:block])
+		slots = slots[block:]
+	}
 	out := c.out[:len(slots)]
 	s.Score(v, query, slots, out)
 	limit := c.Top.Limit()

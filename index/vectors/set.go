@@ -33,6 +33,8 @@ type Set struct {
 	rows, ids, live *arena.Region
 	view            atomic.Pointer[View]
 
+	plan atomic.Pointer[[]part] // of ScoreWithin, nil until Learn
+
 	slots pages // id -> slot+1
 	died  pages // slot -> LSN of its delete, 0 while live or free
 
