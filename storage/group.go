@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -101,6 +102,7 @@ type group struct {
 	settings map[string][]byte
 	postings map[string]*posting
 	told     []told   // for Options.Apply
+	posted   []string // posting keys in the batch
 	purged   [][]byte // key prefixes range-deleted
 	now      int64
 	keys     []byte // scratch
@@ -582,21 +584,31 @@ func (g *group) write(sync bool) error {
 		}
 		return nil
 	}
-	keys := make([]string, 0, len(g.postings))
-	for k := range g.postings {
-		keys = append(keys, k)
+	err := g.flushPostings()
+	if err == nil {
+		err = g.trim()
 	}
-	slices.Sort(keys)
+	if err != nil {
+		return err
+	}
+	slices.Sort(g.posted)
+	s.cache.notify(g.posted, g.purged, g.start+1, s.state.lsn)
+	return s.db.Apply(g.batch, opt)
+}
+
+// flushPostings writes the staged postings into the batch: at its end, so that
+// documents of a group share operands, and before a range delete that must not
+// cover what comes after it.
+func (g *group) flushPostings() error {
+	keys := slices.Sorted(maps.Keys(g.postings))
 	for _, k := range keys {
 		if err := g.batch.Merge([]byte(k), g.postings[k].operand(), nil); err != nil {
 			return err
 		}
 	}
-	if err := g.trim(); err != nil {
-		return err
-	}
-	s.cache.notify(keys, g.purged, g.start+1, s.state.lsn)
-	return s.db.Apply(g.batch, opt)
+	clear(g.postings)
+	g.posted = append(g.posted, keys...)
+	return nil
 }
 
 // trimSlack is how many LSNs past the retention pile up before a trim.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/cockroachdb/pebble/v2"
@@ -155,11 +154,11 @@ func (s *Store) DropCollection(ctx context.Context, coll uint32) error {
 		if c == nil {
 			return fmt.Errorf("%w: collection %d", ErrNotFound, coll)
 		}
-		err := g.batch.Delete(collKey(prefixCollection, coll), nil)
+		err := errors.Join(g.flushPostings(), g.batch.Delete(collKey(prefixCollection, coll), nil))
 		for _, p := range []byte{prefixID, prefixRecord, prefixVector, prefixTerm, prefixLive, prefixExpire, prefixSnapshot} {
 			lo, hi := collRange(p, coll)
 			err = errors.Join(err, g.batch.DeleteRange(lo, hi, nil))
-			g.forget(lo)
+			g.purged = append(g.purged, lo)
 		}
 		for _, alias := range sortedNames(st.aliases) {
 			if st.aliases[alias] == coll {
@@ -174,13 +173,6 @@ func (s *Store) DropCollection(ctx context.Context, coll uint32) error {
 		st.names = without(st.names, c.info.Name)
 		return g.next(Change{Op: format.OpDrop, Collection: coll, Name: c.info.Name})
 	}})
-}
-
-// forget drops the postings staged under prefix and what the cache holds of
-// them: a range delete in this batch covers them.
-func (g *group) forget(prefix []byte) {
-	maps.DeleteFunc(g.postings, func(k string, _ *posting) bool { return strings.HasPrefix(k, string(prefix)) })
-	g.purged = append(g.purged, prefix)
 }
 
 // Alias is one change of SetAliases.
