@@ -52,6 +52,8 @@ type Suite struct {
 func Suites() []Suite {
 	return []Suite{
 		{"ann", "recall, speed, build and memory of the graph index beside hnswlib, usearch, faiss and zvec", ANN},
+		{"exact", "exact search of 1M x 128 against the machine's memory bandwidth", Exact},
+		{"filter", "recall and speed under filters from 90 to 0.1 %, beside hnswlib's functor", Filter},
 	}
 }
 
