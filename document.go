@@ -15,8 +15,8 @@ type Doc struct {
 	Vectors map[string][]float32 `json:"vectors,omitempty"`
 	// ExpireAt, when not zero, is when the document stops existing.
 	ExpireAt time.Time `json:"expire_at,omitzero"`
-	// Version counts the writes of this id since it last came into being, from
-	// 1. Reads set it; writes ignore it (see If).
+	// Version is the LSN of the write that made this version. Reads set it;
+	// writes ignore it (see If).
 	Version uint64 `json:"version,omitempty"`
 }
 

@@ -31,6 +31,9 @@ type Query struct {
 	Facets map[string]int `json:"facets,omitempty"`
 	// Limit is the number of hits (or groups) wanted, 1..1000, default 10.
 	Limit int `json:"limit,omitempty"`
+	// Paged asks for a Result.Cursor, which keeps the snapshot readable for
+	// CursorLife. Browsing is always paged.
+	Paged bool `json:"paged,omitempty"`
 	// Cursor continues after the last page; from Result.Cursor.
 	Cursor string `json:"cursor,omitempty"`
 	// Fields are the fields to return; nil means all, empty means none.
@@ -136,13 +139,16 @@ type Result struct {
 	Hits   []Hit                   `json:"hits"`
 	Facets map[string][]FacetCount `json:"facets,omitempty"`
 	Total  *uint64                 `json:"total,omitempty"`
-	// Cursor continues after this page; "" on the last one.
+	// Cursor continues after this page; "" on the last one, and for queries that
+	// are not Paged.
 	Cursor string `json:"cursor,omitempty"`
 	LSN    uint64 `json:"lsn"`
 	// Explain is the account of phases, with Query.Explain.
 	Explain *Explain `json:"explain,omitempty"`
 	// Advice are hints about slow ways this query had to take.
 	Advice []string `json:"advice,omitempty"`
+
+	distances []map[uint32]float32 // by source and ordinal, for explain
 }
 
 // Explain is the account of a query's phases.

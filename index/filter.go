@@ -31,14 +31,14 @@ const (
 // give identical results, whichever way they are written: they are evaluated to
 // bitmaps, and plans are chosen from the bitmap.
 type Filter struct {
-	And []Filter `json:"and,omitempty"`
-	Or  []Filter `json:"or,omitempty"`
+	And []Filter `json:"and,omitzero"`
+	Or  []Filter `json:"or,omitzero"`
 	Not *Filter  `json:"not,omitempty"`
-	IDs []string `json:"ids,omitempty"`
+	IDs []string `json:"ids,omitzero"`
 
 	Field  string  `json:"field,omitempty"`
 	Eq     any     `json:"eq,omitempty"`
-	In     []any   `json:"in,omitempty"`
+	In     []any   `json:"in,omitzero"`
 	Gt     any     `json:"gt,omitempty"`
 	Gte    any     `json:"gte,omitempty"`
 	Lt     any     `json:"lt,omitempty"`

@@ -1,0 +1,38 @@
+package eider
+
+import (
+	"context"
+	"io"
+
+	"github.com/eiderdb/eider/index"
+	"github.com/eiderdb/eider/index/flat"
+	"github.com/eiderdb/eider/index/hnsw"
+)
+
+// kinds is the table of index kinds. Adding one is a folder under index/, a
+// line here, a section in storage/FORMAT.md, and indextest.Run.
+var kinds = map[string]*kind{
+	"flat": {create: func(c index.Config) (index.Index, error) { return flat.New(c) }},
+	"hnsw": {
+		create: func(c index.Config) (index.Index, error) { return hnsw.New(c) },
+		restore: func(ctx context.Context, c index.Config, r io.Reader) (restorable, error) {
+			return hnsw.Load(ctx, c, r)
+		},
+	},
+}
+
+// kind makes indexes.
+type kind struct {
+	create func(index.Config) (index.Index, error)
+	// restore reads what Index.Save wrote; nil for kinds that keep no structure.
+	restore func(context.Context, index.Config, io.Reader) (restorable, error)
+}
+
+// restorable is an index read from a snapshot: structure first, then the
+// vectors by Fill, from any goroutine, then Ready, after which ids never filled
+// are gone.
+type restorable interface {
+	index.Index
+	Fill(id uint32, vec []float32) error
+	Ready(ctx context.Context) error
+}
