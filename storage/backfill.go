@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/eiderdb/eider/storage/format"
 )
@@ -62,6 +63,44 @@ func (s *Store) DropIndex(ctx context.Context, coll, index uint32) error {
 			return fmt.Errorf("%w: collection %d", ErrNotFound, coll)
 		}
 		return g.dropPostings(c, indexKey(coll, index))
+	}})
+}
+
+// fields returns the vector fields of a record that still exist.
+func (c *Collection) fields(all []uint16) []uint16 {
+	if len(c.Dropped) == 0 {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(f uint16) bool { return slices.Contains(c.Dropped, f) })
+}
+
+// DropVector removes all vectors of one field and its index snapshot. The
+// field's number is used up: later puts with it get ErrValue. Errors:
+// ErrNotFound, ErrLimit and those of Commit.
+func (s *Store) DropVector(ctx context.Context, coll uint32, field uint16) error {
+	return s.submit(ctx, &call{frees: true, fn: func(g *group) error {
+		c := s.state.colls[coll]
+		if c == nil {
+			return fmt.Errorf("%w: collection %d", ErrNotFound, coll)
+		}
+		if slices.Contains(c.info.Dropped, field) {
+			return nil
+		}
+		if len(c.info.Dropped) == format.MaxDropped {
+			return fmt.Errorf("%w: %d vector fields were dropped from %q; copy the collection", ErrLimit, format.MaxDropped, c.info.Name)
+		}
+		info := c.info
+		info.Dropped = append(slices.Clone(info.Dropped), field)
+		slices.Sort(info.Dropped)
+		lo, snap := be.AppendUint16(collKey(prefixVector, coll), field), snapshotKey(coll, field)
+		err := errors.Join(g.putCatalog(&info),
+			g.batch.DeleteRange(lo, successor(lo), nil),
+			g.batch.DeleteRange(snap, successor(snap), nil))
+		if err != nil {
+			return s.fail(err)
+		}
+		c.info, c.view = info, nil
+		return g.next(Change{Op: format.OpSchema, Collection: coll, Name: info.Name})
 	}})
 }
 

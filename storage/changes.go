@@ -118,7 +118,7 @@ func (v *View) resolve(e format.Entry, ref format.Change) (Change, error) {
 		return ch, nil
 	}
 	ch.Body, ch.ExpireAt = r.Body, r.ExpireAt
-	for _, f := range r.Fields {
+	for _, f := range c.info.fields(r.Fields) {
 		data, err := v.Vector(ref.Collection, f, ref.Ord, nil)
 		if err != nil {
 			return ch, err

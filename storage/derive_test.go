@@ -94,13 +94,13 @@ func TestSnapshotOfAFailedSaveLeavesTheOneBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	load := func() ([]byte, uint64, error) {
-		r, lsn, err := s.LoadSnapshot(c, 3)
+		r, err := s.LoadSnapshot(c, 3)
 		if err != nil {
 			return nil, 0, err
 		}
 		defer r.Close()
 		b, err := io.ReadAll(r)
-		return b, lsn, err
+		return b, r.LSN, err
 	}
 	if b, lsn, err := load(); err != nil || lsn != 1 || !bytes.Equal(b, first) {
 		t.Fatalf("%d bytes at LSN %d: %v", len(b), lsn, err)

@@ -251,6 +251,11 @@ func (t *txn) stage(i int, op *Op, pre prepared) error {
 			return err
 		}
 	}
+	for _, v := range u.Vectors {
+		if slices.Contains(c.info.Dropped, v.Field) {
+			return fmt.Errorf("%w: vector field %d was dropped", ErrValue, v.Field)
+		}
+	}
 	n := &row{exists: true, fresh: true, vecs: u.Vectors, terms: pre.terms}
 	if op.Kind == Patch || pre.generation != c.generation {
 		if n.terms, err = derive(c.terms, u.Body); err != nil {
@@ -338,7 +343,7 @@ func (t *txn) lookup(c *collection, key string) (*row, error) {
 func (t *txn) record(c *collection, id string, r *row) *Record {
 	return &Record{
 		ID: id, Ord: r.ord, Version: r.rec.LSN, ExpireAt: r.rec.ExpireAt,
-		Body: r.rec.Body, Fields: r.rec.Fields,
+		Body: r.rec.Body, Fields: c.info.fields(r.rec.Fields),
 		vector: func(field uint16, dst []byte) ([]byte, error) {
 			for _, v := range r.vecs {
 				if v.Field == field {
@@ -643,7 +648,7 @@ func (s *Store) recycle() {
 	if !pending {
 		return
 	}
-	upTo := s.oldest()
+	upTo := s.Oldest()
 	if s.opts.Recycle != nil {
 		upTo = min(upTo, s.opts.Recycle(upTo))
 	}

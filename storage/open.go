@@ -33,6 +33,7 @@ type Store struct {
 	temp string // private view of a read-only opener, removed on Close
 
 	view    atomic.Pointer[View]
+	lsn     atomic.Uint64 // of view, kept past Close
 	viewsMu sync.Mutex
 	views   []*View       // published and not released, oldest first
 	idle    chan struct{} // closed and replaced when a view is released

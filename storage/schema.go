@@ -21,13 +21,15 @@ type Collection struct {
 	Schema  []byte
 	Created uint64 // LSN
 	Version uint64 // LSN of the last schema change
+	// Dropped lists the vector fields that DropVector removed, ascending.
+	Dropped []uint16
 	// Stale reports that postings are incomplete, because the collection was
 	// restored from documents; Rebuild derives them.
 	Stale bool
 }
 
 func (c *Collection) entry() format.Collection {
-	e := format.Collection{ID: c.ID, Kind: c.Kind, Created: c.Created, Version: c.Version, Name: c.Name, Schema: c.Schema}
+	e := format.Collection{ID: c.ID, Kind: c.Kind, Created: c.Created, Version: c.Version, Dropped: c.Dropped, Name: c.Name, Schema: c.Schema}
 	if c.Stale {
 		e.Flags |= format.CollectionStale
 	}
@@ -261,7 +263,7 @@ func (s *Store) load() error {
 			return fmt.Errorf("%w: catalog entry of collection %d is under another key", ErrCorrupt, e.ID)
 		}
 		info := Collection{ID: e.ID, Name: e.Name, Kind: e.Kind, Schema: bytes.Clone(e.Schema), Created: e.Created, Version: e.Version,
-			Stale: e.Flags&format.CollectionStale != 0}
+			Dropped: e.Dropped, Stale: e.Flags&format.CollectionStale != 0}
 		terms, err := s.compile(info)
 		if err != nil {
 			return fmt.Errorf("schema of collection %q: %w", e.Name, err)

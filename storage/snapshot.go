@@ -146,14 +146,13 @@ func (s *Store) generations(coll uint32, field uint16) (gens []uint64, err error
 	return gens, errors.Join(err, readError("index snapshot", it.Close()))
 }
 
-// LoadSnapshot returns the newest whole index snapshot of a vector field as a
-// stream, and the LSN it reflects. Errors: ErrNotFound if there is none;
-// ErrCorrupt, from here or from Read, if it is damaged: rebuild the index.
-// Close the reader soon; it holds a view.
-func (s *Store) LoadSnapshot(coll uint32, field uint16) (r io.ReadCloser, lsn uint64, err error) {
+// LoadSnapshot returns the newest whole index snapshot of a vector field.
+// Errors: ErrNotFound if there is none; ErrCorrupt, from here or from Read, if
+// it is damaged: rebuild the index. Close it soon; it holds a view.
+func (s *Store) LoadSnapshot(coll uint32, field uint16) (r *Snapshot, err error) {
 	v, err := s.Acquire() // keeps Close waiting
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -162,12 +161,12 @@ func (s *Store) LoadSnapshot(coll uint32, field uint16) (r io.ReadCloser, lsn ui
 	}()
 	gens, err := s.generations(coll, field)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	for i := len(gens) - 1; i >= 0; i-- {
 		c, err := s.lastChunk(coll, field, gens[i])
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		if !c.Last {
 			continue // a save that did not finish
@@ -175,11 +174,11 @@ func (s *Store) LoadSnapshot(coll uint32, field uint16) (r io.ReadCloser, lsn ui
 		prefix := be.AppendUint64(snapshotKey(coll, field), gens[i])
 		it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: successor(prefix)})
 		if err != nil {
-			return nil, 0, readError("index snapshot", err)
+			return nil, readError("index snapshot", err)
 		}
-		return &chunkReader{v: v, it: it, lsn: c.LSN}, c.LSN, nil
+		return &Snapshot{LSN: c.LSN, v: v, it: it}, nil
 	}
-	return nil, 0, fmt.Errorf("%w: index snapshot of vector field %d", ErrNotFound, field)
+	return nil, fmt.Errorf("%w: index snapshot of vector field %d", ErrNotFound, field)
 }
 
 func (s *Store) lastChunk(coll uint32, field uint16, gen uint64) (c format.Chunk, err error) {
@@ -198,11 +197,12 @@ func (s *Store) lastChunk(coll uint32, field uint16, gen uint64) (c format.Chunk
 	return c, errors.Join(err, readError("index snapshot", it.Close()))
 }
 
-// chunkReader streams the chunks of one generation.
-type chunkReader struct {
+// Snapshot is an io.ReadCloser over a saved index snapshot. For one goroutine.
+type Snapshot struct {
+	LSN uint64 // the log position SaveSnapshot was given
+
 	v    *View
 	it   *pebble.Iterator
-	lsn  uint64
 	seq  uint32
 	last bool
 	data []byte
@@ -210,7 +210,7 @@ type chunkReader struct {
 }
 
 // Read returns ErrCorrupt at the first chunk that is damaged or missing.
-func (r *chunkReader) Read(p []byte) (int, error) {
+func (r *Snapshot) Read(p []byte) (int, error) {
 	for len(r.data) == 0 && r.err == nil {
 		r.err = r.next()
 	}
@@ -222,7 +222,7 @@ func (r *chunkReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (r *chunkReader) next() error {
+func (r *Snapshot) next() error {
 	ok := false
 	if r.it == nil {
 		return ErrClosed
@@ -249,7 +249,7 @@ func (r *chunkReader) next() error {
 	if err != nil {
 		return fmt.Errorf("index snapshot chunk %d: %w", r.seq, err)
 	}
-	if r.last || c.Seq != r.seq || c.LSN != r.lsn || be.Uint32(r.it.Key()[len(r.it.Key())-4:]) != r.seq {
+	if r.last || c.Seq != r.seq || c.LSN != r.LSN || be.Uint32(r.it.Key()[len(r.it.Key())-4:]) != r.seq {
 		return fmt.Errorf("%w: index snapshot chunk %d is out of place", ErrCorrupt, r.seq)
 	}
 	r.data, r.last = bytes.Clone(c.Data), c.Last
@@ -258,7 +258,7 @@ func (r *chunkReader) next() error {
 }
 
 // Close releases the snapshot. Idempotent.
-func (r *chunkReader) Close() error {
+func (r *Snapshot) Close() error {
 	if r.it == nil {
 		return nil
 	}

@@ -103,6 +103,7 @@ func (s *Store) publish() {
 	if s.cacheUnset() {
 		s.cache.notify(nil, nil, 0, st.lsn)
 	}
+	s.lsn.Store(v.lsn)
 	old := s.view.Swap(v)
 	if old != nil {
 		old.Release()
@@ -164,15 +165,19 @@ func (v *View) Release() {
 	close(idle)
 }
 
-// oldest returns the LSN of the oldest view alive.
-func (s *Store) oldest() uint64 {
+// Oldest returns the LSN of the oldest view that somebody holds, the newest
+// view included.
+func (s *Store) Oldest() uint64 {
 	s.viewsMu.Lock()
 	defer s.viewsMu.Unlock()
 	if len(s.views) == 0 {
-		return s.state.lsn
+		return s.lsn.Load()
 	}
 	return s.views[0].lsn
 }
+
+// LSN returns the log sequence number of the newest view.
+func (s *Store) LSN() uint64 { return s.lsn.Load() }
 
 // LSN returns the log sequence number the view is of.
 func (v *View) LSN() uint64 { return v.lsn }
@@ -321,7 +326,7 @@ func (v *View) parseRecord(c *collView, ord uint32, b []byte) (Record, error) {
 		return Record{}, fmt.Errorf("record of ord %d: %w", ord, err)
 	}
 	coll := c.info.ID
-	return Record{ID: id, Ord: ord, Version: r.LSN, ExpireAt: r.ExpireAt, Fields: r.Fields, Body: r.Body,
+	return Record{ID: id, Ord: ord, Version: r.LSN, ExpireAt: r.ExpireAt, Fields: c.info.fields(r.Fields), Body: r.Body,
 		vector: func(field uint16, dst []byte) ([]byte, error) { return v.Vector(coll, field, ord, dst) }}, nil
 }
 

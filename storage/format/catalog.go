@@ -50,9 +50,10 @@ func ParseMeta(b []byte) (Meta, error) {
 type Collection struct {
 	ID      uint32
 	Kind    IDKind
-	Created uint64 // LSN
-	Version uint64 // LSN of the last schema change
-	Flags   uint64 // CollectionStale and nothing else yet
+	Created uint64   // LSN
+	Version uint64   // LSN of the last schema change
+	Flags   uint64   // CollectionStale and nothing else yet
+	Dropped []uint16 // vector fields that were dropped, ascending; never used again
 	Name    string
 	Schema  []byte // opaque here
 }
@@ -66,6 +67,9 @@ func AppendCollection(dst []byte, c Collection) ([]byte, error) {
 	if len(c.Schema) > MaxSchema || len(c.Name) > MaxLabel {
 		return dst, fmt.Errorf("%w: schema of %d bytes, at most %d", ErrLimit, len(c.Schema), MaxSchema)
 	}
+	if len(c.Dropped) > MaxDropped {
+		return dst, fmt.Errorf("%w: %d dropped vector fields, at most %d; copy the collection", ErrLimit, len(c.Dropped), MaxDropped)
+	}
 	start := len(dst)
 	dst = beginEnvelope(dst, EnvCollection, collectionVersion)
 	dst = binary.LittleEndian.AppendUint32(dst, c.ID)
@@ -73,6 +77,10 @@ func AppendCollection(dst []byte, c Collection) ([]byte, error) {
 	dst = binary.LittleEndian.AppendUint64(dst, c.Created)
 	dst = binary.LittleEndian.AppendUint64(dst, c.Version)
 	dst = binary.LittleEndian.AppendUint64(dst, c.Flags)
+	dst = binary.AppendUvarint(dst, uint64(len(c.Dropped)))
+	for _, f := range c.Dropped {
+		dst = binary.LittleEndian.AppendUint16(dst, f)
+	}
 	dst = appendBlock(dst, []byte(c.Name))
 	dst = append(dst, c.Schema...)
 	return endEnvelope(dst, start)
@@ -87,6 +95,7 @@ func ParseCollection(b []byte) (Collection, error) {
 	}
 	r := cursor{b: body}
 	c := Collection{ID: r.u32(), Kind: IDKind(r.u8()), Created: r.u64(), Version: r.u64(), Flags: r.u64()}
+	c.Dropped = r.fields(MaxDropped)
 	c.Name = string(r.block(MaxLabel))
 	if r.bad || c.Kind > IDUint64 || c.Flags&^CollectionStale != 0 || len(r.b) > MaxSchema || CheckLabel(c.Name) != nil {
 		return Collection{}, corrupt("catalog entry of %d bytes", len(body))

@@ -16,6 +16,7 @@ const (
 	MaxLabel   = 64       // bytes of a collection or alias name
 	MaxChunk   = 1 << 20  // bytes of payload of an index snapshot chunk
 	MaxVector  = 4096 * 8 // bytes of one stored vector
+	MaxDropped = 4096     // dropped vector fields of a collection
 	MaxVectors = 256      // vector fields of a document
 
 	MaxTensors      = 65536   // tensors of a safetensors file

@@ -37,19 +37,26 @@ func ParseRecord(b []byte) (Record, error) {
 	}
 	c := cursor{b: body}
 	r := Record{LSN: c.u64(), ExpireAt: int64(c.u64())}
-	n := c.uvarint(MaxVectors)
-	if !c.bad && n > 0 && 2*n <= uint64(len(c.b)) {
-		r.Fields = make([]uint16, n)
-	}
-	for i := range r.Fields {
-		r.Fields[i] = c.u16()
-		c.bad = c.bad || i > 0 && r.Fields[i] <= r.Fields[i-1]
-	}
-	c.bad = c.bad || uint64(len(r.Fields)) != n
+	r.Fields = c.fields(MaxVectors)
 	r.Key = c.block(MaxID)
 	if c.bad || r.ExpireAt < 0 || len(r.Key) == 0 {
 		return Record{}, corrupt("record head")
 	}
 	r.Body = c.b
 	return r, nil
+}
+
+// fields reads a count of at most limit and that many ascending numbers.
+func (c *cursor) fields(limit uint64) []uint16 {
+	n := c.uvarint(limit)
+	p := c.bytes(2 * n)
+	if c.bad || n == 0 {
+		return nil
+	}
+	out := make([]uint16, n)
+	for i := range out {
+		out[i] = binary.LittleEndian.Uint16(p[2*i:])
+		c.bad = c.bad || i > 0 && out[i] <= out[i-1]
+	}
+	return out
 }
