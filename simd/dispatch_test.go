@@ -44,9 +44,6 @@ func TestEnvironmentChoosesTheImplementation(t *testing.T) {
 		os.Stdout.WriteString("active " + Active() + ", reason " + Reason() + "\n")
 		return
 	}
-	if _, err := os.Executable(); err != nil {
-		t.Skip("cannot start a child here:", err)
-	}
 	for _, c := range []struct{ env, active, reason string }{
 		{"generic", "generic", ""},
 		{"nonsense", Available()[0], "EIDER_SIMD=nonsense"},
@@ -55,6 +52,10 @@ func TestEnvironmentChoosesTheImplementation(t *testing.T) {
 		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 		cmd.Env = append(os.Environ(), "SIMD_TEST_CHILD=1", Env+"="+c.env)
 		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			t.Skip("this system cannot start the test binary again:", err)
+		}
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}

@@ -281,7 +281,7 @@ func specials[R any](t *testing.T, f family[float32, R, float32], row func(float
 	}
 }
 
-func TestAVX512IsExercisedWhereTheCPUHasIt(t *testing.T) {
+func TestWhatTheCPUHasIsExercised(t *testing.T) {
 	info, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
 		t.Skip("no /proc/cpuinfo to compare with:", err)
