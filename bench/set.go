@@ -40,13 +40,13 @@ func load(o Options, rows, queries int) (*Set, error) {
 	if o.Queries > 0 {
 		queries = o.Queries
 	}
-	dir, err := dataDir(o.Data)
+	dir, file, err := dataDir(o.Data)
 	if err != nil {
 		return nil, err
 	}
 	name := o.Set
-	if name == "" && o.Data != "" && !has(o.Data, ".") {
-		name = o.Data // a file
+	if name == "" {
+		name = file
 	}
 	if name == "" {
 		name = "clusters"
@@ -204,7 +204,11 @@ func pair(dir string, rows, queries int) (*Set, error) {
 
 // held reads one file of vectors and holds its last rows out as queries.
 func held(path string, rows, queries int) (*Set, error) {
-	all, err := matrix(path, rows+queries)
+	limit := 0
+	if rows > 0 {
+		limit = rows + queries
+	}
+	all, err := matrix(path, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -244,33 +248,34 @@ func open(path string) (r *dataset.Reader, closer func() error, err error) {
 }
 
 // dataDir is the directory to look for sets in: the one given, $EIDER_DATA,
-// ./data, or shared/data beside an ancestor of the working directory.
-func dataDir(given string) (string, error) {
+// ./data, or shared/data beside an ancestor of the working directory. When a file
+// was given, it is the set.
+func dataDir(given string) (dir, file string, err error) {
 	if given != "" {
 		info, err := os.Stat(given)
 		if err != nil {
-			return "", fmt.Errorf("%w: %w", ErrSet, err)
+			return "", "", fmt.Errorf("%w: %w", ErrSet, err)
 		}
 		if !info.IsDir() {
-			return filepath.Dir(given), nil
+			return filepath.Dir(given), given, nil
 		}
-		return given, nil
+		return given, "", nil
 	}
 	if env := os.Getenv("EIDER_DATA"); env != "" {
-		return env, nil
+		return env, "", nil
 	}
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
+	if dir, err = os.Getwd(); err != nil {
+		return "", "", err
 	}
-	for at := dir; ; at = filepath.Dir(at) {
+	for at := dir; !has(dir, "data"); at = filepath.Dir(at) {
 		if has(at, "shared/data") {
-			return filepath.Join(at, "shared", "data"), nil
+			return filepath.Join(at, "shared", "data"), "", nil
 		}
 		if at == filepath.Dir(at) {
-			return filepath.Join(dir, "data"), nil
+			break
 		}
 	}
+	return filepath.Join(dir, "data"), "", nil
 }
 
 func has(dir, name string) bool {
