@@ -129,7 +129,7 @@ func (l *live) fromSnapshot(ctx context.Context, view *storage.View) (index.Inde
 	if restore == nil || l.anew {
 		return nil, false, nil
 	}
-	snap, lsn, err := l.db.store.LoadSnapshot(l.coll, l.id)
+	snap, err := l.db.store.LoadSnapshot(l.coll, l.id)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, false, nil
 	}
@@ -138,7 +138,7 @@ func (l *live) fromSnapshot(ctx context.Context, view *storage.View) (index.Inde
 	}
 	defer snap.Close()
 	// Ords put or freed after the snapshot name other vectors now.
-	stale, changed, err := l.changedSince(ctx, view, lsn)
+	stale, changed, err := l.changedSince(ctx, view, snap.LSN)
 	if err != nil {
 		return nil, false, err
 	}
@@ -169,7 +169,7 @@ func (l *live) fromSnapshot(ctx context.Context, view *storage.View) (index.Inde
 		x.Close()
 		return nil, false, err
 	}
-	l.saved.Store(lsn)
+	l.saved.Store(snap.LSN)
 	l.dirty.Store(int64(changed))
 	return x, true, nil
 }
