@@ -1,0 +1,115 @@
+//go:build linux || darwin
+
+package simd
+
+import (
+	"runtime/debug"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// guarded is a run of pages between two that fault.
+type guarded struct{ mem []byte }
+
+func newGuarded(t *testing.T, size int) guarded {
+	page := unix.Getpagesize()
+	size = (size + page - 1) / page * page
+	all, err := unix.Mmap(-1, 0, size+2*page, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Munmap(all) })
+	mem := all[page : page+size]
+	if err := unix.Mprotect(mem, unix.PROT_READ|unix.PROT_WRITE); err != nil {
+		t.Fatal(err)
+	}
+	return guarded{mem}
+}
+
+// first and last are n elements at the very start, or end, of the pages.
+func first[T any](g guarded, n int) []T {
+	return unsafe.Slice((*T)(unsafe.Pointer(&g.mem[0])), n)
+}
+
+func last[T any](g guarded, n int) []T {
+	var zero T
+	size := n * int(unsafe.Sizeof(zero))
+	if size == 0 {
+		return nil
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(&g.mem[len(g.mem)-size])), n)
+}
+
+// edges are the lengths of the guard tests: all small ones, and wide rows.
+func edges() []int {
+	var l []int
+	for n := range 140 {
+		l = append(l, n)
+	}
+	return append(l, 255, 256, 511, 784, 1025)
+}
+
+func TestNoKernelReadsOutsideItsSlices(t *testing.T) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	every(t, staysInside, staysInside, staysInside, staysInside, staysInside)
+}
+
+func staysInside[Q, R, S any](t *testing.T, f family[Q, R, S]) {
+	defer faults(t)
+	const count = 6
+	var q0 Q
+	var r0 R
+	a := newGuarded(t, 1100*int(unsafe.Sizeof(q0)))
+	b := newGuarded(t, count*1100*int(unsafe.Sizeof(r0)))
+	o, l := newGuarded(t, 4096), newGuarded(t, 4096)
+	for _, n := range edges() {
+		for _, at := range []func(guarded, int) ([]Q, []R, []R){
+			func(_ guarded, n int) ([]Q, []R, []R) { return first[Q](a, n), first[R](b, n), first[R](b, count*n) },
+			func(_ guarded, n int) ([]Q, []R, []R) { return last[Q](a, n), last[R](b, n), last[R](b, count*n) },
+		} {
+			q, row, rows := at(a, n)
+			f.pair(q, row)
+			ids, out := last[uint32](l, count), last[S](o, count)
+			for i := range ids {
+				ids[i] = uint32(count - 1 - i)
+			}
+			for k := range count + 1 {
+				f.rows(q, rows, n, out[count-k:])
+				f.gather(q, rows, n, ids[count-k:], out[count-k:])
+				f.gather(q, rows, n, ids[:k], out[:k])
+			}
+		}
+	}
+}
+
+// faults turns a memory fault into a failure that names the test.
+func faults(t *testing.T) {
+	if x := recover(); x != nil {
+		t.Fatalf("%v\n%s", x, debug.Stack())
+	}
+}
+
+func TestNoOtherKernelTouchesMemoryOutsideItsSlices(t *testing.T) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	implementations(t, func(t *testing.T) {
+		defer faults(t)
+		a, b := newGuarded(t, 8192), newGuarded(t, 8192)
+		for _, n := range edges() {
+			for _, end := range []bool{false, true} {
+				f, g, h, w := first[float32](a, n), first[float32](b, n), first[uint16](b, n), first[uint64](a, min(n, 1024))
+				if end {
+					f, g, h, w = last[float32](a, n), last[float32](b, n), last[uint16](b, n), last[uint64](a, min(n, 1024))
+				}
+				Axpy(0.5, f, g)
+				Cosine(f, g)
+				Norm(f)
+				Probe(f)
+				ToHalf(h, f)
+				FromHalf(f, h)
+				Popcount(w)
+			}
+		}
+	})
+}
