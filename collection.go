@@ -109,7 +109,7 @@ func (st *state) unknownVector(name string) error {
 func (c *Collection) apply(lsn uint64, ch *storage.Change) {
 	st := c.state.Load()
 	for name, l := range st.lives {
-		one := change{lsn: lsn, ord: ch.Ord, put: ch.Op == format.OpPut, old: ch.OldOrd, had: ch.HasOld}
+		one := change{lsn: lsn, ord: ch.Ord, put: ch.Op == format.OpPut, old: ch.OldOrd, had: ch.HasOld || ch.Op == format.OpDelete}
 		for _, v := range ch.Vectors {
 			if v.Field != st.stored.VectorID[name] {
 				continue
