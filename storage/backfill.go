@@ -24,13 +24,19 @@ func (s *Store) Backfill(ctx context.Context, coll, index uint32, progress func(
 // Rebuild drops all postings of a collection and derives them again from its
 // documents, while writes go on: the cure for postings that Check reports and
 // for a collection that is Stale. Until it returns, the postings miss
-// documents.
+// documents; a crash meanwhile is finished by the next Open.
 func (s *Store) Rebuild(ctx context.Context, coll uint32, progress func(done, total int)) error {
 	err := s.submit(ctx, &call{fn: func(g *group) error {
 		c := s.state.colls[coll]
 		if c == nil {
 			return fmt.Errorf("%w: collection %d", ErrNotFound, coll)
 		}
+		info := c.info
+		info.Stale = true
+		if err := g.putCatalog(&info); err != nil {
+			return s.fail(err)
+		}
+		c.info, c.view = info, nil
 		return g.dropPostings(c, collKey(prefixTerm, coll))
 	}})
 	if err != nil {

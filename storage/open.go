@@ -115,6 +115,9 @@ func (s *Store) open() error {
 	if err := s.load(); err != nil {
 		return err
 	}
+	if err := s.finishRestore(); err != nil {
+		return err
+	}
 	s.quota = newQuota(s)
 	s.publish()
 	if s.opts.ReadOnly {
