@@ -52,11 +52,11 @@ func edges() []int {
 }
 
 func TestNoKernelReadsOutsideItsSlices(t *testing.T) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	every(t, staysInside, staysInside, staysInside, staysInside, staysInside)
 }
 
 func staysInside[Q, R, S any](t *testing.T, f family[Q, R, S]) {
+	debug.SetPanicOnFault(true) // of this test's goroutine
 	defer faults(t)
 	const count = 6
 	var q0 Q
@@ -92,8 +92,8 @@ func faults(t *testing.T) {
 }
 
 func TestNoOtherKernelTouchesMemoryOutsideItsSlices(t *testing.T) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	implementations(t, func(t *testing.T) {
+		debug.SetPanicOnFault(true) // of this test's goroutine
 		defer faults(t)
 		a, b := newGuarded(t, 8192), newGuarded(t, 8192)
 		for _, n := range edges() {
