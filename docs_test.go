@@ -255,7 +255,7 @@ func undocumented(decl ast.Decl) []*ast.Ident {
 				}
 			case *ast.ValueSpec:
 				for _, n := range s.Names {
-					if n.IsExported() && d.Doc == nil && s.Doc == nil && s.Comment == nil {
+					if n.IsExported() && !commented(d) {
 						bare = append(bare, n)
 					}
 				}
@@ -263,6 +263,20 @@ func undocumented(decl ast.Decl) []*ast.Ident {
 		}
 	}
 	return bare
+}
+
+// commented reports whether a group of constants or variables has any comment:
+// the members of an enumeration explain each other.
+func commented(d *ast.GenDecl) bool {
+	if d.Doc != nil {
+		return true
+	}
+	for _, spec := range d.Specs {
+		if s, ok := spec.(*ast.ValueSpec); ok && (s.Doc != nil || s.Comment != nil) {
+			return true
+		}
+	}
+	return false
 }
 
 var wellKnown = map[string]bool{

@@ -64,14 +64,22 @@ func (c *column) see(v any) {
 	case nil:
 		return
 	case []any:
-		for _, x := range v {
-			c.see(x)
-		}
+		seeAll(c, v)
 		return
 	case []string:
-		for _, x := range v {
-			c.see(x)
-		}
+		seeAll(c, v)
+		return
+	case []bool:
+		seeAll(c, v)
+		return
+	case []int64:
+		seeAll(c, v)
+		return
+	case []float64:
+		seeAll(c, v)
+		return
+	case []time.Time:
+		seeAll(c, v)
 		return
 	case string:
 		c.longest = max(c.longest, len(v))
@@ -79,6 +87,12 @@ func (c *column) see(v any) {
 	}
 	c.values++
 	c.kinds[kindOf(v)]++
+}
+
+func seeAll[T any](c *column, list []T) {
+	for _, x := range list {
+		c.see(x)
+	}
 }
 
 // timeText is the beginning of an RFC 3339 time; testing it first keeps the

@@ -68,11 +68,12 @@ func run(args []string, in io.Reader, out, errs io.Writer) int {
 	t := newTerminal(in, out, errs, c.JSON)
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	parsed.Bind(t, parser.Model)
-	if err := parsed.Run(); err != nil {
-		return report(errs, err)
+	err = parsed.Run()
+	if e := t.flush(); e != nil && err == nil {
+		err = failed(fmt.Sprintf("cannot write to standard output: %v", e), "")
 	}
-	if err := t.flush(); err != nil {
-		return report(errs, fmt.Errorf("writing to standard output: %w", err))
+	if err != nil {
+		return report(errs, err)
 	}
 	return exitOK
 }

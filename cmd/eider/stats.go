@@ -17,6 +17,15 @@ func (c *statsCmd) Run(ctx context.Context, t *terminal) (err error) {
 		return err
 	}
 	defer closing(db, &err)
+	for _, info := range db.Collections() { // memory is known once indexes are loaded
+		coll, err := db.Collection(info.Name)
+		if err == nil {
+			err = coll.Ready(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	st, err := db.Stats(ctx)
 	if err != nil {
 		return err
@@ -29,8 +38,10 @@ func (c *statsCmd) Run(ctx context.Context, t *terminal) (err error) {
 }
 
 func printStats(t *terminal, st eider.Stats) {
+	d := st.Storage
 	t.printf("  %s at LSN %d\n", t.style(bold, clean(st.Path)), st.LSN)
-	t.printf("  disk %s, live %s, dead %s, cache %s\n\n", bytesText(st.DiskBytes), bytesText(st.LiveBytes), bytesText(st.DeadBytes), bytesText(st.CacheBytes))
+	t.printf("  disk %s: live %s, log %s, dead %s; cache %s of %s\n\n",
+		bytesText(d.DiskBytes), bytesText(d.LiveBytes), bytesText(d.LogBytes), bytesText(d.DeadBytes), bytesText(d.Cache.Bytes), bytesText(d.Cache.Limit))
 	b := columns("collection", ">documents", "vector", "index", ">live", ">fresh", ">dead", ">vectors", ">graph")
 	for _, c := range st.Collections {
 		if len(c.Vectors) == 0 {

@@ -21,20 +21,7 @@ type build struct {
 
 // Run prints the build.
 func (versionCmd) Run(t *terminal) error {
-	b := build{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, SIMD: simd.Active()}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if info.Main.Version != "" {
-			b.Version = info.Main.Version
-		}
-		for _, s := range info.Settings {
-			switch s.Key {
-			case "vcs.revision":
-				b.Revision = s.Value
-			case "vcs.modified":
-				b.Modified = s.Value == "true"
-			}
-		}
-	}
+	b := buildOf()
 	if t.json {
 		return t.print(b)
 	}
@@ -48,4 +35,25 @@ func (versionCmd) Run(t *terminal) error {
 	}
 	t.printf(" %s %s simd=%s\n", b.Go, b.Platform, b.SIMD)
 	return nil
+}
+
+// buildOf reads what the linker wrote into the binary.
+func buildOf() build {
+	b := build{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, SIMD: simd.Active()}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return b
+	}
+	if info.Main.Version != "" {
+		b.Version = info.Main.Version
+	}
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			b.Revision = s.Value
+		case "vcs.modified":
+			b.Modified = s.Value == "true"
+		}
+	}
+	return b
 }

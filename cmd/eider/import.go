@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/eiderdb/eider"
+	"github.com/eiderdb/eider/embed/text"
+	"github.com/eiderdb/eider/index"
+	"github.com/eiderdb/eider/internal/ingest"
+)
+
+// embedVector is the name of the vector that --embed adds.
+const embedVector = "meaning"
+
+type importCmd struct {
+	directory
+	collection
+	File        string   `arg:"" optional:"" help:"File to read, may be compressed with gzip; without one, or with -, standard input."`
+	Format      string   `help:"ndjson, csv, tsv, parquet, npy, fvecs ...; found by the file's name or first bytes if left out."`
+	Create      bool     `help:"Make the database and the collection if missing, with a schema inferred from the first documents."`
+	Schema      string   `help:"With --create: the schema as JSON, or @FILE, instead of an inferred one." placeholder:"JSON"`
+	Embed       []string `help:"With --create: turn the text of these fields into a vector, named meaning, by a built-in encoder." placeholder:"FIELD"`
+	Encoder     string   `help:"Encoder of --embed: static-tiny or hashed." default:"static-tiny"`
+	IDField     string   `help:"Column or member that holds the id." default:"id" placeholder:"NAME"`
+	VectorField []string `help:"Column that holds a vector, or VECTOR=COLUMN; for files of vectors, the name of the vector." placeholder:"NAME"`
+	List        string   `help:"In CSV, what separates the elements of a list in a cell." placeholder:"CHAR"`
+	Batch       int      `help:"Documents written at once, 1 to 10000." default:"1000"`
+	Errors      string   `help:"File for the lines that cannot be used; default standard error." placeholder:"FILE"`
+	Skip        int64    `help:"Rows to pass over: where an interrupted import said it ended." placeholder:"N"`
+}
+
+// imported is the report of an import.
+type imported struct {
+	Collection string  `json:"collection"`
+	Created    bool    `json:"created"`
+	Documents  int64   `json:"documents"` // stored
+	Failed     int64   `json:"failed"`    // rows that could not be used
+	Rows       int64   `json:"rows"`      // read, those passed over included: the --skip that continues here
+	LSN        uint64  `json:"lsn"`
+	Seconds    float64 `json:"seconds"`
+}
+
+// Run reads rows and stores them in batches, in order, each durable before the
+// next is written. Rows that cannot be used are reported by line and left out.
+func (c *importCmd) Run(ctx context.Context, t *terminal) (err error) {
+	if c.Batch < 1 || c.Batch > 10_000 {
+		return usage(fmt.Sprintf("--batch %d", c.Batch), "use 1 to 10000")
+	}
+	if err := c.checkFormat(); err != nil {
+		return err
+	}
+	in, size, err := c.input(t)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	db, err := c.write(c.Create)
+	if err != nil {
+		return err
+	}
+	defer closing(db, &err)
+	bad, err := c.errorLog(t)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	l := &load{cmd: c, t: t, db: db, bad: bad}
+	runErr := l.run(ctx, in, size)
+	l.report.LSN, l.report.Seconds = db.LSN(), time.Since(start).Seconds()
+	if err := bad.close(); err != nil && runErr == nil {
+		runErr = err
+	}
+	if l.coll != nil {
+		l.report.Collection = l.coll.Name()
+		if err := l.print(); err != nil {
+			return err
+		}
+	}
+	switch r := l.report; {
+	case errors.Is(runErr, context.Canceled):
+		return failed(fmt.Sprintf("interrupted after %d rows, all of them stored or reported", r.Rows), fmt.Sprintf("continue with --skip %d", r.Rows))
+	case runErr != nil:
+		return runErr
+	case r.Failed > 0:
+		return failed(fmt.Sprintf("%d of %d rows were not stored", r.Failed, r.Documents+r.Failed), "mend the lines named above and import them again")
+	}
+	return nil
+}
+
+func (c *importCmd) checkFormat() error {
+	formats := ingest.Formats()
+	if c.Format == "" || slices.Contains(formats, ingest.Format(c.Format)) {
+		return nil
+	}
+	names := make([]string, len(formats))
+	for i, f := range formats {
+		names[i] = string(f)
+	}
+	return usage("--format "+c.Format+" is not known", "use one of "+strings.Join(names, ", "))
+}
+
+// input opens the file or standard input; size is 0 when unknown.
+func (c *importCmd) input(t *terminal) (io.ReadCloser, int64, error) {
+	if c.File == "" || c.File == "-" {
+		if t.inTTY {
+			return nil, 0, usage("there is nothing to import", "name a file, or send documents to standard input")
+		}
+		return io.NopCloser(t.in), 0, nil
+	}
+	f, err := os.Open(c.File)
+	if err != nil {
+		return nil, 0, failed(fmt.Sprintf("cannot read %s: %v", c.File, reason(err)), "check the path")
+	}
+	info, err := f.Stat()
+	if err == nil && info.IsDir() {
+		err = errors.New("it is a directory")
+	}
+	if err != nil {
+		return nil, 0, errors.Join(failed(fmt.Sprintf("cannot read %s: %v", c.File, reason(err)), "name a file"), f.Close())
+	}
+	return f, info.Size(), nil
+}
+
+// options are what ingest needs to know; s is the collection's schema, nil
+// while there is no collection yet.
+func (c *importCmd) options(s *eider.Schema) ingest.Options {
+	o := ingest.Options{Format: ingest.Format(c.Format), ID: c.IDField, List: c.List}
+	if c.File != "-" {
+		o.Name = c.File
+	}
+	for _, v := range c.VectorField {
+		name, column, found := strings.Cut(v, "=")
+		if !found {
+			column = name
+		}
+		if o.Vectors == nil {
+			o.Vectors = map[string]string{}
+		}
+		o.Vectors[name] = column
+	}
+	if s != nil {
+		o.Types = map[string]string{}
+		for name, f := range s.Fields {
+			kind := string(f.Type)
+			if f.Type == eider.Point {
+				kind = "geo"
+			}
+			o.Types[name] = kind
+		}
+	}
+	return o
+}
+
+// target finds the collection that exists already, nil if it is to be made.
+func (c *importCmd) target(db *eider.DB) (*eider.Collection, error) {
+	name := c.Collection
+	if name == "" && c.Create {
+		if name = collectionName(c.File); name == "" {
+			return nil, usage("the collection has no name", "give --collection")
+		}
+		c.Collection = name
+	}
+	if !c.Create {
+		return c.of(db)
+	}
+	coll, err := db.Collection(name)
+	if errors.Is(err, eider.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	made := coll.Schema().Vectors[embedVector]
+	if len(c.Embed) > 0 && !slices.Equal(made.Source, c.Embed) || c.Schema != "" {
+		return nil, usage("collection "+name+" exists already", "leave --schema and --embed out, or choose another --collection")
+	}
+	return coll, nil
+}
+
+var notInName = regexp.MustCompile(`[^a-z0-9_-]+`)
+
+// collectionName makes a collection's name of a file's: films.csv.gz gives
+// films. It is empty for standard input.
+func collectionName(file string) string {
+	base := strings.ToLower(filepath.Base(file))
+	base, _, _ = strings.Cut(base, ".")
+	base = strings.Trim(notInName.ReplaceAllString(base, "-"), "-")
+	return base[:min(len(base), 64)]
+}
+
+// schema is the schema of a new collection: given, or inferred from the first
+// documents.
+func (c *importCmd) schema(sample []eider.Doc) (eider.Schema, error) {
+	var s eider.Schema
+	if c.Schema != "" {
+		given, err := inline(c.Schema)
+		if err != nil {
+			return s, err
+		}
+		if err := strictJSON(given, &s); err != nil {
+			return s, usage(fmt.Sprintf("--schema is not a schema: %v", err), "`eider collections DIR NAME` prints one")
+		}
+	} else {
+		s = infer(sample)
+	}
+	if len(c.Embed) == 0 {
+		return s, nil
+	}
+	for _, field := range c.Embed {
+		hasText := func(d eider.Doc) bool { text, ok := d.Fields[field].(string); return ok && text != "" }
+		if !slices.ContainsFunc(sample, hasText) {
+			return s, usage("--embed "+field+": the first documents have no text in that field", "name fields with text")
+		}
+	}
+	if c.Encoder != text.StaticTiny && !strings.HasPrefix(c.Encoder, text.HashedName) {
+		return s, usage("--encoder "+c.Encoder+" is not built in", "use "+text.StaticTiny+" or "+text.HashedName)
+	}
+	enc, err := text.Open(c.Encoder)
+	if err != nil {
+		return s, usage("--encoder "+c.Encoder+": "+err.Error(), "use "+text.StaticTiny+" or "+text.HashedName)
+	}
+	if s.Vectors == nil {
+		s.Vectors = map[string]eider.Vector{}
+	}
+	s.Vectors[embedVector] = eider.Vector{Dim: enc.Dim(), Metric: index.Cosine, Encoder: c.Encoder, Source: c.Embed}
+	return s, nil
+}
