@@ -341,18 +341,22 @@ func (c *Collection) AddVector(ctx context.Context, name string, v Vector) error
 	})
 }
 
-// DropVector removes a vector and its index. The values are freed as their
-// documents are written again or deleted; a vector of the same name added later
-// starts without them.
+// DropVector removes a vector, its index and its values.
 func (c *Collection) DropVector(ctx context.Context, name string) error {
-	return c.change(ctx, "drop vector", func(s *stored) error {
+	var id uint16
+	err := c.change(ctx, "drop vector", func(s *stored) error {
 		if _, ok := s.Schema.Vectors[name]; !ok {
 			return c.state.Load().unknownVector(name)
 		}
+		id = s.VectorID[name]
 		delete(s.Schema.Vectors, name)
 		delete(s.VectorID, name)
 		return nil
 	})
+	if err == nil {
+		err = c.db.store.DropVector(ctx, c.id, id)
+	}
+	return c.fail("drop vector", "", err)
 }
 
 // SetVectorIndex changes how a vector is indexed. The new index is built in the
