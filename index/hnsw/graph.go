@@ -84,16 +84,6 @@ func take(row, dst []uint32) []uint32 {
 	return dst
 }
 
-// length is the number of neighbours in row.
-func length(row []uint32) int {
-	for i := range row {
-		if atomic.LoadUint32(&row[i]) == none {
-			return i
-		}
-	}
-	return len(row)
-}
-
 // grow gives the slots below capacity their lists; see vectors.New.
 func (x *Index) grow(capacity int) error {
 	if err := x.links.Grow(int64(capacity) * int64(x.m0) * 4); err != nil {

@@ -138,7 +138,15 @@ func (x *Index) give(c *linker, n, slot uint32, degree []uint32) bool {
 	mu.Lock()
 	defer mu.Unlock()
 	row := c.gv.base(n)
-	if m := length(row); m < len(row) {
+	m := 0
+	for ; m < len(row); m++ {
+		if id := atomic.LoadUint32(&row[m]); id == slot {
+			return true // a linker was faster
+		} else if id == none {
+			break
+		}
+	}
+	if m < len(row) {
 		atomic.StoreUint32(&row[m], slot)
 		return true
 	}

@@ -47,7 +47,6 @@ func (c *Scan) Exact(ctx context.Context, s *Set, query []float32, p index.Param
 	v := s.View()
 	total := 0
 	for want := s.Slack(p); ; want *= 4 {
-		want = min(want, s.Len()+s.Dead())
 		var scored int
 		var err error
 		if p.Allow != nil {
@@ -61,7 +60,7 @@ func (c *Scan) Exact(ctx context.Context, s *Set, query []float32, p index.Param
 		}
 		hits := c.Top.Sort()
 		out := s.Pick(dst, hits, p)
-		if len(out)-len(dst) >= p.K || len(hits) < want || len(hits) >= s.Len()+s.Dead() {
+		if len(out)-len(dst) >= p.K || len(hits) < want {
 			return out, total, nil
 		}
 	}
