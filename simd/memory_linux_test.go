@@ -2,6 +2,7 @@ package simd
 
 import (
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,4 +31,13 @@ func matrix(b *testing.B, place string) []float32 {
 		f[i] = float32(i & 255)
 	}
 	return f
+}
+
+// clock is the processor time of the calling thread.
+func clock() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
+		panic(err)
+	}
+	return time.Duration(ts.Nano())
 }
