@@ -1,0 +1,188 @@
+// Search: a text, an example or nothing; filters; results as cards or a table;
+// facets; what each phase did.
+import { h, fill, bar, count, micros, score, show, glyph, image, heading, toast } from './dom.js';
+import * as api from './client.js';
+import { builder, tree } from './filter.js';
+import { failure } from './app.js';
+import { openDocument } from './documents.js';
+
+const pageSize = 20;
+const remembered = new Map(); // collection -> model, for as long as the tab lives
+
+function fresh(c) {
+  const vectors = Object.keys(c.schema.vectors || {});
+  return { text: '', like: null, vector: vectors.find((v) => c.schema.vectors[v].encoder) || vectors[0] || '', limit: pageSize, table: false, join: 'and', rows: [], sort: '', exact: false };
+}
+
+// facetFields are the indexed fields whose values are worth counting.
+function facetFields(schema) {
+  return Object.entries(schema.fields || {}).filter(([, f]) => f.index && (f.type === 'keyword' || f.type === 'bool')).map(([n]) => n).slice(0, 6);
+}
+
+function request(m, c, cursor) {
+  const q = { limit: m.limit, explain: true, total: true };
+  if (m.like) q.retrieve = [{ like: { vector: m.vector, positive: [m.like] } }];
+  else if (m.text.trim()) q.retrieve = [{ near: { vector: m.vector, text: m.text.trim() } }];
+  if (q.retrieve && m.exact) q.retrieve[0].exact = true;
+  const f = tree(m, c.schema.fields || {});
+  if (f) q.filter = f;
+  if (m.sort) q.sort = [{ field: m.sort.replace(/^-/, ''), desc: m.sort.startsWith('-') }];
+  const facets = facetFields(c.schema);
+  if (facets.length && !cursor) q.facets = Object.fromEntries(facets.map((n) => [n, 8]));
+  if (cursor) q.cursor = cursor;
+  return q;
+}
+
+export function searchView(root, c) {
+  if (!remembered.has(c.name)) remembered.set(c.name, fresh(c));
+  const m = remembered.get(c.name);
+  const vectors = Object.entries(c.schema.vectors || {});
+  const texts = vectors.filter(([, v]) => v.encoder);
+  let running = null;
+  let hits = [];
+
+  const results = h('div', { class: 'results', 'aria-live': 'polite' });
+  const side = h('aside', { class: 'aside' });
+  const summary = h('div', { class: 'summary muted' });
+  const filters = builder(m, c.schema, () => run());
+  const bars = h('div', {});
+
+  function queryBar() {
+    const canText = texts.length > 0;
+    fill(bars, m.like
+      ? h('div', { class: 'search' }, h('span', { class: 'chip big' }, 'More like ', h('b', {}, m.like),
+        h('button', { type: 'button', class: 'ghost icon', 'aria-label': 'Stop', on: { click: () => { m.like = null; queryBar(); run(); } } }, '×')))
+      : h('form', { class: 'search', role: 'search', on: { submit: (e) => { e.preventDefault(); run(); } } },
+        h('input', { id: 'q', type: 'search', value: m.text, autocomplete: 'off', spellcheck: 'false', disabled: !canText, 'aria-label': 'Search by meaning',
+          placeholder: canText ? 'Search by meaning…   press / to focus' : 'This collection has no text encoder: browse, filter, or pick “more like this”',
+          on: { input: (e) => { m.text = e.target.value; if (!m.text) run(); } } }),
+        h('button', { class: 'primary', type: 'submit', disabled: !canText }, 'Search')),
+    h('div', { class: 'row options' },
+      vectors.length > 1 ? h('label', { class: 'inline' }, 'Vector ', h('select', { on: { change: (e) => { m.vector = e.target.value; run(); } } },
+        (m.like ? vectors : texts).map(([n]) => h('option', { value: n, selected: n === m.vector }, n)))) : null,
+      h('label', { class: 'inline' }, 'Sort ', h('select', { on: { change: (e) => { m.sort = e.target.value; run(); } } },
+        h('option', { value: '' }, 'by score'),
+        Object.entries(c.schema.fields || {}).filter(([, f]) => f.index && f.type !== 'point').flatMap(([n]) => [
+          h('option', { value: n, selected: m.sort === n }, `${n} ↑`), h('option', { value: '-' + n, selected: m.sort === '-' + n }, `${n} ↓`)]))),
+      h('label', { class: 'inline' }, h('input', { type: 'checkbox', checked: m.exact, on: { change: (e) => { m.exact = e.target.checked; run(); } } }), ' exact'),
+      h('span', { class: 'grow' }),
+      h('div', { class: 'seg', role: 'group', 'aria-label': 'Layout' },
+        ['Cards', 'Table'].map((label) => h('button', { type: 'button', 'aria-pressed': String(m.table === (label === 'Table')),
+          on: { click: (e) => { m.table = label === 'Table'; for (const b of e.target.parentNode.children) b.setAttribute('aria-pressed', String(b === e.target)); draw(); } } }, label)))));
+  }
+
+  async function run(cursor) {
+    if (running) running.abort();
+    running = new AbortController();
+    const mine = running;
+    let q;
+    try { q = request(m, c, cursor); } catch (err) { toast(err.message, true); return; }
+    results.classList.add('busy');
+    try {
+      const { data, took } = await api.search(c.name, q, mine.signal);
+      hits = cursor ? hits.concat(data.hits) : data.hits;
+      fill(summary, data.total !== undefined ? `${count(data.total)} documents pass` : null,
+        ` · ${micros((data.explain ? data.explain.phases : []).reduce((s, p) => s + p.us, 0))} in the engine, ${micros(took * 1000)} in all · LSN ${count(data.lsn)}`);
+      draw(data.cursor);
+      if (!cursor) fill(side, explainPanel(data), facetPanel(data), requestPanel(q));
+    } catch (err) {
+      if (err.name === 'AbortError') return;
+      fill(results, failure(err));
+      fill(summary);
+    } finally {
+      if (running === mine) results.classList.remove('busy');
+    }
+  }
+
+  function like(id) {
+    m.like = id; m.text = '';
+    queryBar(); run();
+    scrollTo({ top: 0, behavior: 'smooth' });
+  }
+
+  function draw(cursor) {
+    if (cursor === undefined) cursor = draw.cursor;
+    draw.cursor = cursor;
+    if (!hits.length) {
+      fill(results, h('section', { class: 'empty' }, h('h2', {}, 'Nothing found'), h('p', { class: 'muted' }, 'Loosen the filters, or search for something else.')));
+      return;
+    }
+    const best = Math.max(...hits.map((x) => Math.abs(x.score)), 1e-12);
+    const scored = m.like || m.text.trim();
+    fill(results, m.table ? table(hits, scored, best) : h('div', { class: 'cards' }, hits.map((x) => card(x, scored, best))),
+      cursor ? h('div', { class: 'row center' }, h('button', { type: 'button', class: 'ghost', on: { click: () => run(cursor) } }, 'More')) : null);
+  }
+
+  function actions(x) {
+    return [vectors.length ? h('button', { type: 'button', class: 'ghost small', on: { click: (e) => { e.stopPropagation(); like(x.id); } } }, 'More like this') : null,
+      h('button', { type: 'button', class: 'ghost small', on: { click: (e) => { e.stopPropagation(); openDocument(c, x.id, like); } } }, 'Open')];
+  }
+
+  function card(x, scored, best) {
+    const title = heading(x.fields, c.schema);
+    const symbol = glyph(x.fields);
+    const picture = image(x.fields);
+    const rest = Object.entries(x.fields || {}).filter(([n, v]) => n !== title && v !== picture && v !== symbol);
+    const long = rest.find(([, v]) => typeof v === 'string' && v.length > 60);
+    return h('article', { class: 'card', data: { id: x.id } },
+      picture ? h('img', { class: 'card-img', src: picture, alt: '' }) : symbol ? h('div', { class: 'card-glyph', 'aria-hidden': 'true' }, symbol) : null,
+      h('div', { class: 'card-body' },
+        h('div', { class: 'card-top' },
+          h('h3', {}, title ? x.fields[title] : x.id),
+          scored ? h('span', { class: 'score', title: 'score' }, bar(Math.abs(x.score) / best), score(x.score)) : null),
+        title ? h('p', { class: 'id' }, x.id) : null,
+        long ? h('p', { class: 'long' }, long[1]) : null,
+        h('dl', { class: 'fields' }, rest.filter((e) => e !== long).slice(0, 8).map(([n, v]) => h('div', {}, h('dt', {}, n), h('dd', {}, show(v))))),
+        x.explain && x.explain.length > 0 && scored ? h('p', { class: 'why' }, x.explain.map((s) => h('span', { class: 'tag' }, `source ${s.source + 1}: rank ${s.rank}, distance ${score(s.distance)}`))) : null,
+        h('div', { class: 'row card-actions' }, actions(x))));
+  }
+
+  function table(list, scored, best) {
+    const names = [];
+    for (const x of list) for (const n of Object.keys(x.fields || {})) if (!names.includes(n) && names.length < 8) names.push(n);
+    return h('div', { class: 'scroll' }, h('table', { class: 'grid' },
+      h('thead', {}, h('tr', {}, scored ? h('th', {}, 'score') : null, h('th', {}, 'id'), names.map((n) => h('th', {}, n)), h('th', {}))),
+      h('tbody', {}, list.map((x) => h('tr', { data: { id: x.id } },
+        scored ? h('td', { class: 'num' }, bar(Math.abs(x.score) / best), score(x.score)) : null,
+        h('td', { class: 'id' }, x.id),
+        names.map((n) => h('td', {}, x.fields && x.fields[n] !== undefined ? h('div', { class: 'clip' }, show(x.fields[n])) : null)),
+        h('td', { class: 'tight' }, actions(x)))))));
+  }
+
+  function facetPanel(data) {
+    const facets = Object.entries(data.facets || {}).filter(([, v]) => v && v.length);
+    if (!facets.length) return null;
+    return h('section', { class: 'panel', id: 'facets' }, h('h2', {}, 'Facets'), facets.map(([field, values]) => {
+      const top = Math.max(...values.map((v) => v.count));
+      return h('div', { class: 'facet' }, h('h3', {}, field), h('ul', {}, values.map((v) => h('li', {},
+        h('button', { type: 'button', on: { click: () => { m.rows.push({ field, op: 'eq', value: String(v.value) }); filters.redraw(); run(); } } },
+          h('span', { class: 'facet-value' }, String(v.value)), bar(v.count / top, 'soft'), h('span', { class: 'num' }, count(v.count)))))));
+    }));
+  }
+
+  function explainPanel(data) {
+    const phases = (data.explain && data.explain.phases) || [];
+    if (!phases.length) return null;
+    const total = phases.reduce((s, p) => s + p.us, 0) || 1;
+    return h('section', { class: 'panel', id: 'explain' }, h('h2', {}, 'Explain', h('span', { class: 'num muted' }, micros(total))),
+      h('ol', { class: 'phases' }, phases.map((p) => h('li', {},
+        h('div', { class: 'phase' }, h('b', {}, p.name), h('span', { class: 'num' }, micros(p.us))),
+        bar(p.us / total),
+        h('p', { class: 'muted' }, `${count(p.in)} in, ${count(p.out)} out`, p.plan ? ` · ${p.plan}` : null,
+          p.counts ? ' · ' + Object.entries(p.counts).map(([k, v]) => `${k} ${count(v)}`).join(', ') : null)))),
+      (data.advice || []).map((a) => h('p', { class: 'advice' }, a)));
+  }
+
+  function requestPanel(q) {
+    const body = JSON.stringify(q, null, 2);
+    return h('details', { class: 'panel' }, h('summary', {}, 'Request'),
+      h('pre', { class: 'code' }, `POST /v1/collections/${c.name}/search\n\n${body}`));
+  }
+
+  queryBar();
+  fill(root, h('div', { class: 'split' },
+    h('div', { class: 'primary-col' }, bars, filters.box, summary, results),
+    side));
+  run();
+  return () => { if (running) running.abort(); };
+}

@@ -1,0 +1,57 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+
+	"github.com/eiderdb/eider"
+)
+
+// exportDocs streams every document that passes the filter. An error on the
+// way breaks the connection, so that a cut export is not taken for a whole one.
+func exportDocs(c *call) error {
+	coll, err := c.collection()
+	if err != nil {
+		return err
+	}
+	var filter *eider.Filter
+	if c.query.Has("filter") {
+		filter = new(eider.Filter)
+		if err := decodeJSON([]byte(c.query.Get("filter")), filter); err != nil {
+			return err
+		}
+	}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	started := false
+	start := func() {
+		if !started {
+			started = true
+			c.w.Header().Set("Content-Type", "application/x-ndjson")
+			c.w.Header().Set("Cache-Control", "no-store")
+			c.lsn(c.a.db.LSN())
+			c.w.WriteHeader(http.StatusOK)
+		}
+	}
+	for d, err := range coll.All(c.ctx, filter) {
+		if err != nil {
+			return err
+		}
+		if err := enc.Encode(d); err != nil {
+			return err
+		}
+		if buf.Len() < stride {
+			continue
+		}
+		start()
+		if _, err := c.w.Write(buf.Bytes()); err != nil {
+			return err
+		}
+		buf.Reset()
+	}
+	start()
+	_, err = c.w.Write(buf.Bytes())
+	return err
+}

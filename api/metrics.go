@@ -1,0 +1,73 @@
+package api
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+)
+
+// meter counts requests and shows the database's sizes. It has its own set, so
+// that two handlers of one process do not mix.
+type meter struct{ set *metrics.Set }
+
+func newMeter(a *api) *meter {
+	m := &meter{set: metrics.NewSet()}
+	for i, name := range []string{"reading", "writing", "streaming"} {
+		g := a.gates[i]
+		m.set.NewGauge(`eider_http_units_in_use{pool="`+name+`"}`, func() float64 { used, _ := g.load(); return float64(used) })
+		m.set.NewGauge(`eider_http_waiting{pool="`+name+`"}`, func() float64 { _, waiting := g.load(); return float64(waiting) })
+	}
+	m.set.NewGauge("eider_lsn", func() float64 { return float64(a.db.LSN()) })
+	m.set.NewGauge("eider_http_body_bytes_held", func() float64 { return float64(held.Load()) })
+	return m
+}
+
+// observe counts one finished request. Routes and statuses are few, so the set
+// stays small whatever clients send.
+func (m *meter) observe(route, method string, status int, took time.Duration) {
+	if route == "" {
+		route, method = "none", "any"
+	}
+	labels := `{route="` + route + `",method="` + method + `"`
+	m.set.GetOrCreateCounter(`eider_http_requests_total` + labels + `,status="` + strconv.Itoa(status) + `"}`).Inc()
+	m.set.GetOrCreateHistogram(`eider_http_request_seconds` + labels + `}`).Update(took.Seconds())
+}
+
+// refused counts work that found no room.
+func (m *meter) refused(err error) {
+	var p *problem
+	if errors.As(err, &p) {
+		m.set.GetOrCreateCounter(`eider_http_refused_total{code="` + string(p.Code) + `"}`).Inc()
+	}
+}
+
+// metrics writes the Prometheus text form: requests, then the database.
+func (a *api) metrics(c *call) error {
+	s, err := a.db.Stats(c.ctx)
+	if err != nil {
+		return err
+	}
+	c.w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	set := metrics.NewSet()
+	gauge := func(name string, v float64) { set.NewGauge(name, func() float64 { return v }) }
+	gauge("eider_disk_bytes", float64(s.Storage.DiskBytes))
+	gauge("eider_live_bytes", float64(s.Storage.LiveBytes))
+	gauge("eider_dead_bytes", float64(s.Storage.DeadBytes))
+	gauge("eider_cache_bytes", float64(s.Storage.Cache.Bytes))
+	for _, coll := range s.Collections {
+		at := `{collection="` + coll.Name + `"`
+		gauge("eider_docs"+at+"}", float64(coll.Docs))
+		for name, v := range coll.Vectors {
+			vec := at + `,vector="` + name + `"}`
+			gauge("eider_vectors_live"+vec, float64(v.Live))
+			gauge("eider_vectors_fresh"+vec, float64(v.Fresh))
+			gauge("eider_index_bytes"+vec, float64(v.VectorBytes+v.GraphBytes))
+		}
+	}
+	a.meter.set.WritePrometheus(c.w)
+	set.WritePrometheus(c.w)
+	metrics.WriteProcessMetrics(c.w)
+	return nil
+}

@@ -1,0 +1,93 @@
+package api
+
+import (
+	"github.com/eiderdb/eider"
+)
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+)
+
+// The costs of the table.
+var (
+	lookup = cost{reading, 1} // a key or two
+	query  = cost{reading, 1} // one search
+	scan   = cost{reading, 2} // may read many documents
+	change = cost{writing, 1}
+	bulk   = cost{writing, 8}
+	feed   = cost{streaming, 1}
+	long   = cost{streaming, 2} // rewrites much; has no time limit
+)
+
+// Query parameters and headers that several rows share.
+var (
+	ifMatch   = param{"If-Match", true, "string", "version the document must have, as its ETag, or * for any"}
+	ifNone    = param{"If-None-Match", true, "string", "* when the document must not exist; on GET the ETag already held"}
+	fieldList = param{"fields", false, "string", "names of fields to return, separated by commas; all by default"}
+	vecList   = param{"vectors", false, "string", "names of vectors to return, separated by commas; none by default"}
+	filterArg = param{"filter", false, "string", "a filter as JSON"}
+)
+
+// routes is the whole surface: one row per method and path.
+func (a *api) routes() []route {
+	rows := []route{
+		{"GET", "/livez", public, 0, noBody, ungated, a.live, doc{id: "livez", tag: "health", summary: "The process runs", out: health{}, status: 200}},
+		{"GET", "/readyz", public, 0, noBody, ungated, a.ready, doc{id: "readyz", tag: "health", summary: "The server takes work", out: health{}, status: 200}},
+		{"GET", "/metrics", read, onDatabase, noBody, ungated, a.metrics, doc{id: "metrics", tag: "health", summary: "Metrics in Prometheus text form", outType: "text/plain", status: 200}},
+		{"GET", "/openapi.json", public, 0, noBody, ungated, a.openapiJSON, doc{id: "openapi", tag: "health", summary: "This document", outType: "application/json", status: 200}},
+		{"GET", "/docs", public, 0, noBody, ungated, docsPage, doc{id: "docs", tag: "console", summary: "The API as a page", outType: "text/html", status: 200}},
+		{"GET", "/ui", public, 0, noBody, ungated, consolePage, doc{id: "ui", tag: "console", summary: "The console", outType: "text/html", status: 200}},
+		{"GET", "/ui/*", public, 0, noBody, ungated, consolePage, doc{id: "uiFiles", tag: "console", summary: "Files of the console", outType: "*/*", status: 200}},
+
+		{"GET", "/v1/collections", read, onListed, noBody, lookup, listCollections, doc{id: "listCollections", tag: "collections", summary: "The collections the key may read", out: collectionList{}, status: 200}},
+		{"PUT", "/v1/collections/{c}", admin, onCollection, mib, change, putCollection, doc{id: "putCollection", tag: "collections", summary: "Create a collection; the same schema again is no error", in: eider.Schema{}, out: eider.Info{}, status: 201, also: []int{200}}},
+		{"GET", "/v1/collections/{c}", read, onCollection, noBody, lookup, getCollection, doc{id: "getCollection", tag: "collections", summary: "Schema and counts of a collection", out: eider.Info{}, status: 200}},
+		{"HEAD", "/v1/collections/{c}", read, onCollection, noBody, lookup, getCollection, doc{id: "headCollection", tag: "collections", summary: "Whether a collection exists", status: 200}},
+		{"DELETE", "/v1/collections/{c}", admin, onCollection, noBody, change, dropCollection, doc{id: "dropCollection", tag: "collections", summary: "Drop a collection and its documents", status: 204}},
+		{"PATCH", "/v1/collections/{c}", admin, onCollection, mib, change, patchCollection, doc{id: "patchCollection", tag: "collections", summary: "Evolve the schema", in: evolution{}, out: eider.Info{}, status: 200, query: []param{ifMatch}}},
+		{"GET", "/v1/collections/{c}/stats", read, onCollection, noBody, scan, collectionStats, doc{id: "collectionStats", tag: "collections", summary: "Sizes of a collection and its indexes", out: eider.CollectionStats{}, status: 200}},
+		{"PUT", "/v1/collections/{c}/fields/{f}", admin, onCollection, 64 * kib, change, putField, doc{id: "putField", tag: "schema", summary: "Declare a field", in: eider.Field{}, out: eider.Info{}, status: 200}},
+		{"DELETE", "/v1/collections/{c}/fields/{f}", admin, onCollection, noBody, long, deleteField, doc{id: "deleteField", tag: "schema", summary: "Remove a field from the documents that have it and drop its index", out: touched{}, status: 200}},
+		{"PUT", "/v1/collections/{c}/fields/{f}/index", admin, onCollection, noBody, long, putIndex, doc{id: "putIndex", tag: "schema", summary: "Index a field; answers when the index is ready", out: eider.Info{}, status: 200}},
+		{"DELETE", "/v1/collections/{c}/fields/{f}/index", admin, onCollection, noBody, change, deleteIndex, doc{id: "deleteIndex", tag: "schema", summary: "Drop the index of a field", status: 204}},
+		{"PUT", "/v1/collections/{c}/vectors/{v}", admin, onCollection, 64 * kib, long, putVector, doc{id: "putVector", tag: "schema", summary: "Add a named vector, or rebuild its index with other parameters", in: eider.Vector{}, out: eider.Info{}, status: 200}},
+		{"DELETE", "/v1/collections/{c}/vectors/{v}", admin, onCollection, noBody, change, deleteVector, doc{id: "deleteVector", tag: "schema", summary: "Drop a named vector", status: 204}},
+
+		{"GET", "/v1/aliases", read, onDatabase, noBody, lookup, listAliases, doc{id: "listAliases", tag: "aliases", summary: "The aliases", out: aliasList{}, status: 200}},
+		{"PUT", "/v1/aliases/{a}", admin, onDatabase, 64 * kib, change, putAlias, doc{id: "putAlias", tag: "aliases", summary: "Point an alias at a collection", in: aliasTarget{}, status: 204}},
+		{"DELETE", "/v1/aliases/{a}", admin, onDatabase, noBody, change, deleteAlias, doc{id: "deleteAlias", tag: "aliases", summary: "Remove an alias", status: 204}},
+		{"POST", "/v1/aliases/batch", admin, onDatabase, 64 * kib, change, batchAliases, doc{id: "batchAliases", tag: "aliases", summary: "Change several aliases at once", in: aliasBatch{}, status: 204}},
+
+		{"PUT", "/v1/collections/{c}/docs/{id}", write, onCollection, mib, change, putDoc, doc{id: "putDoc", tag: "documents", summary: "Write a document", in: eider.Doc{}, out: eider.Receipt{}, status: 201, also: []int{200}, query: []param{ifMatch, ifNone}}},
+		{"GET", "/v1/collections/{c}/docs/{id}", read, onCollection, noBody, lookup, getDoc, doc{id: "getDoc", tag: "documents", summary: "Read a document", out: eider.Doc{}, status: 200, also: []int{304}, query: []param{fieldList, vecList, ifNone}}},
+		{"PATCH", "/v1/collections/{c}/docs/{id}", write, onCollection, mib, change, patchDoc, doc{id: "patchDoc", tag: "documents", summary: "Change fields of a document; null removes one", in: eider.Doc{}, out: eider.Receipt{}, status: 200, query: []param{ifMatch}}},
+		{"DELETE", "/v1/collections/{c}/docs/{id}", write, onCollection, noBody, change, deleteDoc, doc{id: "deleteDoc", tag: "documents", summary: "Delete a document", out: eider.Receipt{}, status: 200, query: []param{ifMatch}}},
+		{"POST", "/v1/collections/{c}/docs/batch", write, onCollection, 32 * mib, bulk, batchDocs, doc{id: "batchDocs", tag: "documents", summary: "Write up to 1000 documents", in: batch{}, out: batchResult{}, status: 200}},
+		{"POST", "/v1/collections/{c}/docs/scroll", read, onCollection, mib, scan, scrollDocs, doc{id: "scrollDocs", tag: "documents", summary: "Page through documents in id order", in: eider.Scroll{}, out: eider.Page{}, status: 200}},
+		{"POST", "/v1/collections/{c}/docs/count", read, onCollection, mib, scan, countDocs, doc{id: "countDocs", tag: "documents", summary: "Count the documents that pass a filter", in: where{}, out: counted64{}, status: 200}},
+		{"POST", "/v1/collections/{c}/docs/delete", write, onCollection, mib, long, deleteWhere, doc{id: "deleteWhere", tag: "documents", summary: "Delete the documents that pass a filter", in: deletion{}, out: touched{}, status: 200}},
+		{"POST", "/v1/collections/{c}/docs/update", write, onCollection, mib, long, updateWhere, doc{id: "updateWhere", tag: "documents", summary: "Set fields of the documents that pass a filter", in: updating{}, out: touched{}, status: 200}},
+		{"POST", "/v1/collections/{c}/docs/import", write, onCollection, a.o.ImportBytes, feed, importDocs, doc{id: "importDocs", tag: "bulk", summary: "Import a stream of ndjson, csv, parquet, npy or fvecs", inType: "application/octet-stream", outType: "application/x-ndjson", status: 200, query: importParams}},
+		{"GET", "/v1/collections/{c}/docs/export", read, onCollection, noBody, feed, exportDocs, doc{id: "exportDocs", tag: "bulk", summary: "Every document as ndjson, in id order, as of one LSN", outType: "application/x-ndjson", status: 200, query: []param{filterArg}}},
+
+		{"POST", "/v1/collections/{c}/search", read, onCollection, mib, query, search, doc{id: "search", tag: "search", summary: "Search a collection", in: eider.Query{}, out: eider.Result{}, status: 200}},
+		{"POST", "/v1/collections/{c}/explain", read, onCollection, mib, query, explain, doc{id: "explain", tag: "search", summary: "Search, and say what each phase did", in: eider.Query{}, out: eider.Result{}, status: 200}},
+		{"POST", "/v1/search/batch", read, onListed, 8 * mib, cost{reading, 4}, searchBatch, doc{id: "searchBatch", tag: "search", summary: "Up to 100 searches, across collections", in: searches{}, out: searchResults{}, status: 200}},
+
+		{"GET", "/v1/changes", read, onDatabase, noBody, feed, changes, doc{id: "changes", tag: "changes", summary: "The change feed after an LSN, as ndjson or server-sent events", outType: "application/x-ndjson", status: 200, query: changeParams}},
+
+		{"GET", "/v1/snapshots", admin, onDatabase, noBody, lookup, listSnapshots, doc{id: "listSnapshots", tag: "snapshots", summary: "The snapshots", out: snapshotList{}, status: 200}},
+		{"POST", "/v1/snapshots", admin, onDatabase, 64 * kib, long, postSnapshot, doc{id: "postSnapshot", tag: "snapshots", summary: "Take a snapshot", in: snapshotOrder{}, out: snapshot{}, status: 201}},
+		{"GET", "/v1/snapshots/{s}", admin, onDatabase, noBody, lookup, getSnapshot, doc{id: "getSnapshot", tag: "snapshots", summary: "One snapshot", out: snapshot{}, status: 200}},
+		{"DELETE", "/v1/snapshots/{s}", admin, onDatabase, noBody, change, deleteSnapshot, doc{id: "deleteSnapshot", tag: "snapshots", summary: "Delete a snapshot", status: 204}},
+
+		{"GET", "/v1/keys", admin, onDatabase, noBody, lookup, listKeys, doc{id: "listKeys", tag: "keys", summary: "The keys, without their secrets", out: keyList{}, status: 200}},
+		{"POST", "/v1/keys", admin, onDatabase, 64 * kib, change, postKey, doc{id: "postKey", tag: "keys", summary: "Make a key; its text is shown once", in: keyOrder{}, out: newKey{}, status: 201}},
+		{"DELETE", "/v1/keys/{k}", admin, onDatabase, noBody, change, deleteKey, doc{id: "deleteKey", tag: "keys", summary: "Revoke a key", status: 204}},
+
+		{"GET", "/v1/stats", read, onDatabase, noBody, scan, stats, doc{id: "stats", tag: "health", summary: "Sizes of the database", out: eider.Stats{}, status: 200}},
+		{"GET", "/v1/advice", read, onDatabase, noBody, scan, adviceList, doc{id: "advice", tag: "health", summary: "What would make this database faster or smaller", out: advices{}, status: 200}},
+	}
+	return rows
+}
