@@ -178,6 +178,7 @@ func (s *Store) commitGroup(calls []*call) {
 		}
 	}
 	s.publish()
+	s.maybeVacuum()
 }
 
 // accept stages one call and, if nothing in it is refused, adds it to the
@@ -471,6 +472,7 @@ func (g *group) kill(c *collection, r *row, lsn uint64) error {
 		err = errors.Join(err, g.batch.Delete(expireKey(id, r.rec.ExpireAt, r.ord), nil))
 	}
 	g.post(c, terms, r.ord, false)
+	g.s.removed += len(terms)
 	g.mark(c, r.ord, false)
 	c.dying = append(c.dying, death{r.ord, lsn})
 	return err

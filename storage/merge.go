@@ -78,25 +78,22 @@ func (m *postingMerger) MergeOlder(value []byte) error {
 	return nil
 }
 
-// Finish returns the folded operand.
+// Finish drops the removes once nothing older can exist. A posting without
+// members stays as an operand of one byte that readers skip; vacuum.go deletes
+// those. Pebble could drop them here (DeletableValueMerger), but its compaction
+// iterator then loses its place when the merge ended at a Set: it panics, or
+// brings older members back (cockroachdb/pebble#6168, open in v2.1.7).
 func (m *postingMerger) Finish(includesBase bool) ([]byte, io.Closer, error) {
-	v, _, closer, err := m.DeletableFinish(includesBase)
-	return v, closer, err
-}
-
-// DeletableFinish drops the removes once nothing older can exist, and the key
-// with them when no member is left.
-func (m *postingMerger) DeletableFinish(includesBase bool) ([]byte, bool, io.Closer, error) {
 	if m.sets == nil {
 		o, err := format.ParseOperand(m.first)
 		if err != nil {
-			return nil, false, nil, err
+			return nil, nil, err
 		}
-		if !includesBase || !o.Removes() && o.Len() > 0 {
-			return m.first, false, nil, nil
+		if !includesBase || !o.Removes() {
+			return m.first, nil, nil
 		}
 		if err := m.unfold(); err != nil {
-			return nil, false, nil, err
+			return nil, nil, err
 		}
 	}
 	if includesBase {
@@ -105,6 +102,5 @@ func (m *postingMerger) DeletableFinish(includesBase bool) ([]byte, bool, io.Clo
 	v := format.AppendSets(nil, &m.sets.adds, &m.sets.removes)
 	setsPool.Put(m.sets)
 	m.sets = nil
-	const empty = 1 // an operand of two empty sets is its kinds byte
-	return v, includesBase && len(v) == empty, nil, nil
+	return v, nil, nil
 }

@@ -46,10 +46,14 @@ type Store struct {
 	changed chan struct{} // closed and replaced when a view is published
 	failed  atomic.Pointer[error]
 
-	state *state // the committer's; nobody else touches it
-	cache *bitmapCache
-	quota *quota
+	state   *state // the committer's; nobody else touches it
+	removed int    // postings removed since the last vacuum; the committer's
+	cache   *bitmapCache
+	quota   *quota
 
+	ctx        context.Context // ends when Close begins
+	cancel     context.CancelFunc
+	vacuuming  atomic.Bool
 	snapshotMu sync.Mutex // one SaveSnapshot or DropSnapshot at a time
 	closeOnce  sync.Once
 	closeErr   error
@@ -78,6 +82,7 @@ func Open(dir string, options *Options) (*Store, error) {
 		changed: make(chan struct{}),
 		cache:   newBitmapCache(opts.BitmapBytes),
 	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
 		s.abandon()
 		return nil, err
@@ -142,6 +147,7 @@ func openError(path string, err error) error {
 
 // abandon releases what a failed Open had taken.
 func (s *Store) abandon() {
+	s.cancel()
 	if s.state != nil {
 		if v := s.view.Swap(nil); v != nil && v.snap != nil {
 			v.snap.Close()
@@ -251,6 +257,7 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) close() error {
+	s.cancel()
 	s.mu.Lock()
 	s.closing = true
 	s.mu.Unlock()

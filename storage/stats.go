@@ -116,6 +116,9 @@ func (s *Store) Compact(ctx context.Context) error {
 		return err
 	}
 	defer v.Release()
+	if err := s.vacuum(ctx); err != nil {
+		return err
+	}
 	if err := s.db.Compact(ctx, []byte{0}, []byte{0xff}, true); err != nil {
 		return fmt.Errorf("compacting: %w", err)
 	}

@@ -23,6 +23,8 @@ const (
 	envelopeTail = 4
 	// EnvelopeBytes is what an envelope adds to its body.
 	EnvelopeBytes = envelopeHead + envelopeTail
+	// EnvelopeHead is the length of the part before the body.
+	EnvelopeHead = envelopeHead
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
