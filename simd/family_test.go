@@ -293,3 +293,21 @@ func TestWhatTheCPUHasIsExercised(t *testing.T) {
 		}
 	}
 }
+
+// variants runs the meaning of the integer kernels on tables made for other
+// CPUs.
+func variants(t *testing.T, tables map[string]*kernels) {
+	before := active.Load()
+	defer active.Store(before)
+	for name, k := range tables {
+		active.Store(k)
+		t.Run(name, func(t *testing.T) {
+			run(t, int8Families(), matches)
+			run(t, int8Families(), shapesAgree)
+			run(t, uint8Families(), matches)
+			run(t, uint8Families(), shapesAgree)
+			run(t, wordFamilies(), matches)
+			run(t, wordFamilies(), shapesAgree)
+		})
+	}
+}
