@@ -1,0 +1,101 @@
+package eider
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/eiderdb/eider/index"
+)
+
+var searchSet struct {
+	once sync.Once
+	c    *Collection
+	err  error
+}
+
+// searchable is 100,000 x 128 in memory, half of it one brand in ten.
+func searchable(b *testing.B) *Collection {
+	b.Helper()
+	s := &searchSet
+	s.once.Do(func() {
+		n := 100_000
+		if testing.Short() {
+			n = 5000
+		}
+		db, err := Open("", nil)
+		if err != nil {
+			s.err = err
+			return
+		}
+		s.c, s.err = db.CreateCollection(ctx, "b", Schema{
+			Fields:  map[string]Field{"brand": {Type: Keyword, Index: true}, "price": {Type: Float64, Index: true}, "title": {Type: Text}},
+			Vectors: map[string]Vector{"v": {Dim: 128, Metric: index.L2}},
+		})
+		r := rand.New(rand.NewPCG(1, 1))
+		for i := 0; i < n && s.err == nil; i += 1000 {
+			docs := make([]Doc, 1000)
+			for j := range docs {
+				docs[j] = Doc{ID: fmt.Sprint(i + j), Fields: map[string]any{
+					"brand": fmt.Sprintf("brand-%d", r.IntN(10)), "price": r.Float64() * 100, "title": fmt.Sprintf("a product with number %d", i+j),
+				}, Vectors: map[string][]float32{"v": vec(r, 128)}}
+			}
+			_, s.err = s.c.Upsert(ctx, docs...)
+		}
+		if s.err == nil {
+			s.err = s.c.Ready(ctx)
+		}
+	})
+	if s.err != nil {
+		b.Fatal(s.err)
+	}
+	return s.c
+}
+
+func BenchmarkSearch(b *testing.B) {
+	c := searchable(b)
+	r := rand.New(rand.NewPCG(2, 2))
+	queries := make([][]float32, 256)
+	for i := range queries {
+		queries[i] = vec(r, 128)
+	}
+	for _, tc := range []struct {
+		name   string
+		filter *Filter
+		fields []string
+	}{
+		{"ids", nil, []string{}},
+		{"two_fields", nil, []string{"brand", "title"}},
+		{"keyword_filter_two_fields", &Filter{Field: "brand", Eq: "brand-3"}, []string{"brand", "title"}},
+		{"range_filter", &Filter{Field: "price", Lt: 50.0}, []string{}},
+	} {
+		b.Run(tc.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				q := Query{Retrieve: []Retrieve{{Near: &Near{Value: queries[i%len(queries)]}}}, Filter: tc.filter, Fields: tc.fields}
+				if _, err := c.Search(ctx, q); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkUpsert64Writers(b *testing.B) {
+	db := open(b, b.TempDir(), nil)
+	c := create(b, db, "w", Schema{Vectors: map[string]Vector{"v": {Dim: 128}}})
+	var next atomic.Int64
+	b.SetParallelism(32)
+	b.RunParallel(func(pb *testing.PB) {
+		r := rand.New(rand.NewPCG(3, uint64(next.Add(1))))
+		for pb.Next() {
+			d := Doc{ID: fmt.Sprint(next.Add(1)), Vectors: map[string][]float32{"v": vec(r, 128)}}
+			if _, err := c.Upsert(ctx, d); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
