@@ -30,9 +30,10 @@ type live struct {
 	id   uint16
 	spec Vector
 
-	mu    sync.Mutex
-	queue []change // while loading; nil afterwards
-	begun uint64   // LSN of the last change applied before live was registered
+	mu     sync.Mutex
+	queue  []change // while loading; nil afterwards
+	failed bool     // the index did not load; changes go nowhere
+	begun  uint64   // LSN of the last change applied before live was registered
 
 	index  atomic.Pointer[index.Index]
 	loaded chan struct{} // closed when index and err are final
@@ -68,6 +69,9 @@ func (db *DB) startLive(coll uint32, name string, id uint16, spec Vector, lsn ui
 		defer close(l.done)
 		if err := l.load(ctx); err != nil {
 			l.err = err
+			l.mu.Lock()
+			l.queue, l.failed = nil, true
+			l.mu.Unlock()
 			if ctx.Err() == nil {
 				db.log.Error("vector index did not load; searches of it fail until the database is reopened", "collection", coll, "vector", name, "err", err)
 			}
@@ -259,8 +263,10 @@ func (l *live) catchUp(ctx context.Context, x index.Index, lsn uint64) error {
 // apply takes one change in commit order.
 func (l *live) apply(c change) {
 	l.mu.Lock()
-	if l.queue != nil {
-		l.queue = append(l.queue, c)
+	if l.queue != nil || l.failed {
+		if !l.failed {
+			l.queue = append(l.queue, c)
+		}
 		l.mu.Unlock()
 		return
 	}
@@ -313,11 +319,6 @@ func (l *live) room(ctx context.Context) error {
 	}
 	limit := max(1000, freshBytes/(4*l.spec.Dim))
 	for (*p).Stats().Fresh > limit {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-l.done:
-		}
 		t := time.NewTimer(2 * time.Millisecond)
 		select {
 		case <-ctx.Done():

@@ -315,7 +315,7 @@ func (s *search) source(i int, r *Retrieve, k int) ([]index.Hit, index.Metric, e
 	if s.filtered || exclude != nil {
 		p.Allow = matches
 		if !p.Exact {
-			choice := index.Choose(x.Len(), int(matches.GetCardinality()), max(lv.spec.Index.M, 2), r.Ef, k)
+			choice := index.Choose(x.Len(), int(matches.GetCardinality()), max(lv.spec.Index.M, 2), max(r.Ef, lv.spec.Index.Ef), k)
 			p.Exact, plan = choice.Exact, choice.Reason
 		}
 	} else {

@@ -17,9 +17,14 @@ const (
 	scanAlways = 2000 // matches up to which a scan is cheapest whatever the graph
 )
 
+// DefaultEf is the pool of a graph walk over n vectors for k hits when nobody
+// says: it grows with log n, because a fixed pool loses recall as an index
+// grows.
+func DefaultEf(n, k int) int { return int(24*math.Log2(float64(n)/1000+2)) + k }
+
 // Choose decides between an exact scan over the matches and a filtered walk,
 // from the exact cardinality: n vectors, of which matches pass, links per
-// node m, pool ef, k wanted.
+// node m, pool ef (0 is DefaultEf), k wanted.
 //
 // A walk expands more nodes while few of them pass, each with up to 2m distances
 // of which most were seen before; measured growth is between 1/share^0.5 and 1/share^0.6: cost ~ ef * m / share^0.6. It
@@ -31,6 +36,9 @@ func Choose(n, matches, m, ef, k int) Plan {
 		return Plan{Exact: true, Reason: "few matches: scan them"}
 	case matches >= n:
 		return Plan{Reason: "everything matches: walk the graph"}
+	}
+	if ef == 0 {
+		ef = DefaultEf(n, k)
 	}
 	share := float64(matches) / float64(n)
 	walk := float64(max(ef, k)) * float64(m) / math.Pow(share, 0.6)
