@@ -34,6 +34,9 @@ func (x *Index) Search(ctx context.Context, q []float32, p index.Params, dst []i
 		return x.exact(ctx, c, query, p, dst, w)
 	}
 	ef := x.ef(p, n)
+	if ef >= n/2 {
+		return x.exact(ctx, c, query, p, dst, w)
+	}
 	if x.plain(p) {
 		return x.near(ctx, c, query, p, ef, dst, w)
 	}

@@ -1,84 +1,68 @@
 package vectors
 
-import (
-	"sync"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 const (
-	pageBits = 10
+	pageBits = 10 // of an index into a page; 11 bits each lead to it
 	pageSize = 1 << pageBits
+	fanBits  = 11
+	fanSize  = 1 << fanBits
 )
 
-// pages is a sparse array of atomically accessed numbers, all zero at first.
-// Memory is taken a page at a time for the indices that were ever set, and kept.
-// Reads take no lock and see a page as soon as it is published.
+// pages is a sparse array of atomically accessed numbers by uint32, all zero at
+// first: a tree of two fans and pages, so that even one large index costs 24 KiB
+// only. Memory is taken when a page is first set, and kept. No call takes a lock.
 type pages struct {
-	mu  sync.Mutex
-	top atomic.Pointer[[]atomic.Pointer[page]]
-	n   atomic.Int64 // pages taken
+	top [fanSize]atomic.Pointer[fan]
+	n   atomic.Int64 // bytes taken
 }
 
-type page [pageSize]atomic.Uint64
+type (
+	fan  [fanSize]atomic.Pointer[page]
+	page [pageSize]atomic.Uint64
+)
 
 // get returns the number at i.
 func (p *pages) get(i uint32) uint64 {
-	top := p.top.Load()
-	if top == nil || int(i>>pageBits) >= len(*top) {
+	f := p.top[i>>(pageBits+fanBits)].Load()
+	if f == nil {
 		return 0
 	}
-	pg := (*top)[i>>pageBits].Load()
+	pg := f[i>>pageBits%fanSize].Load()
 	if pg == nil {
 		return 0
 	}
-	return pg[i&(pageSize-1)].Load()
+	return pg[i%pageSize].Load()
 }
 
 // set stores v at i.
 func (p *pages) set(i uint32, v uint64) {
-	top := p.top.Load()
-	if top != nil && int(i>>pageBits) < len(*top) {
-		if pg := (*top)[i>>pageBits].Load(); pg != nil {
-			pg[i&(pageSize-1)].Store(v)
+	top := &p.top[i>>(pageBits+fanBits)]
+	f := top.Load()
+	if f == nil {
+		if v == 0 {
 			return
 		}
-	}
-	if v == 0 {
-		return
-	}
-	p.page(i)[i&(pageSize-1)].Store(v)
-}
-
-// page returns the page of i, taking it if need be. The top is replaced, never
-// changed in length, so readers of an old top miss only pages that were empty
-// when they loaded it.
-func (p *pages) page(i uint32) *page {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	want := int(i>>pageBits) + 1
-	top := p.top.Load()
-	if top == nil || len(*top) < want {
-		size := 16
-		for size < want {
-			size *= 2
+		if f = new(fan); top.CompareAndSwap(nil, f) {
+			p.n.Add(fanSize * 8)
+		} else {
+			f = top.Load()
 		}
-		grown := make([]atomic.Pointer[page], size)
-		if top != nil {
-			for j := range *top {
-				grown[j].Store((*top)[j].Load())
-			}
-		}
-		p.top.Store(&grown)
-		top = &grown
 	}
-	pg := (*top)[i>>pageBits].Load()
+	place := &f[i>>pageBits%fanSize]
+	pg := place.Load()
 	if pg == nil {
-		pg = new(page)
-		(*top)[i>>pageBits].Store(pg)
-		p.n.Add(1)
+		if v == 0 {
+			return
+		}
+		if pg = new(page); place.CompareAndSwap(nil, pg) {
+			p.n.Add(pageSize * 8)
+		} else {
+			pg = place.Load()
+		}
 	}
-	return pg
+	pg[i%pageSize].Store(v)
 }
 
 // bytes is the memory of the pages taken.
-func (p *pages) bytes() int64 { return p.n.Load() * pageSize * 8 }
+func (p *pages) bytes() int64 { return p.n.Load() }

@@ -322,9 +322,11 @@ func Normalise(dst, vec []float32) {
 // asks Visible afterwards sees it.
 func (s *Set) Publish(slot uint32) {
 	s.Move.RLock()
-	atomic.OrUint32(&s.view.Load().Live[slot/32], 1<<(slot%32))
+	old := atomic.OrUint32(&s.view.Load().Live[slot/32], 1<<(slot%32))
 	s.Move.RUnlock()
-	s.nlive.Add(1)
+	if old&(1<<(slot%32)) == 0 {
+		s.nlive.Add(1)
+	}
 }
 
 // Delete makes the live slot of id dead as of lsn and returns it; false if id

@@ -1,0 +1,199 @@
+package hnsw_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/eiderdb/eider/index"
+	"github.com/eiderdb/eider/index/hnsw"
+)
+
+func save(t testing.TB, x index.Index) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := x.Save(context.Background(), &b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestALoadedGraphSearchesLikeTheSavedOne(t *testing.T) {
+	ctx := context.Background()
+	vecs := clustered(rand.New(rand.NewSource(2)), 5000, 16)
+	cfg := index.Config{Dim: 16}
+	x, f := pair(t, cfg)
+	fill(t, x, vecs)
+	fill(t, f, vecs)
+	y, err := hnsw.Load(ctx, cfg, bytes.NewReader(save(t, x)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer y.Close()
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := g; i < len(vecs); i += 4 {
+				if err := y.Fill(uint32(i), vecs[i]); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if _, w, err := y.Search(ctx, vecs[0], index.Params{K: 5}, nil); err != nil || !w.Exact {
+		t.Fatalf("before Ready: %+v, %v", w, err)
+	}
+	if err := y.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := y.Drain(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := y.Check(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range vecs[:200] {
+		a, wa, _ := x.Search(ctx, q, index.Params{K: 10}, nil)
+		b, wb, err := y.Search(ctx, q, index.Params{K: 10}, nil)
+		if err != nil || len(a) != len(b) || wa.Hops != wb.Hops {
+			t.Fatalf("%v: %+v %+v", err, wa, wb)
+		}
+		for i := range a {
+			if a[i] != b[i] {
+				t.Fatalf("hit %d: %v, saved %v", i, b[i], a[i])
+			}
+		}
+	}
+}
+
+func TestNodesWithoutVectorsAreDroppedAndUnknownVectorsAdded(t *testing.T) {
+	ctx := context.Background()
+	vecs := clustered(rand.New(rand.NewSource(3)), 4000, 16)
+	cfg := index.Config{Dim: 16}
+	x, f := pair(t, cfg)
+	fill(t, x, vecs[:3500])
+	y, err := hnsw.Load(ctx, cfg, bytes.NewReader(save(t, x)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer y.Close()
+	for i := 1000; i < 4000; i++ { // 0..999 died, 3500..3999 came after the snapshot
+		if err := y.Fill(uint32(i), vecs[i]); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Insert(ctx, uint32(i), vecs[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := y.Fill(2000, vecs[0]); !errors.Is(err, index.ErrExists) {
+		t.Fatalf("a second vector: %v", err)
+	}
+	if err := y.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := recall(t, y, f, vecs[:100], index.Params{K: 10}); got < 0.9 {
+		t.Errorf("recall %.3f while repairing", got)
+	}
+	if err := y.Drain(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if s := y.Stats(); s.Live != 3000 || s.Dead != 0 || s.Fresh != 0 {
+		t.Fatalf("stats %+v", s)
+	}
+	if err := y.Check(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := recall(t, y, f, vecs[:500], index.Params{K: 10}); got < 0.98 {
+		t.Errorf("recall %.3f", got)
+	}
+}
+
+func TestASnapshotTakenDuringWritesLoads(t *testing.T) {
+	ctx := context.Background()
+	vecs := clustered(rand.New(rand.NewSource(4)), 4000, 8)
+	cfg := index.Config{Dim: 8}
+	x, _ := pair(t, cfg)
+	fill(t, x, vecs[:2000])
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := 2000; i < 4000; i++ {
+			if err := x.Insert(ctx, uint32(i), vecs[i]); err != nil {
+				t.Error(err)
+			}
+			x.Delete(uint32(i-2000), uint64(i))
+			x.Release(uint64(i))
+		}
+		close(stop)
+	})
+	for running := true; running; {
+		select {
+		case <-stop:
+			running = false
+		case <-time.After(time.Millisecond):
+		}
+		y, err := hnsw.Load(ctx, cfg, bytes.NewReader(save(t, x)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		y.Close()
+	}
+	wg.Wait()
+}
+
+func TestADamagedSnapshotIsRefused(t *testing.T) {
+	ctx := context.Background()
+	cfg := index.Config{Dim: 3, M: 2}
+	x, _ := pair(t, cfg)
+	fill(t, x, clustered(rand.New(rand.NewSource(5)), 40, 3))
+	whole := save(t, x)
+	try := func(what string, i int, b []byte) {
+		y, err := hnsw.Load(ctx, cfg, bytes.NewReader(b))
+		if !errors.Is(err, index.ErrCorrupt) {
+			t.Fatalf("%s %d: %v", what, i, err)
+		}
+		if y != nil {
+			t.Fatal("an index came with an error")
+		}
+	}
+	for i := range whole {
+		try("truncated to", i, whole[:i])
+		b := bytes.Clone(whole)
+		for bit := range 8 {
+			b[i] ^= 1 << bit
+			try("flipped bit in byte", i, b)
+			b[i] ^= 1 << bit
+		}
+	}
+	try("appended", 1, append(bytes.Clone(whole), 0))
+	for _, other := range []index.Config{{Dim: 4, M: 2}, {Dim: 3, M: 3}, {Dim: 3, M: 2, Metric: index.IP}, {Dim: 3, M: 2, Storage: index.Float16}} {
+		if _, err := hnsw.Load(ctx, other, bytes.NewReader(whole)); !errors.Is(err, index.ErrCorrupt) {
+			t.Fatalf("%+v: %v", other, err)
+		}
+	}
+}
+
+func TestAnEmptyGraphIsSavedAndLoaded(t *testing.T) {
+	ctx := context.Background()
+	x, _ := pair(t, index.Config{Dim: 3})
+	y, err := hnsw.Load(ctx, index.Config{Dim: 3}, bytes.NewReader(save(t, x)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer y.Close()
+	if err := y.Fill(7, []float32{1, 2, 3}); err != nil {
+		t.Fatal(err)
+	}
+	if err := y.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+	hits, _, err := y.Search(ctx, []float32{1, 2, 3}, index.Params{K: 2}, nil)
+	if err != nil || len(hits) != 1 || hits[0].ID != 7 {
+		t.Fatalf("%v, %v", hits, err)
+	}
+}
