@@ -51,7 +51,7 @@ func ANN(ctx context.Context, o Options, w io.Writer) error {
 		return err
 	}
 	defer shop.close()
-	a := &ann{o: o, set: s, truth: t, report: newReport("ann", s.Name, o, w), budget: budget}
+	a := &ann{o: o, set: s, truth: t, report: newReport("ann", s.Name, o, w), budget: o.span(budget)}
 	defer a.close()
 	if err := a.assemble(ctx, shop, peers); err != nil {
 		return err

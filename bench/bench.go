@@ -26,17 +26,19 @@ import (
 // Options choose what a suite runs on and how it reports. The zero value runs the
 // full suite on the default set with every peer and prints a table.
 type Options struct {
-	Quick   bool      // a smaller set and fewer peers: under 50 s on two cores
-	JSON    bool      // one JSON object per line instead of a table
-	Data    string    // data directory or file; "" means $EIDER_DATA, else ./data, else shared/data above
-	Set     string    // data set, see Sets; "" means fashion-mnist if present, else clusters
-	Peers   []string  // peers to run, see Peers; nil means the suite's own choice, "none" none
-	Out     string    // directory for plots and the report; "" writes none
-	Seed    uint64    // of generated sets and of the index, default 1
-	Rows    int       // at most so many base vectors, 0 means the suite's choice
-	Queries int       // at most so many queries, 0 means the suite's choice
-	Serve   string    // eider binary for suites that need a server, "" means this executable
-	Log     io.Writer // progress, one line per step; nil means none
+	Quick   bool          // a smaller set and fewer peers: under 50 s on two cores
+	JSON    bool          // one JSON object per line instead of a table
+	Gobench bool          // lines in Go's benchmark format, for benchstat, instead of a table
+	Data    string        // data directory or file; "" means $EIDER_DATA, else ./data, else shared/data above
+	Set     string        // data set, see Sets; "" means fashion-mnist if present, else clusters
+	Peers   []string      // peers to run, see Peers; nil means the suite's own choice, "none" none
+	Out     string        // directory for plots and the report; "" writes none
+	Seed    uint64        // of generated sets and of the index, default 1
+	Rows    int           // at most so many base vectors, 0 means the suite's choice
+	Queries int           // at most so many queries, 0 means the suite's choice
+	Time    time.Duration // how long timed loads and repetitions last, 0 means the suite's choice
+	Serve   string        // eider binary for suites that need a server, "" means this executable
+	Log     io.Writer     // progress, one line per step; nil means none
 }
 
 // Suite is one named group of figures.
@@ -54,7 +56,19 @@ func Suites() []Suite {
 		{"ann", "recall, speed, build and memory of the graph index beside hnswlib, usearch, faiss and zvec", ANN},
 		{"exact", "exact search of 1M x 128 against the machine's memory bandwidth", Exact},
 		{"filter", "recall and speed under filters from 90 to 0.1 %, beside hnswlib's functor", Filter},
+		{"write", "durable single-document writes from 64 goroutines, beside Pebble alone", Write},
+		{"import", "bulk load of 100,000 x 384 with the graph, by phase", Import},
+		{"reopen", "Open to the first hit over 1M x 128, after Close and after SIGKILL", Reopen},
+		{"http", "search over HTTP beside the library call, and 1,000 requests/s", HTTP},
 	}
+}
+
+// span is how long a timed part lasts.
+func (o Options) span(choice time.Duration) time.Duration {
+	if o.Time > 0 {
+		return o.Time
+	}
+	return choice
 }
 
 func (o Options) seed() uint64 {

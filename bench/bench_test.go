@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eiderdb/eider/index"
 	"github.com/eiderdb/eider/internal/dataset"
@@ -56,7 +57,7 @@ func TestANNReportsTheWholeCurveOnAGeneratedSet(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	dir := t.TempDir()
 	var out bytes.Buffer
-	o := Options{Quick: true, JSON: true, Set: "clusters-100k", Data: dir, Rows: 3000, Queries: 40, Peers: []string{"none"}, Out: dir}
+	o := Options{Quick: true, JSON: true, Set: "clusters-100k", Data: dir, Rows: 3000, Queries: 40, Peers: []string{"none"}, Out: dir, Time: time.Millisecond}
 	if err := ANN(context.Background(), o, &out); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +99,7 @@ func TestAnAbsentPeerIsAFigureThatSaysHowToInstallIt(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("PATH", t.TempDir())
 	var out bytes.Buffer
-	o := Options{Quick: true, JSON: true, Set: "sphere", Data: t.TempDir(), Rows: 300, Queries: 5, Peers: []string{"hnswlib", "zvec"}}
+	o := Options{Quick: true, JSON: true, Set: "sphere", Data: t.TempDir(), Rows: 300, Queries: 5, Time: time.Millisecond, Peers: []string{"hnswlib", "zvec"}}
 	if err := ANN(context.Background(), o, &out); err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +309,8 @@ func TestSuitesEndSoonAfterTheirContext(t *testing.T) {
 	cancel()
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	for _, s := range Suites() {
-		err := s.Run(ctx, Options{Quick: true, Data: t.TempDir(), Set: "clusters", Rows: 2500, Queries: 5, Peers: []string{"none"}}, io.Discard)
+		o := Options{Quick: true, Data: t.TempDir(), Out: t.TempDir(), Set: "clusters", Rows: 2500, Queries: 5, Peers: []string{"none"}}
+		err := s.Run(ctx, o, io.Discard)
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s ended with %v", s.Name, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -35,13 +36,14 @@ type report struct {
 	suite string
 	set   string
 	json  bool
+	gob   bool // Go's benchmark format
 	w     io.Writer
 	all   []Figure
 	err   error // the first write that failed
 }
 
 func newReport(suite, set string, o Options, w io.Writer) *report {
-	return &report{suite: suite, set: set, json: o.JSON, w: w}
+	return &report{suite: suite, set: set, json: o.JSON, gob: o.Gobench && !o.JSON, w: w}
 }
 
 // add records a figure of Eider's.
@@ -75,6 +77,11 @@ func (r *report) put(f Figure) {
 		f.Value = 0
 	}
 	r.all = append(r.all, f)
+	if r.gob && f.Peer == nil && f.Value > 0 {
+		_, err := fmt.Fprintf(r.w, "Benchmark%s/%s/engine=%s/ef=%d-1 1 %g %s\n",
+			strings.ToUpper(f.Suite[:1])+f.Suite[1:], f.Figure, f.Engine, f.Ef, f.Value, f.Unit)
+		r.keep(err)
+	}
 	if r.json {
 		b, err := json.Marshal(f)
 		if err == nil {
@@ -90,9 +97,9 @@ func (r *report) keep(err error) {
 	}
 }
 
-// printf writes a line of a table; JSON output has none.
+// printf writes a line of a table; machine formats have none.
 func (r *report) printf(format string, args ...any) {
-	if !r.json {
+	if !r.json && !r.gob {
 		_, err := fmt.Fprintf(r.w, format, args...)
 		r.keep(err)
 	}
@@ -100,7 +107,7 @@ func (r *report) printf(format string, args ...any) {
 
 // table prints every figure but curves as rows of name, value and comparison.
 func (r *report) table() {
-	if r.json {
+	if r.json || r.gob {
 		return
 	}
 	t := tabwriter.NewWriter(r.w, 0, 8, 2, ' ', 0)
