@@ -13,7 +13,7 @@ type backupCmd struct {
 // Run writes one backup and says up to which LSN it goes; that LSN is the
 // --since of the next one.
 func (c *backupCmd) Run(ctx context.Context, t *terminal) (err error) {
-	db, err := c.read()
+	db, err := c.write(false) // a checkpoint needs the lock
 	if err != nil {
 		return err
 	}

@@ -93,8 +93,8 @@ func describe(err error) string {
 // advice is the next step for errors that bring none of their own.
 func advice(err error) string {
 	switch {
-	case errors.Is(err, eider.ErrLocked):
-		return "stop the process that has it open, or talk to that one over HTTP"
+	case errors.Is(err, eider.ErrLocked): // the message names the process
+		return "or ask that process over HTTP"
 	case errors.Is(err, eider.ErrCorrupt):
 		return "run `eider check` for a list, then `eider restore` from a backup"
 	case errors.Is(err, eider.ErrVersion):

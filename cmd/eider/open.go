@@ -40,7 +40,17 @@ func (d directory) open(o *eider.Options, create bool) (*eider.DB, error) {
 	case len(entries) == 0 && !create:
 		return nil, failed(fmt.Sprintf("%s is empty, not a database", d.Dir), "check the path, or make one with `eider import --create`")
 	}
+	if o.OnFatal == nil {
+		o.OnFatal = func(err error) { report(os.Stderr, fatal(err)) }
+	}
 	return eider.Open(d.Dir, o)
+}
+
+// fatal is the last message before the process ends with exit code 70: disk
+// and memory may disagree from here on.
+func fatal(err error) error {
+	what, _, _ := strings.Cut(err.Error(), "\n") // the rest are stack traces
+	return failed("the disk failed under the database: "+what, "mend it and start again; what was acknowledged is kept")
 }
 
 // reason is the cause of a path error without the path, which the message

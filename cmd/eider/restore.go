@@ -31,7 +31,7 @@ func (c *restoreCmd) Run(ctx context.Context, t *terminal) (err error) {
 	if err := eider.Restore(ctx, c.Target, c.Backups...); err != nil {
 		return err
 	}
-	db, err := directory{c.Target}.read()
+	db, err := directory{c.Target}.write(false) // what increments left undone is finished now
 	if err != nil {
 		return err
 	}

@@ -181,14 +181,22 @@ func printHits(t *terminal, hits []eider.Hit, fields []string) {
 	if fields == nil {
 		fields = fieldNames(hits)
 	}
-	explained := slices.ContainsFunc(hits, func(h eider.Hit) bool { return len(h.Explain) > 0 })
-	head := []string{">#", ">score"}
+	// With one source its score is the hit's score.
+	explained := slices.ContainsFunc(hits, func(h eider.Hit) bool { return len(h.Explain) > 1 })
+	scored := slices.ContainsFunc(hits, func(h eider.Hit) bool { return h.Score != 0 })
+	head := []string{">#"}
+	if scored {
+		head = append(head, ">score")
+	}
 	if explained {
 		head = append(head, "sources")
 	}
 	b := columns(append(append(head, "id"), fields...)...)
 	for i, h := range hits {
-		row := []any{i + 1, strconv.FormatFloat(h.Score, 'f', 4, 64)}
+		row := []any{i + 1}
+		if scored {
+			row = append(row, strconv.FormatFloat(h.Score, 'f', 4, 64))
+		}
 		if explained {
 			row = append(row, sourcesText(h.Explain))
 		}
@@ -230,6 +238,9 @@ func printPhases(t *terminal, e *eider.Explain) {
 	for _, p := range e.Phases {
 		what := p.Plan
 		for _, name := range sortedNames(p.Counts) {
+			if p.Counts[name] == 0 {
+				continue
+			}
 			if what != "" {
 				what += ", "
 			}

@@ -38,10 +38,7 @@ type listening struct {
 // database.
 func (c *serveCmd) Run(ctx context.Context, t *terminal) (err error) {
 	log := t.logger(slog.LevelInfo)
-	o := &eider.Options{ReadOnly: c.ReadOnly, Logger: log, OnFatal: func(err error) {
-		t.note("eider: the log can no longer be written: %v; mend the disk and start again, acknowledged writes are kept", err)
-	}}
-	db, err := c.open(o, !c.ReadOnly)
+	db, err := c.open(&eider.Options{ReadOnly: c.ReadOnly, Logger: log}, !c.ReadOnly)
 	if err != nil {
 		return err
 	}
