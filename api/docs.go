@@ -36,7 +36,8 @@ func (c *call) condition() (eider.If, error) {
 
 // unmet makes a failed condition of a header the 412 that HTTP has for it.
 func unmet(err error, cond eider.If) error {
-	if cond == (eider.If{}) || !errors.Is(err, eider.ErrConflict) {
+	met := !errors.Is(err, eider.ErrConflict) && !errors.Is(err, eider.ErrExists) && !errors.Is(err, eider.ErrNotFound)
+	if cond == (eider.If{}) || met {
 		return err
 	}
 	p := problemOf(err)
