@@ -108,7 +108,7 @@ func beginStage(fs vfs.FS, dir string) (string, error) {
 		return "", err
 	}
 	stage := dir + ".partial-" + hex.EncodeToString(tag[:])
-	return stage, fs.MkdirAll(stage, 0o755)
+	return stage, makeDir(fs, stage)
 }
 
 // endStage makes the staged directory durable under its name.

@@ -53,6 +53,33 @@ func acquire(fs vfs.FS, dir string, now time.Time) (io.Closer, error) {
 	return lock, nil
 }
 
+// makeDir creates dir and its missing parents, and syncs every directory that
+// got a new entry: without that a power cut could take away the directory under
+// data that was acknowledged.
+func makeDir(fs vfs.FS, dir string) error {
+	var changed []string
+	for d := dir; ; {
+		if _, err := fs.Stat(d); err == nil {
+			break
+		}
+		parent := fs.PathDir(d)
+		if parent == d {
+			break
+		}
+		changed = append(changed, parent)
+		d = parent
+	}
+	if err := fs.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, d := range changed {
+		if err := syncDir(fs, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func readHolder(fs vfs.FS, dir string) (h holder, ok bool) {
 	f, err := fs.Open(fs.PathJoin(dir, holderFile))
 	if err != nil {

@@ -99,7 +99,7 @@ func (s *Store) open() error {
 		}
 		path = copied
 	} else {
-		if err := s.fs.MkdirAll(path, 0o755); err != nil {
+		if err := makeDir(s.fs, path); err != nil {
 			return fmt.Errorf("creating %s: %w", path, err)
 		}
 		lock, err := acquire(s.fs, s.dir, s.opts.Now())
@@ -169,7 +169,7 @@ func (s *Store) abandon() {
 // that fill L0 faster than it drains.
 func (s *Store) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
-		FS:                          s.fs,
+		FS:                          markerFS{s.fs},
 		CacheSize:                   s.opts.CacheBytes,
 		MemTableSize:                uint64(s.opts.MemoryTable),
 		MemTableStopWritesThreshold: 4,
