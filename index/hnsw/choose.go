@@ -10,7 +10,13 @@ package hnsw
 // Distances to kept nodes are computed a few at a time: the nearest kept ones
 // reject most candidates.
 func (x *Index) diverse(c *linker, candidates []entry, most, least int) []uint32 {
-	kept, refused := c.kept[:0], c.refused[:0]
+	c.kept = c.kept[:0]
+	return x.extend(c, candidates, most, least)
+}
+
+// extend is diverse where c.kept already holds neighbours that stay.
+func (x *Index) extend(c *linker, candidates []entry, most, least int) []uint32 {
+	kept, refused := c.kept, c.refused[:0]
 	for _, e := range candidates {
 		if len(kept) == most {
 			break

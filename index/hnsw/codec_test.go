@@ -162,13 +162,12 @@ func TestADamagedSnapshotIsRefused(t *testing.T) {
 		}
 	}
 	for i := range whole {
-		try("truncated to", i, whole[:i])
-		b := bytes.Clone(whole)
-		for bit := range 8 {
-			b[i] ^= 1 << bit
-			try("flipped bit in byte", i, b)
-			b[i] ^= 1 << bit
+		if i%16 < 2 || i < 64 {
+			try("truncated to", i, whole[:i])
 		}
+		b := bytes.Clone(whole)
+		b[i] ^= 1 << (i % 8)
+		try("flipped bit in byte", i, b)
 	}
 	try("appended", 1, append(bytes.Clone(whole), 0))
 	for _, other := range []index.Config{{Dim: 4, M: 2}, {Dim: 3, M: 3}, {Dim: 3, M: 2, Metric: index.IP}, {Dim: 3, M: 2, Storage: index.Float16}} {

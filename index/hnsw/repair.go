@@ -114,9 +114,20 @@ func (x *Index) mendAll(c *linker, condemned *bitset, from, to int) {
 	}
 }
 
-// mend chooses the neighbours of slot at level anew, among those it keeps and
-// those that its condemned neighbours lead to.
+// mend replaces the condemned neighbours of slot at level by a diverse few of the
+// nodes they lead to. Those that live stay, and the list becomes no shorter if
+// there are enough candidates, so that repairs do not wear the graph thin.
 func (x *Index) mend(c *linker, condemned *bitset, slot uint32, level int, row []uint32) {
+	c.fresh = c.fresh[:0]
+	x.remake(c, condemned, slot, level, row)
+	for _, n := range c.fresh {
+		x.back(c, n, slot, level, false)
+	}
+	x.upkeep.dirty.Add(1)
+}
+
+// remake is mend but for the links back; those are due from c.fresh.
+func (x *Index) remake(c *linker, condemned *bitset, slot uint32, level int, row []uint32) {
 	mu := x.lock(slot)
 	mu.Lock()
 	defer mu.Unlock()
@@ -133,11 +144,15 @@ func (x *Index) mend(c *linker, condemned *bitset, slot uint32, level int, row [
 			c.list = append(c.list, n)
 		}
 	}
-	for i := range row {
-		if n := atomic.LoadUint32(&row[i]); n != none {
-			meet(n, true)
+	old := 0
+	for ; old < len(row); old++ {
+		n := atomic.LoadUint32(&row[old])
+		if n == none {
+			break
 		}
+		meet(n, true)
 	}
+	stay := len(c.list)
 	// Where a whole cluster died the way out leads over several condemned nodes.
 	for i := 0; i < len(bridge) && i < reach; i++ {
 		if len(c.list) >= 8*len(row) {
@@ -153,12 +168,15 @@ func (x *Index) mend(c *linker, condemned *bitset, slot uint32, level int, row [
 		}
 	}
 	c.bridge = bridge
-	if len(c.list) < len(row)/2 && c.entry != noEntry {
+	least := max(old, len(row)/2)
+	if len(c.list) < least && c.entry != noEntry {
 		x.look(c, slot, level, condemned)
 	}
-	x.rank(c, slot, c.list)
-	put(row, x.diverse(c, c.local.e, len(row), len(row)/2))
-	x.upkeep.dirty.Add(1)
+	x.rank(c, slot, c.list[stay:])
+	c.kept = append(c.kept[:0], c.list[:stay]...)
+	kept := x.extend(c, c.local.e, len(row), least)
+	put(row, kept)
+	c.fresh = append(c.fresh, kept[stay:]...)
 }
 
 // look adds the nodes that a search for slot finds at level to c.list.

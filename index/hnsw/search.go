@@ -54,7 +54,7 @@ func (x *Index) ef(p index.Params, n int) int {
 		ef = x.cfg.Ef
 	}
 	if ef <= 0 {
-		ef = int(24*math.Log2(float64(n)/1000+2)) + p.K
+		ef = int(32*math.Log2(float64(n)/1000+2)) + p.K
 	}
 	return max(ef, x.set.Slack(p))
 }

@@ -1,0 +1,16 @@
+package hnsw
+
+// EntryID is the id of the entry point.
+func EntryID(x *Index) uint32 { return x.set.View().IDs[x.entry.Load()>>8] }
+
+// MeanDegree is the mean number of level-0 links of live nodes.
+func MeanDegree(x *Index) float64 {
+	v, links, nodes := x.view.Load(), 0, 0
+	for s := range uint32(x.set.Slots()) {
+		if v.linked(s) && x.set.IsLive(s) {
+			links += len(take(v.base(s), nil))
+			nodes++
+		}
+	}
+	return float64(links) / float64(max(nodes, 1))
+}
