@@ -36,6 +36,7 @@ func ANN(ctx context.Context, o Options, w io.Writer) error {
 	if o.Peers != nil {
 		peers = slices.DeleteFunc(slices.Clone(o.Peers), func(p string) bool { return p == "none" || p == "" })
 	}
+	start := time.Now()
 	o.log("loading")
 	s, err := load(o, rows, queries)
 	if err != nil {
@@ -51,7 +52,7 @@ func ANN(ctx context.Context, o Options, w io.Writer) error {
 		return err
 	}
 	defer shop.close()
-	a := &ann{o: o, set: s, truth: t, report: newReport("ann", s.Name, o, w), budget: o.span(budget)}
+	a := &ann{o: o, set: s, truth: t, report: newReport("ann", s.Name, o, w), start: start, budget: o.span(budget)}
 	defer a.close()
 	if err := a.assemble(ctx, shop, peers); err != nil {
 		return err
@@ -83,6 +84,7 @@ type ann struct {
 	truth   *truth
 	report  *report
 	runners []*runner // Eider first
+	start   time.Time
 	budget  time.Duration
 }
 
@@ -149,6 +151,9 @@ func (a *ann) trace(ctx context.Context) error {
 		}
 	}
 	began, least, most := time.Now(), 3, 15
+	if a.o.Quick && began.Sub(a.start) > 30*time.Second {
+		least, a.budget = 1, 0 // a busy machine: quick stays quick
+	}
 	for rep := 0; rep < most && (rep < least || time.Since(began) < a.budget); rep++ {
 		a.o.log("repetition %d", rep+1)
 		for i := range efs {

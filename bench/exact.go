@@ -98,13 +98,10 @@ func exact(ctx context.Context, r *report, base, queries dataset.Matrix, memory 
 	return nil
 }
 
-// sink keeps the compiler from dropping the probe.
-var sink float32
-
 // probe reads x once, a share per thread.
 func probe(x []float32, threads int) {
 	if threads == 1 {
-		sink = simd.Probe(x)
+		simd.Probe(x)
 		return
 	}
 	var wg sync.WaitGroup
