@@ -66,3 +66,49 @@ func (p *pool) insert(d float32, slot uint32) int {
 	e[lo] = entry{d, slot}
 	return lo
 }
+
+// front is a min-heap of entries without bound: the nodes a filtered walk has
+// still to expand.
+type front []entry
+
+func (f *front) push(e entry) {
+	h := append(*f, e)
+	*f = h
+	i := len(h) - 1
+	for i > 0 {
+		p := (i - 1) / 2
+		if h[p].d <= e.d {
+			break
+		}
+		h[i] = h[p]
+		i = p
+	}
+	h[i] = e
+}
+
+func (f *front) pop() entry {
+	h := *f
+	least, n := h[0], len(h)-1
+	e := h[n]
+	h = h[:n]
+	*f = h
+	i := 0
+	for {
+		c := 2*i + 1
+		if c >= n {
+			break
+		}
+		if c+1 < n && h[c+1].d < h[c].d {
+			c++
+		}
+		if e.d <= h[c].d {
+			break
+		}
+		h[i] = h[c]
+		i = c
+	}
+	if n > 0 {
+		h[i] = e
+	}
+	return least
+}

@@ -76,10 +76,11 @@ func (x *Index) sifted(ctx context.Context, c *searcher, query []float32, p inde
 	for ; ; ef *= 4 {
 		c.tail = x.fresh.copy(c.tail[:0])
 		c.turn()
-		if err := x.seed(c, query, p, ef, share); err != nil {
+		step, err := x.seed(c, query, p, ef, share)
+		if err != nil {
 			return dst, w, err
 		}
-		within, err := x.sift(ctx, c, query, share, allowed)
+		within, err := x.sift(ctx, c, query, step, allowed)
 		if err == nil && within {
 			err = x.scanTail(ctx, c, query, p.At, &c.found, &w)
 		}
@@ -106,31 +107,31 @@ func walkCost(ef int, share float64) float64 {
 	return float64(ef) * 12 / share
 }
 
-// seed fills the pools with where a filtered walk starts: the node below the
-// entry point, and allowed ids from all over the bitmap, so that a cluster of
-// allowed nodes far from query is found.
-func (x *Index) seed(c *searcher, query []float32, p index.Params, ef int, share float64) error {
+// seed starts a filtered walk: at the node below the entry point, and at allowed
+// ids from all over the bitmap, so that a cluster of allowed nodes is found from
+// afar. It reports whether the walk may step over refused nodes: few nodes are
+// admitted, but around query about as many as elsewhere. Where a filter refuses
+// what is near query, the nearest admitted nodes lie all around the refused ones,
+// and only a walk through those meets them all.
+func (x *Index) seed(c *searcher, query []float32, p index.Params, ef int, share float64) (bool, error) {
 	at, d := x.descend(c, query, c.entry, 0)
-	room := ef + ef/4 + 16
-	if share >= twoHop {
-		room = int(float64(room) / share)
-	}
-	c.pool.reset(room)
+	c.front = c.front[:0]
 	c.found.reset(ef)
+	step := share < twoHop && x.around(c, at) > share/3
 	c.see(at)
-	c.pool.insert(d, at)
+	c.front.push(entry{d, at})
 	if c.allow.admits(x, at) {
 		c.found.insert(d, at)
 	}
 	if p.Allow == nil {
-		return nil
+		return step, nil
 	}
 	m := 0
 	n := p.Allow.GetCardinality()
 	for i := range uint64(seeds) {
 		id, err := p.Allow.Select(uint32((2*i + 1) * n / (2 * seeds)))
 		if err != nil {
-			return err
+			return step, err
 		}
 		if slot, ok := x.set.Slot(id); ok && slot < c.limit && c.gv.linked(slot) && c.allow.admits(x, slot) && c.see(slot) {
 			c.slots[m] = slot
@@ -139,35 +140,57 @@ func (x *Index) seed(c *searcher, query []float32, p index.Params, ef int, share
 	}
 	x.set.Score(c.sv, query, c.slots[:m], c.out)
 	c.scored += m
-	c.pool.offer(c.slots[:m], c.out[:m])
+	for i, d := range c.out[:m] {
+		c.front.push(entry{d, c.slots[i]})
+	}
 	c.found.offer(c.slots[:m], c.out[:m])
-	return nil
+	return step, nil
+}
+
+// around is the share of admitted nodes among those two links or less from slot.
+func (x *Index) around(c *searcher, slot uint32) float64 {
+	met, admitted := 0, 0
+	first := take(c.gv.base(slot), c.bridge[:0])
+	for i := 0; i < len(first) && met < 512; i++ {
+		if first[i] >= c.limit {
+			continue
+		}
+		row := c.gv.base(first[i])
+		for j := range row {
+			n := atomic.LoadUint32(&row[j])
+			if n == none {
+				break
+			}
+			met++
+			if n < c.limit && c.allow.admits(x, n) {
+				admitted++
+			}
+		}
+	}
+	c.bridge = first
+	return float64(admitted) / float64(max(met, 1))
 }
 
 // sift walks best-first until c.found holds the admitted nodes nearest to query.
-// It reports false when it has computed more than budget distances.
-func (x *Index) sift(ctx context.Context, c *searcher, query []float32, share float64, budget int) (bool, error) {
-	p, f := &c.pool, &c.found
-	step := share < twoHop
-	for cur, hop := 0, 0; cur < len(p.e); hop++ {
-		e := p.e[cur]
-		if e.slot&expanded != 0 {
-			cur++
-			continue
-		}
+// Unlike walk it keeps every node it may have to expand, since any number of
+// refused ones may be nearer than those it seeks. It reports false when it has
+// computed more than budget distances.
+func (x *Index) sift(ctx context.Context, c *searcher, query []float32, step bool, budget int) (bool, error) {
+	f := &c.found
+	for hop := 0; len(c.front) > 0; hop++ {
+		e := c.front.pop()
 		if f.full() && e.d > f.last() {
 			return true, nil
 		}
 		if c.scored > budget {
 			return false, nil
 		}
-		p.e[cur].slot |= expanded
 		if hop%lookout == lookout-1 && done(ctx) {
 			return false, ctx.Err()
 		}
 		m := x.gather(c, e.slot, step)
 		c.hops++
-		if cur++; m == 0 {
+		if m == 0 {
 			continue
 		}
 		slots, out := c.slots[:m], c.out[:m]
@@ -177,9 +200,7 @@ func (x *Index) sift(ctx context.Context, c *searcher, query []float32, share fl
 			if f.full() && d >= f.last() {
 				continue
 			}
-			if !p.full() || d < p.last() {
-				cur = min(cur, p.insert(d, slots[i]))
-			}
+			c.front.push(entry{d, slots[i]})
 			if step || c.allow.admits(x, slots[i]) {
 				f.insert(d, slots[i])
 			}

@@ -23,6 +23,7 @@ type searcher struct {
 
 	pool   pool
 	found  pool // admitted nodes of a filtered walk
+	front  front
 	slots  []uint32
 	out    []float32
 	bridge []uint32
