@@ -183,7 +183,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		ReadOnly:                    s.opts.ReadOnly,
 		ErrorIfNotExists:            s.opts.ReadOnly,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
-		EventListener:               &pebble.EventListener{},
+		EventListener:               (&background{log: s.log}).listener(),
 	}
 	o.TargetFileSizes[0] = 8 << 20
 	for i := range o.Levels {
