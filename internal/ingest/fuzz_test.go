@@ -93,7 +93,7 @@ func FuzzCSV(f *testing.F) {
 }
 
 func FuzzParquet(f *testing.F) {
-	f.Add(readTest(f, "arrow.parquet")[:600])
+	f.Add(readTest(f, "plain.parquet"))
 	f.Add(readTest(f, "nested.parquet"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		drain(t, data, Options{Format: Parquet, Vectors: map[string]string{"v": ""}})

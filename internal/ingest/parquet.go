@@ -30,8 +30,14 @@ func (s *stream) parquet(yield func(Row) bool) {
 	line := int64(1)
 	stopped := false
 	err = guarded(func() error {
+		if err := checkFooter(r, size); err != nil {
+			return err
+		}
 		f, err := parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 		if err != nil {
+			return err
+		}
+		if err := checkPages(r, size, f); err != nil {
 			return err
 		}
 		leaves, err := s.leaves(f)
