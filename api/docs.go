@@ -48,6 +48,29 @@ func unmet(err error, cond eider.If) error {
 	return p
 }
 
+// placed moves the pointer of an error of a write, which starts with the
+// document's position in the call, to where the body has the document: at, and
+// for several their number after it.
+func placed(err error, at string, first int) error {
+	p := problemOf(err)
+	if p.Pointer == "" {
+		return err
+	}
+	number, rest, _ := strings.Cut(p.Pointer[1:], "/")
+	i, perr := strconv.Atoi(number)
+	if perr != nil {
+		return err
+	}
+	p.Pointer = at
+	if at != "" {
+		p.Pointer += "/" + strconv.Itoa(first+i)
+	}
+	if rest != "" {
+		p.Pointer += "/" + rest
+	}
+	return p
+}
+
 // wrote answers a write of one document.
 func (c *call) wrote(r eider.Receipt, created bool) error {
 	c.lsn(r.LSN)
@@ -92,7 +115,7 @@ func putDoc(c *call) error {
 	}
 	r, err := coll.UpsertIf(c.ctx, d, cond)
 	if err != nil {
-		return unmet(err, cond)
+		return unmet(placed(err, "", 0), cond)
 	}
 	return c.wrote(r, true)
 }
@@ -112,7 +135,7 @@ func patchDoc(c *call) error {
 	}
 	r, err := coll.Update(c.ctx, d, cond)
 	if err != nil {
-		return unmet(err, cond)
+		return unmet(placed(err, "", 0), cond)
 	}
 	return c.wrote(r, false)
 }
@@ -258,22 +281,22 @@ func batchDocs(c *call) error {
 			return err
 		}
 	}
-	out, err := c.apply(coll.Name(), b.Ops)
+	out, err := c.apply(coll.Name(), b.Ops, 0)
 	if err == nil {
 		c.lsn(out.LSN)
 		return c.reply(http.StatusOK, out)
 	}
 	if b.Atomic == nil || *b.Atomic {
 		p := problemOf(err)
-		if i := slices.IndexFunc(b.Ops, func(o op) bool { return o.ID == p.ID }); i >= 0 && p.ID != "" {
-			p.Pointer = "/ops/" + strconv.Itoa(i) + p.Pointer
+		if i := slices.IndexFunc(b.Ops, func(o op) bool { return o.ID == p.ID }); i >= 0 && p.ID != "" && p.Pointer == "" {
+			p.Pointer = "/ops/" + strconv.Itoa(i)
 		}
 		return p
 	}
 	// Together they failed: alone, each may do.
 	out = batchResult{Results: make([]opResult, len(b.Ops))}
 	for i := range b.Ops {
-		one, err := c.apply(coll.Name(), b.Ops[i:i+1])
+		one, err := c.apply(coll.Name(), b.Ops[i:i+1], i)
 		if err != nil {
 			if c.ctx.Err() != nil {
 				return err
@@ -291,15 +314,16 @@ func batchDocs(c *call) error {
 	return c.reply(http.StatusOK, out)
 }
 
-// apply commits operations as one.
-func (c *call) apply(collection string, ops []op) (batchResult, error) {
+// apply commits operations as one. first is the place of the first one in the
+// body.
+func (c *call) apply(collection string, ops []op, first int) (batchResult, error) {
 	b := c.a.db.Batch()
 	for i := range ops {
 		ops[i].add(b, collection)
 	}
 	r, err := b.Commit(c.ctx)
 	if err != nil {
-		return batchResult{}, err
+		return batchResult{}, placed(err, "/ops", first)
 	}
 	out := batchResult{LSN: r.LSN, Results: make([]opResult, len(ops))}
 	for i := range ops {

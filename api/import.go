@@ -112,7 +112,13 @@ func importDocs(c *call) error {
 	if err != nil {
 		return err
 	}
-	im := &importer{c: c, coll: coll, stop: stop, start: time.Now(), batches: make(chan []importRow, 2)}
+	for name, f := range coll.Schema().Fields {
+		if _, given := options.Types[name]; !given {
+			options.Types[name] = string(f.Type)
+		}
+	}
+	now := time.Now()
+	im := &importer{c: c, coll: coll, stop: stop, start: now, told: now, batches: make(chan []importRow, 2)}
 	options.Progress = func(n int64) { im.bytes.Store(n) }
 	body, err := c.a.reader(c.w, c.r, c.route.body)
 	if err != nil {
@@ -271,7 +277,7 @@ func (im *importer) commit(ctx context.Context, docs []eider.Doc, lines []int64)
 		return err // not the documents' fault
 	}
 	if len(docs) == 1 {
-		return im.bad(lines[0], docs[0].ID, err)
+		return im.bad(lines[0], docs[0].ID, placed(err, "", 0))
 	}
 	half := len(docs) / 2
 	if err := im.commit(ctx, docs[:half], lines[:half]); err != nil {

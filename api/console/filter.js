@@ -10,7 +10,7 @@ const conditions = {
   int64: [...ordered, ...presence],
   float64: [...ordered, ...presence],
   time: [['gte', 'from'], ['lt', 'before'], ['between', 'between'], ...presence],
-  point: [['within', 'within km of'], ...presence],
+  geo: [['within', 'within km of'], ...presence],
   text: presence,
   json: presence,
   '': [...ordered, ['prefix', 'starts with'], ...presence],

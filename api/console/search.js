@@ -62,7 +62,7 @@ export function searchView(root, c) {
         (m.like ? vectors : texts).map(([n]) => h('option', { value: n, selected: n === m.vector }, n)))) : null,
       h('label', { class: 'inline' }, 'Sort ', h('select', { on: { change: (e) => { m.sort = e.target.value; run(); } } },
         h('option', { value: '' }, 'by score'),
-        Object.entries(c.schema.fields || {}).filter(([, f]) => f.index && f.type !== 'point').flatMap(([n]) => [
+        Object.entries(c.schema.fields || {}).filter(([, f]) => f.index && f.type !== 'geo').flatMap(([n]) => [
           h('option', { value: n, selected: m.sort === n }, `${n} ↑`), h('option', { value: '-' + n, selected: m.sort === '-' + n }, `${n} ↓`)]))),
       h('label', { class: 'inline' }, h('input', { type: 'checkbox', checked: m.exact, on: { change: (e) => { m.exact = e.target.checked; run(); } } }), ' exact'),
       h('span', { class: 'grow' }),
