@@ -11,6 +11,8 @@ import (
 	"io"
 	"io/fs"
 	"math"
+
+	"github.com/eiderdb/eider/storage/format"
 )
 
 // Limits on the files of a model, in bytes after decompression.
@@ -133,20 +135,20 @@ func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
 // setTensors checks the weights against the tokenizer: after it, every id that
 // encode can produce has a row and a weight.
 func (e *Static) setTensors(data []byte) error {
-	tensors, err := readTensors(data)
+	tensors, _, err := format.ReadSafetensors(data)
 	if err != nil {
-		return err
+		return modelError("model.safetensors: %v", err)
 	}
 	emb, ok := tensors["embeddings"]
 	if !ok {
 		emb, ok = tensors["embedding.weight"]
 	}
-	if !ok || len(emb.shape) != 2 || emb.shape[0] < 1 || emb.shape[1] < 1 || emb.shape[1] > maxDim {
+	if !ok || len(emb.Shape) != 2 || emb.Shape[0] < 1 || emb.Shape[1] < 1 || emb.Shape[1] > maxDim {
 		return modelError("model.safetensors: there is no tensor embeddings of two dimensions with a width of 1 to %d", maxDim)
 	}
-	rows := emb.shape[0]
-	e.dim = emb.shape[1]
-	values, err := emb.floats("embeddings")
+	rows := emb.Shape[0]
+	e.dim = emb.Shape[1]
+	values, err := floats(emb, "embeddings")
 	if err != nil {
 		return err
 	}
@@ -155,7 +157,7 @@ func (e *Static) setTensors(data []byte) error {
 		e.rows[i] = float32(v)
 	}
 	if t, ok := tensors["weights"]; ok {
-		if e.weight, err = t.floats("weights"); err != nil {
+		if e.weight, err = floats(t, "weights"); err != nil {
 			return err
 		}
 		if len(e.weight) < e.tok.size {
@@ -169,7 +171,7 @@ func (e *Static) setTensors(data []byte) error {
 		}
 		return nil
 	}
-	mapping, err := t.floats("mapping")
+	mapping, err := floats(t, "mapping")
 	if err != nil {
 		return err
 	}

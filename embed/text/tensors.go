@@ -2,80 +2,26 @@ package text
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"math"
+
+	"github.com/eiderdb/eider/storage/format"
 )
 
-// tensor is one entry of a safetensors file.
-type tensor struct {
-	dtype string
-	shape []int
-	data  []byte
-}
-
-// readTensors reads a safetensors file: a length, a JSON header, the data.
-func readTensors(b []byte) (map[string]tensor, error) {
-	if len(b) < 8 {
-		return nil, modelError("model.safetensors: %d bytes are too few", len(b))
-	}
-	n := binary.LittleEndian.Uint64(b)
-	if n > uint64(len(b)-8) {
-		return nil, modelError("model.safetensors: the header ends beyond the file")
-	}
-	var header map[string]json.RawMessage
-	if err := json.Unmarshal(b[8:8+n], &header); err != nil {
-		return nil, modelError("model.safetensors: header: %v", err)
-	}
-	body := b[8+n:]
-	out := make(map[string]tensor, len(header))
-	for name, raw := range header {
-		if name == "__metadata__" {
-			continue
-		}
-		var h struct {
-			Dtype   string    `json:"dtype"`
-			Shape   []int     `json:"shape"`
-			Offsets [2]uint64 `json:"data_offsets"`
-		}
-		if err := json.Unmarshal(raw, &h); err != nil {
-			return nil, modelError("model.safetensors: tensor %.40q: %v", name, err)
-		}
-		if h.Offsets[0] > h.Offsets[1] || h.Offsets[1] > uint64(len(body)) {
-			return nil, modelError("model.safetensors: tensor %.40q lies beyond the file", name)
-		}
-		t := tensor{h.Dtype, h.Shape, body[h.Offsets[0]:h.Offsets[1]]}
-		if width := widths[t.dtype]; width == 0 || !t.fits(width) {
-			return nil, modelError("model.safetensors: tensor %.40q has dtype %q and shape %v in %d bytes", name, t.dtype, t.shape, len(t.data))
-		}
-		out[name] = t
-	}
-	return out, nil
-}
-
-// widths are the bytes of one element by dtype.
+// widths are the bytes of one element by dtype, for the types that weights and
+// mappings come in.
 var widths = map[string]int{"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1}
 
-// fits reports whether the shape fills the data exactly.
-func (t tensor) fits(width int) bool {
-	n := len(t.data) / width
-	count := 1
-	for _, d := range t.shape {
-		if d < 0 || (d > 0 && count > n/d+1) {
-			return false
-		}
-		count *= d
+// floats returns the elements of a tensor as float64; none may be NaN or beyond
+// maxMagnitude.
+func floats(t format.Tensor, name string) ([]float64, error) {
+	width := widths[t.DType]
+	if width == 0 {
+		return nil, modelError("model.safetensors: %s is of type %s, which is not read", name, t.DType)
 	}
-	return count*width == len(t.data)
-}
-
-// floats returns the elements as float64; each must be finite and no larger
-// than maxMagnitude, or for integers exactly representable.
-func (t tensor) floats(name string) ([]float64, error) {
-	width := widths[t.dtype]
-	out := make([]float64, len(t.data)/width)
+	out := make([]float64, len(t.Data)/width)
 	for i := range out {
-		b := t.data[i*width:]
-		switch t.dtype {
+		b := t.Data[i*width:]
+		switch t.DType {
 		case "F64":
 			out[i] = math.Float64frombits(binary.LittleEndian.Uint64(b))
 		case "F32":
