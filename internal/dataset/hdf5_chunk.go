@@ -23,9 +23,10 @@ type chunks struct {
 	filters    []int
 	at         map[[2]int]chunk // by chunk row and chunk column; an absent chunk is zeros
 
-	band []byte // one band's bytes, cols wide
-	rest []byte // what is left of it
-	next int    // first row of the next band
+	zip  io.ReadCloser // inflates every chunk in turn; nil before the first
+	band []byte        // one band's bytes, cols wide
+	rest []byte        // what is left of it
+	next int           // first row of the next band
 }
 
 // size is the bytes of one unfiltered chunk.
@@ -318,12 +319,17 @@ func (k *chunks) decode(c chunk) ([]byte, error) {
 
 // inflate expands b, which can hold no more than a chunk and a checksum.
 func (k *chunks) inflate(b []byte) ([]byte, error) {
-	z, err := zlib.NewReader(bytes.NewReader(b))
+	var err error
+	if k.zip == nil {
+		k.zip, err = zlib.NewReader(bytes.NewReader(b))
+	} else {
+		err = k.zip.(zlib.Resetter).Reset(bytes.NewReader(b), nil)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: gzip chunk: %v", ErrFormat, err)
 	}
 	var out bytes.Buffer
-	if _, err := io.Copy(&out, io.LimitReader(z, k.size()+5)); err != nil {
+	if _, err := io.Copy(&out, io.LimitReader(k.zip, k.size()+5)); err != nil {
 		return nil, fmt.Errorf("%w: gzip chunk: %v", ErrFormat, err)
 	}
 	return out.Bytes(), nil
