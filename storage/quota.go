@@ -27,6 +27,8 @@ type quota struct {
 	quit  chan struct{}
 	done  sync.WaitGroup
 
+	written int64 // bytes accepted since the committer last looked; the committer's
+
 	mu      sync.Mutex
 	looked  time.Time
 	ballast bool
@@ -136,8 +138,13 @@ func (q *quota) setBallast(free int64) {
 
 // refusal returns which calls of a group get ErrFull. A full store looks at the
 // disk again for each group, so writes resume with the first one after space
-// returned.
+// returned; one with room looks again after every sixteenth of the reserve, so
+// that a burst cannot outrun the clock.
 func (q *quota) refusal() func(*call) error {
+	if q.written > max(q.s.opts.MinFree, q.s.opts.MaxBytes/4)/16 {
+		q.written = 0
+		q.look()
+	}
 	level := q.level.Load()
 	if level != spaceOK {
 		q.mu.Lock()
@@ -150,8 +157,18 @@ func (q *quota) refusal() func(*call) error {
 	}
 	return func(c *call) error {
 		if level == spaceOK || level == spaceLow && c.frees {
+			q.written += int64(c.bytes)
 			return nil
 		}
 		return fmt.Errorf("%w: %s", ErrFull, *q.why.Load())
 	}
+}
+
+// full returns ErrFull if puts are refused now; for writers beside the
+// committer.
+func (q *quota) full() error {
+	if q.level.Load() == spaceOK {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrFull, *q.why.Load())
 }

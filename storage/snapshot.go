@@ -49,7 +49,7 @@ func (s *Store) SaveSnapshot(ctx context.Context, coll uint32, field uint16, lsn
 	if _, err := v.coll(coll); err != nil {
 		return err
 	}
-	if err := s.quota.refusal()(&call{}); err != nil {
+	if err := s.quota.full(); err != nil {
 		return err
 	}
 	s.snapshotMu.Lock()
