@@ -25,6 +25,7 @@ type Collection struct {
 type state struct {
 	id          uint32
 	lsn         uint64 // from which it holds
+	version     uint64 // LSN of the schema change that made it
 	stored      *stored
 	lives       map[string]*live // by vector name
 	vectorOrder []string
@@ -72,7 +73,7 @@ func (c *Collection) Schema() Schema { return c.state.Load().stored.clone().Sche
 // Info describes the collection as it is now.
 func (c *Collection) Info() Info {
 	st := c.state.Load()
-	info := Info{Name: c.name, Schema: c.Schema(), SchemaVersion: st.lsn, Building: sortedKeys(st.stored.Building)}
+	info := Info{Name: c.name, Schema: c.Schema(), SchemaVersion: st.version, Building: sortedKeys(st.stored.Building)}
 	for alias, name := range c.db.Aliases() {
 		if name == c.name {
 			info.Aliases = append(info.Aliases, alias)
@@ -152,7 +153,7 @@ func (c *Collection) adoptSchema(lsn uint64, info storage.Collection) {
 			lives[name] = l
 		}
 	}
-	st := &state{id: c.id, lsn: lsn, stored: next, lives: lives}
+	st := &state{id: c.id, lsn: lsn, version: info.Version, stored: next, lives: lives}
 	c.set(st)
 	c.startLives(lsn, true)
 	c.retire(old, st)

@@ -175,7 +175,7 @@ func (db *DB) addCollection(info storage.Collection, lsn uint64) error {
 		return err
 	}
 	c := &Collection{db: db, id: info.ID, name: info.Name}
-	c.set(&state{id: info.ID, lsn: lsn, stored: st, lives: map[string]*live{}})
+	c.set(&state{id: info.ID, lsn: lsn, version: info.Version, stored: st, lives: map[string]*live{}})
 	db.colls[info.ID] = c
 	c.startLives(lsn, false)
 	return nil

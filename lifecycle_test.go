@@ -365,3 +365,22 @@ func TestClosedDatabaseSaysSo(t *testing.T) {
 func contextWithTimeout(d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, d)
 }
+
+func TestSchemaVersionSurvivesReopening(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, dir, nil)
+	c := create(t, db, "shop", shopSchema)
+	fill(t, c, 10)
+	if err := c.AddField(ctx, "later", Field{Type: Int64}); err != nil {
+		t.Fatal(err)
+	}
+	want := c.Info().SchemaVersion
+	fill(t, c, 20)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c = must(open(t, dir, nil).Collection("shop"))(t)
+	if got := c.Info().SchemaVersion; got != want || want == 0 {
+		t.Errorf("schema version %d, was %d", got, want)
+	}
+}

@@ -20,7 +20,7 @@ const (
 // DefaultEf is the pool of a graph walk over n vectors for k hits when nobody
 // says: it grows with log n, because a fixed pool loses recall as an index
 // grows.
-func DefaultEf(n, k int) int { return int(24*math.Log2(float64(n)/1000+2)) + k }
+func DefaultEf(n, k int) int { return int(32*math.Log2(float64(n)/1000+2)) + k }
 
 // Choose decides between an exact scan over the matches and a filtered walk,
 // from the exact cardinality: n vectors, of which matches pass, links per
