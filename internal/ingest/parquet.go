@@ -112,6 +112,7 @@ type leaf struct {
 	list     bool
 	nullable bool // elements may be null
 	depth    int  // definition level of a value that is there
+	kind     parquet.Kind
 	convert  func(parquet.Value) (any, error)
 }
 
@@ -140,7 +141,7 @@ func (s *stream) leaves(f *parquet.File) ([]*leaf, error) {
 			return nil, badRow("column %q is nested; scalars and lists of scalars are read, so name the columns to keep", name)
 		}
 		l := &leaf{name: name, vector: vector, id: name == s.ID, list: c.MaxRepetitionLevel() == 1,
-			nullable: c.Optional(), depth: c.MaxDefinitionLevel()}
+			nullable: c.Optional(), depth: c.MaxDefinitionLevel(), kind: c.Type().Kind()}
 		var err error
 		if l.convert, err = converter(c.Type()); err != nil {
 			return nil, badRow("column %q: %v", name, err)
@@ -281,6 +282,9 @@ func (l *leaf) value(v parquet.Value) (any, error) {
 	if v.IsNull() {
 		return nil, badRow("column %q: a list holds null", l.name)
 	}
+	if v.Kind() != l.kind { // reading it as l.kind would read memory that is not its own
+		return nil, badRow("column %q: a value of kind %v in a column of kind %v; the file is damaged", l.name, v.Kind(), l.kind)
+	}
 	x, err := l.convert(v)
 	if err != nil {
 		return nil, badRow("column %q: %v", l.name, err)
@@ -299,8 +303,10 @@ func (l *leaf) fillVector(row *Row, vs []parquet.Value) error {
 			return badRow("vector %q: element %d is null", l.vector, i)
 		case v.Kind() == parquet.Float:
 			out[i] = v.Float()
-		default:
+		case v.Kind() == parquet.Double:
 			out[i] = float32(v.Double())
+		default:
+			return badRow("vector %q: element %d is of kind %v; the file is damaged", l.vector, i, v.Kind())
 		}
 	}
 	if i := slices.IndexFunc(out, notFinite); i >= 0 {
