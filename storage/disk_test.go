@@ -33,7 +33,9 @@ func fullDisk(t *testing.T, seed uint64) {
 	disk := fault.NewQuota(mem, 48<<20, used)
 	o := crashOptions(disk)
 	o.MinFree = minFree
-	o.OnFatal = func(err error) { fmt.Fprintf(os.Stderr, "run of seed %d: the disk filled up to the end: %v\n", seed, err) }
+	o.OnFatal = func(err error) {
+		fmt.Fprintf(os.Stderr, "run of seed %d: the disk filled up to the end: %v\n", seed, err)
+	}
 	s := open(t, "store", o)
 	c := create(t, s, "films")
 	ctx := context.Background()
