@@ -120,7 +120,10 @@ func (h *Hashed) Encode(ctx context.Context, texts []string, dst [][]float32) er
 		}
 		clear(s.sum)
 		s.words.reset(text)
-		for s.words.next() {
+		for n := 1; s.words.next(); n++ {
+			if n%4096 == 0 && ctx.Err() != nil { // a text may be a book
+				return ctx.Err()
+			}
 			h.add(s)
 		}
 		if !unit(dst[i], s.sum) {

@@ -125,6 +125,27 @@ func TestCancelledContextStopsTheBatch(t *testing.T) {
 	}
 }
 
+// lapsing is a context that is cancelled once it has been asked n times.
+type lapsing struct {
+	context.Context
+	n int
+}
+
+func (l *lapsing) Err() error {
+	if l.n--; l.n < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestCancelledContextStopsAmidALongText(t *testing.T) {
+	e := encoders(t)[HashedName]
+	ctx := &lapsing{context.Background(), 2}
+	if err := e.Encode(ctx, []string{strings.Repeat("word ", 50_000)}, [][]float32{nil}); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestBatchGivesTheSameVectorsAsSingleTextsFromManyGoroutines(t *testing.T) {
 	texts := []string{"a red fox", "naïve café", "東京 tower", "rocket 🚀", strings.Repeat("long text ", 900)}
 	for name, e := range encoders(t) {

@@ -147,6 +147,9 @@ var pow10 = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1
 
 // parseFloat32 reads one number and rounds it to float32.
 func parseFloat32(b []byte, i int) (float32, int, error) {
+	if f, end, ok := shortFloat32(b, i); ok {
+		return f, end, nil
+	}
 	n, end, err := scanNumber(b, i)
 	if err != nil {
 		return 0, i, err
@@ -159,6 +162,49 @@ func parseFloat32(b []byte, i int) (float32, int, error) {
 		return 0, i, badRow("%.40s is beyond the range of float32", b[i:end])
 	}
 	return float32(f), end, nil
+}
+
+// shortFloat32 reads a number of at most 19 digits and a two-digit exponent,
+// which is nearly every one; false means that scanNumber has to look.
+func shortFloat32(b []byte, i int) (f float32, end int, ok bool) {
+	n := number{}
+	if i < len(b) && b[i] == '-' {
+		n.neg = true
+		i++
+	}
+	m, first := uint64(0), i
+	for ; i < len(b) && b[i]-'0' <= 9; i++ {
+		m = m*10 + uint64(b[i]-'0')
+	}
+	digits := i - first
+	if digits == 0 || digits > 1 && b[first] == '0' {
+		return 0, i, false
+	}
+	if i < len(b) && b[i] == '.' {
+		i++
+		point := i
+		for ; i < len(b) && b[i]-'0' <= 9; i++ {
+			m = m*10 + uint64(b[i]-'0')
+		}
+		if n.exp = point - i; n.exp == 0 {
+			return 0, i, false
+		}
+		digits -= n.exp
+	}
+	if digits > 19 { // m may have overflowed
+		return 0, i, false
+	}
+	if i < len(b) && b[i]|' ' == 'e' {
+		e, next, ok := scanExponent(b, i+1)
+		if !ok || next-i > 4 {
+			return 0, i, false
+		}
+		n.exp += e
+		i = next
+	}
+	n.mantissa = m
+	f, ok = n.float32()
+	return f, i, ok
 }
 
 // float32 rounds in two steps, by way of float64, and returns false when that
