@@ -1,10 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -178,8 +178,9 @@ func printResult(t *terminal, res eider.Result, fields []string) {
 }
 
 func printHits(t *terminal, hits []eider.Hit, fields []string) {
+	left := 0
 	if fields == nil {
-		fields = fieldNames(hits)
+		fields, left = fieldNames(hits, t.width)
 	}
 	// With one source its score is the hit's score.
 	explained := slices.ContainsFunc(hits, func(h eider.Hit) bool { return len(h.Explain) > 1 })
@@ -207,6 +208,9 @@ func printHits(t *terminal, hits []eider.Hit, fields []string) {
 		b.add(row...)
 	}
 	b.write(t)
+	if left > 0 {
+		t.printf("%s\n", t.style(dim, fmt.Sprintf("  %d more fields; choose with --fields, or --json for all", left)))
+	}
 }
 
 // sourcesText is what each source said about a hit, as "source:rank score".
@@ -218,18 +222,34 @@ func sourcesText(scores []eider.SourceScore) string {
 	return strings.Join(parts, ", ")
 }
 
-// fieldNames is every field of the hits: short ones first, so that long text
-// ends up in the last column, which is the one that may be cut.
-func fieldNames(hits []eider.Hit) []string {
-	longest := map[string]int{}
+// fieldNames chooses the fields to show: all if the terminal is wide enough (0
+// is unlimited), else those that most hits have, and says how many are left
+// out. Short ones come first, so that long text is in the last column.
+func fieldNames(hits []eider.Hit, width int) (names []string, left int) {
+	longest, having := map[string]int{}, map[string]int{}
 	for _, h := range hits {
 		for name, v := range h.Fields {
-			longest[name] = max(longest[name], displayWidth(cell(v)))
+			longest[name] = max(longest[name], displayWidth(cell(v)), displayWidth(name))
+			having[name]++
 		}
 	}
-	names := sortedNames(longest)
-	sort.SliceStable(names, func(i, j int) bool { return longest[names[i]] < longest[names[j]] })
-	return names
+	names = sortedNames(longest)
+	if width > 0 {
+		slices.SortStableFunc(names, func(a, b string) int {
+			return cmp.Or(cmp.Compare(having[b], having[a]), cmp.Compare(longest[a], longest[b]))
+		})
+		room := width - 30 // number, score, id
+		kept := 0
+		for _, name := range names {
+			if room -= min(longest[name], 24) + 2; room < 0 && kept > 0 {
+				break
+			}
+			kept++
+		}
+		names, left = names[:kept], len(names)-kept
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(longest[a], longest[b]) })
+	return names, left
 }
 
 // printPhases prints the account of a query.

@@ -36,27 +36,43 @@ func (b *table) add(values ...any) {
 	b.rows = append(b.rows, row)
 }
 
-// write prints the table. The last column is cut to the terminal's width, the
-// others to 48 columns.
+// Widths of columns.
+const (
+	widest    = 48  // of all but the last where nothing bounds the line
+	widestEnd = 120 // of the last
+	narrowest = 8   // a column is not cut below this to make the line fit
+)
+
+// write prints the table. On a terminal the widest columns are cut until the
+// line fits.
 func (b *table) write(t *terminal) {
 	wide := make([]int, len(b.head))
 	for _, row := range append([][]string{b.head}, b.rows...) {
 		for i, c := range row {
-			wide[i] = max(wide[i], min(displayWidth(c), 48))
+			wide[i] = max(wide[i], displayWidth(c))
 		}
 	}
-	left := 0
-	for _, w := range wide[:len(wide)-1] {
-		left += w + 2
+	total := 0
+	for i := range wide {
+		limit := widest
+		if i == len(wide)-1 {
+			limit = max(widestEnd, t.width)
+		}
+		wide[i] = min(wide[i], limit)
+		total += wide[i] + 2
 	}
-	last := len(wide) - 1
-	for _, row := range b.rows {
-		wide[last] = max(wide[last], displayWidth(row[last]))
-	}
-	if t.width > 0 {
-		wide[last] = min(wide[last], max(t.width-left-2, 12))
-	} else {
-		wide[last] = min(wide[last], 120)
+	for t.width > 0 && total > t.width {
+		most := 0
+		for i := range wide {
+			if wide[i] >= wide[most] { // of equals, the one to the right
+				most = i
+			}
+		}
+		if wide[most] <= narrowest {
+			break
+		}
+		wide[most]--
+		total--
 	}
 	b.line(t, b.head, wide, dim)
 	for _, row := range b.rows {
