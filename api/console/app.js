@@ -1,6 +1,6 @@
 // The frame of the console: which collection, which view, the key, the theme.
 // The place is in the URL's fragment: #/c/<collection>/<view>, #/stats.
-import { $, h, fill, toast, count } from './dom.js';
+import { $, h, fill, toast, count, plural } from './dom.js';
 import * as api from './client.js';
 import { searchView } from './search.js';
 import { documentsView } from './documents.js';
@@ -39,7 +39,7 @@ function tabs(c, current) {
   return h('div', { class: 'head' },
     h('div', {},
       h('h1', {}, c.name),
-      h('p', { class: 'muted' }, `${count(c.docs)} documents · ${Object.keys(c.schema.fields || {}).length} fields · ${Object.keys(c.schema.vectors || {}).length} vectors`,
+      h('p', { class: 'muted' }, [plural(c.docs, 'document'), plural(Object.keys(c.schema.fields || {}).length, 'field'), plural(Object.keys(c.schema.vectors || {}).length, 'vector')].join(' · '),
         c.aliases && c.aliases.length ? ` · also ${c.aliases.join(', ')}` : null)),
     h('div', { class: 'tabs', role: 'tablist' }, Object.entries(views).map(([id, [label]]) =>
       h('a', { role: 'tab', class: 'tab', href: `#/c/${encodeURIComponent(c.name)}/${id}`, 'aria-selected': String(id === current) }, label))));

@@ -8,6 +8,9 @@ const spec = await (await fetch(new URL('../openapi.json', import.meta.url), { c
 const schemas = spec.components.schemas;
 const order = ['get', 'head', 'put', 'post', 'patch', 'delete'];
 
+// The data comes first, the machinery last.
+const last = (t) => ['health', 'console'].indexOf(t.name);
+
 function name(s) {
   if (!s) return '';
   if (s.$ref) return s.$ref.split('/').pop();
@@ -46,5 +49,5 @@ function operation(path, method, op) {
 }
 
 fill($('main'), h('h1', {}, 'HTTP API'), h('p', { class: 'muted' }, spec.info.description),
-  spec.tags.map((t) => h('section', {}, h('h2', {}, t.name),
+  [...spec.tags].sort((a, b) => last(a) - last(b)).map((t) => h('section', {}, h('h2', {}, t.name),
     Object.entries(spec.paths).flatMap(([path, item]) => order.filter((m) => item[m] && item[m].tags.includes(t.name)).map((m) => operation(path, m, item[m]))))));

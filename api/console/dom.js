@@ -52,6 +52,8 @@ export function toast(text, bad) {
 const number = new Intl.NumberFormat('en');
 export const count = (n) => number.format(n);
 
+export const plural = (n, what) => `${count(n)} ${what}${n === 1 ? '' : 's'}`;
+
 export function bytes(n) {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   let u = 0;
@@ -99,6 +101,9 @@ export function glyph(fields) {
   }
   return '';
 }
+
+// present leaves out fields that hold nothing.
+export const present = (fields) => Object.entries(fields || {}).filter(([, v]) => v !== '' && v !== null && !(Array.isArray(v) && v.length === 0));
 
 // image returns the first image field of a document, or "".
 export function image(fields) {

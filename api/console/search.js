@@ -1,6 +1,6 @@
 // Search: a text, an example or nothing; filters; results as cards or a table;
 // facets; what each phase did.
-import { h, fill, bar, count, micros, score, show, glyph, image, heading, toast } from './dom.js';
+import { h, fill, bar, count, micros, score, show, glyph, image, heading, plural, present, toast } from './dom.js';
 import * as api from './client.js';
 import { builder, tree } from './filter.js';
 import { failure } from './app.js';
@@ -28,8 +28,8 @@ function request(m, c, cursor) {
   if (f) q.filter = f;
   if (m.sort) q.sort = [{ field: m.sort.replace(/^-/, ''), desc: m.sort.startsWith('-') }];
   const facets = facetFields(c.schema);
-  if (facets.length && !cursor) q.facets = Object.fromEntries(facets.map((n) => [n, 8]));
-  if (cursor) q.cursor = cursor;
+  if (facets.length) q.facets = Object.fromEntries(facets.map((n) => [n, 8]));
+  if (cursor) q.cursor = cursor; // of the same query, or the server refuses it
   return q;
 }
 
@@ -81,9 +81,9 @@ export function searchView(root, c) {
     try {
       const { data, took } = await api.search(c.name, q, mine.signal);
       hits = cursor ? hits.concat(data.hits) : data.hits;
-      fill(summary, data.total !== undefined ? `${count(data.total)} documents pass` : null,
+      fill(summary, data.total !== undefined ? `${plural(data.total, 'document')} pass` : null,
         ` · ${micros((data.explain ? data.explain.phases : []).reduce((s, p) => s + p.us, 0))} in the engine, ${micros(took * 1000)} in all · LSN ${count(data.lsn)}`);
-      draw(data.cursor);
+      draw(data.cursor || '', cursor ? data.hits : null);
       if (!cursor) fill(side, explainPanel(data), facetPanel(data), requestPanel(q));
     } catch (err) {
       if (err.name === 'AbortError') return;
@@ -100,17 +100,22 @@ export function searchView(root, c) {
     scrollTo({ top: 0, behavior: 'smooth' });
   }
 
-  function draw(cursor) {
-    if (cursor === undefined) cursor = draw.cursor;
-    draw.cursor = cursor;
+  // draw shows the hits; those from a later page are added to what is there.
+  function draw(cursor, page) {
+    if (cursor !== undefined) draw.cursor = cursor;
     if (!hits.length) {
       fill(results, h('section', { class: 'empty' }, h('h2', {}, 'Nothing found'), h('p', { class: 'muted' }, 'Loosen the filters, or search for something else.')));
       return;
     }
     const best = Math.max(...hits.map((x) => Math.abs(x.score)), 1e-12);
     const scored = m.like || m.text.trim();
-    fill(results, m.table ? table(hits, scored, best) : h('div', { class: 'cards' }, hits.map((x) => card(x, scored, best))),
-      cursor ? h('div', { class: 'row center' }, h('button', { type: 'button', class: 'ghost', on: { click: () => run(cursor) } }, 'More')) : null);
+    const cards = results.querySelector('.cards');
+    if (page && cards && !m.table) {
+      cards.append(...page.map((x) => card(x, scored, best)));
+    } else {
+      fill(results, m.table ? table(hits, scored, best) : h('div', { class: 'cards' }, hits.map((x) => card(x, scored, best))), h('div', { class: 'row center' }));
+    }
+    fill(results.querySelector(':scope > .center'), draw.cursor ? h('button', { type: 'button', class: 'ghost', on: { click: () => run(draw.cursor) } }, 'More') : null);
   }
 
   function actions(x) {
@@ -122,7 +127,7 @@ export function searchView(root, c) {
     const title = heading(x.fields, c.schema);
     const symbol = glyph(x.fields);
     const picture = image(x.fields);
-    const rest = Object.entries(x.fields || {}).filter(([n, v]) => n !== title && v !== picture && v !== symbol);
+    const rest = present(x.fields).filter(([n, v]) => n !== title && v !== picture && v !== symbol);
     const long = rest.find(([, v]) => typeof v === 'string' && v.length > 60);
     return h('article', { class: 'card', data: { id: x.id } },
       picture ? h('img', { class: 'card-img', src: picture, alt: '' }) : symbol ? h('div', { class: 'card-glyph', 'aria-hidden': 'true' }, symbol) : null,

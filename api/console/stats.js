@@ -1,5 +1,5 @@
 // Schema of a collection, and sizes of the database.
-import { h, fill, bar, bytes, count } from './dom.js';
+import { h, fill, bar, bytes, count, plural } from './dom.js';
 import * as api from './client.js';
 import { failure } from './app.js';
 
@@ -60,7 +60,7 @@ function draw(root, s, advice) {
   fill(root,
     h('div', { class: 'head' }, h('div', {}, h('h1', {}, 'Database'), h('p', { class: 'muted' }, s.path ? s.path : 'in memory', s.read_only ? ' · read-only' : null))),
     h('div', { class: 'tiles' },
-      tile('Documents', count(docs), `${count(colls.length)} collections`),
+      tile('Documents', count(docs), plural(colls.length, 'collection')),
       tile('LSN', count(s.lsn || 0), 'last write'),
       tile('On disk', bytes(disk.disk_bytes || 0), `${bytes(live)} live, ${bytes(dead)} dead`),
       tile('Vector indexes', bytes(sum), `${count(memory.length)} in memory`),
