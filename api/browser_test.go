@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -244,6 +245,22 @@ func (b *browser) click(selector, label string) {
 func (b *browser) enter(selector, text string) {
 	b.t.Helper()
 	b.eval(fmt.Sprintf("(() => { const e = document.querySelector(%q); e.focus(); e.value = %q; e.dispatchEvent(new Event('input', {bubbles: true})); e.dispatchEvent(new Event('change', {bubbles: true})); })()", selector, text))
+}
+
+// screenshot keeps a picture of the page in the directory EIDER_SCREENSHOTS, for
+// people to look at; without it, it only checks that there is one.
+func (b *browser) screenshot(name string) {
+	b.t.Helper()
+	var shot struct{ Data []byte }
+	b.call("Page.captureScreenshot", map[string]any{"format": "png"}, &shot)
+	if !bytes.HasPrefix(shot.Data, []byte("\x89PNG")) || len(shot.Data) < 5000 {
+		b.t.Errorf("screenshot of %d bytes", len(shot.Data))
+	}
+	if dir := os.Getenv("EIDER_SCREENSHOTS"); dir != "" {
+		if err := os.WriteFile(filepath.Join(dir, name+".png"), shot.Data, 0o644); err != nil {
+			b.t.Error(err)
+		}
+	}
 }
 
 // quiet fails if the pages raised errors, opened dialogs, or asked another

@@ -49,6 +49,7 @@ func TestConsoleSearchesFiltersBrowsesAndExplains(t *testing.T) {
 	if got := b.text("#facets"); !strings.Contains(got, "romance") || !strings.Contains(got, "10") {
 		t.Errorf("facets say %q", got)
 	}
+	b.screenshot("search")
 	// A facet becomes a filter; a second one narrows it.
 	b.click("#facets button", "space")
 	b.until("document.querySelector('.summary').textContent.startsWith('10 documents')")
@@ -58,6 +59,8 @@ func TestConsoleSearchesFiltersBrowsesAndExplains(t *testing.T) {
 	b.eval(`(() => { const s = [...document.querySelectorAll('.filter')].pop().querySelector('select'); s.value = 'gte'; s.dispatchEvent(new Event('change', {bubbles: true})); })()`)
 	b.eval(`(() => { const i = [...document.querySelectorAll('.filter')].pop().querySelector('input.grow'); i.value = '2000'; i.dispatchEvent(new Event('input', {bubbles: true})); i.dispatchEvent(new Event('change', {bubbles: true})); })()`)
 	b.until("document.querySelector('.summary').textContent.startsWith('3 documents')")
+	b.eval("document.querySelector('#theme').click()")
+	b.screenshot("filtered")
 	b.click(".filters button", "Clear")
 	b.until("document.querySelector('.summary').textContent.startsWith('60 documents')")
 	// More pages, the table, an example.
@@ -74,6 +77,7 @@ func TestConsoleSearchesFiltersBrowsesAndExplains(t *testing.T) {
 	b.until("document.querySelectorAll('tr.pick').length === 10")
 	b.click("tr.pick", "f59")
 	b.until("document.querySelector('#drawer').open && document.querySelectorAll('.spark i').length === 64")
+	b.screenshot("document")
 	b.click("#drawer button", "×")
 	b.click(".tab", "Schema")
 	b.until("document.querySelector('main').textContent.includes('static-tiny')")
@@ -82,6 +86,7 @@ func TestConsoleSearchesFiltersBrowsesAndExplains(t *testing.T) {
 	if got := b.text("main"); !strings.Contains(got, "hnsw") || !strings.Contains(got, "On disk") || !strings.Contains(got, "requests need no key") {
 		t.Errorf("the statistics say %q", got)
 	}
+	b.screenshot("database")
 	b.open(origin + "/docs")
 	b.until("document.querySelectorAll('.op').length > 40")
 	b.quiet(origin)

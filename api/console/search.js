@@ -138,8 +138,8 @@ export function searchView(root, c) {
         title ? h('p', { class: 'id' }, x.id) : null,
         long ? h('p', { class: 'long' }, long[1]) : null,
         h('dl', { class: 'fields' }, rest.filter((e) => e !== long).slice(0, 8).map(([n, v]) => h('div', {}, h('dt', {}, n), h('dd', {}, show(v))))),
-        x.explain && x.explain.length > 0 && scored ? h('p', { class: 'why' }, x.explain.map((s) => h('span', { class: 'tag' }, `source ${s.source + 1}: rank ${s.rank}, distance ${score(s.distance)}`))) : null,
-        h('div', { class: 'row card-actions' }, actions(x))));
+        h('div', { class: 'row card-actions' }, actions(x), h('span', { class: 'grow' }),
+          scored ? (x.explain || []).map((e) => h('span', { class: 'tag' }, `${x.explain.length > 1 ? `source ${e.source + 1}: ` : ''}rank ${e.rank} · distance ${score(e.distance)}`)) : null)));
   }
 
   function table(list, scored, best) {
