@@ -185,7 +185,7 @@ func showDemo(ctx context.Context, t *terminal, db *eider.DB, dir string, number
 		command += " --where '" + conditionText(f) + "'"
 	}
 	t.printf("\n%s\n%s\n\n", t.style(bold, fmt.Sprintf("%d. %s", number, search.Title)), t.style(dim, "   "+command+" --explain"))
-	printResult(t, res, q.Fields)
+	printResult(t, res, q.Fields, nil)
 	return nil
 }
 

@@ -35,12 +35,15 @@ func (t *terminal) progress(verb string, total int64) *progress {
 		return p
 	}
 	p.bars = mpb.New(mpb.WithOutput(t.errs), mpb.WithWidth(36), mpb.WithRefreshRate(120*time.Millisecond))
-	p.bar = p.bars.New(total, mpb.BarStyle().Lbound("").Rbound("").Filler("━").Tip("━").Padding("─"),
+	// A bar made with a total completes by itself when it is reached and cannot
+	// be ended before; this one is ended by end alone.
+	p.bar = p.bars.New(0, mpb.BarStyle().Lbound("").Rbound("").Filler("━").Tip("━").Padding("─"),
 		mpb.PrependDecorators(decor.Name(verb+" ")),
 		mpb.AppendDecorators(
 			decor.OnComplete(decor.Percentage(decor.WC{W: 5}), " done"),
 			decor.Any(func(decor.Statistics) string { return p.rate() }),
 		))
+	p.bar.SetTotal(max(total, 1), false)
 	return p
 }
 
@@ -76,8 +79,6 @@ func (p *progress) end() {
 	if p.bar == nil {
 		return
 	}
-	p.bar.SetTotal(max(p.done, 1), false)
-	p.bar.SetCurrent(max(p.done, 1))
 	p.bar.SetTotal(-1, true)
 	p.bars.Wait()
 	p.bar = nil

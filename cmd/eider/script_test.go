@@ -108,7 +108,8 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // damage DIR SUFFIX: one byte in the middle of the largest file whose name ends
-// so is changed.
+// so is changed. The file is replaced, not written to: a backup on the same
+// disk may share the old one.
 func damage(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: damage DIR SUFFIX")
@@ -131,6 +132,7 @@ func damage(ts *testscript.TestScript, neg bool, args []string) {
 	data, err := os.ReadFile(largest)
 	ts.Check(err)
 	data[len(data)/2] ^= 0x40
+	ts.Check(os.Remove(largest))
 	ts.Check(os.WriteFile(largest, data, 0o600))
 }
 

@@ -52,8 +52,17 @@ func (c *searchCmd) Run(ctx context.Context, t *terminal) (err error) {
 	if t.json {
 		return t.print(res)
 	}
-	printResult(t, res, c.Fields)
+	printResult(t, res, c.Fields, sourceFields(coll.Schema()))
 	return nil
+}
+
+// sourceFields are the fields that vectors are made of: what a hit is about.
+func sourceFields(s eider.Schema) []string {
+	var all []string
+	for _, name := range sortedNames(s.Vectors) {
+		all = append(all, s.Vectors[name].Source...)
+	}
+	return all
 }
 
 // query builds the query that the flags ask for.
@@ -147,12 +156,13 @@ func (c *searchCmd) retrieve() ([]eider.Retrieve, error) {
 }
 
 // printResult prints hits as a table with the fields in columns, then facets,
-// phases and advice.
-func printResult(t *terminal, res eider.Result, fields []string) {
+// phases and advice. fields are the columns; nil chooses what fits, first
+// included.
+func printResult(t *terminal, res eider.Result, fields, first []string) {
 	if len(res.Hits) == 0 {
 		t.printf("  no hits\n")
 	} else {
-		printHits(t, res.Hits, fields)
+		printHits(t, res.Hits, fields, first)
 	}
 	for _, field := range sortedNames(res.Facets) {
 		b := columns(field, ">documents")
@@ -177,10 +187,10 @@ func printResult(t *terminal, res eider.Result, fields []string) {
 	}
 }
 
-func printHits(t *terminal, hits []eider.Hit, fields []string) {
+func printHits(t *terminal, hits []eider.Hit, fields, first []string) {
 	left := 0
 	if fields == nil {
-		fields, left = fieldNames(hits, t.width)
+		fields, left = fieldNames(hits, first, t.width)
 	}
 	// With one source its score is the hit's score.
 	explained := slices.ContainsFunc(hits, func(h eider.Hit) bool { return len(h.Explain) > 1 })
@@ -223,14 +233,19 @@ func sourcesText(scores []eider.SourceScore) string {
 }
 
 // fieldNames chooses the fields to show: all if the terminal is wide enough (0
-// is unlimited), else those that most hits have, and says how many are left
-// out. Short ones come first, so that long text is in the last column.
-func fieldNames(hits []eider.Hit, width int) (names []string, left int) {
+// is unlimited), else those of first and those that most hits have, and says
+// how many are left out. Short ones come first, so that long text is in the last column.
+func fieldNames(hits []eider.Hit, first []string, width int) (names []string, left int) {
 	longest, having := map[string]int{}, map[string]int{}
 	for _, h := range hits {
 		for name, v := range h.Fields {
 			longest[name] = max(longest[name], displayWidth(cell(v)), displayWidth(name))
 			having[name]++
+		}
+	}
+	for _, name := range first {
+		if having[name] > 0 {
+			having[name] = len(hits) + 1
 		}
 	}
 	names = sortedNames(longest)
