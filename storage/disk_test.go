@@ -166,6 +166,9 @@ func TestDamagedDirectoryIsReportedOrWhole(t *testing.T) {
 func damaged(t *testing.T, dir string, want map[string]string) string {
 	s, err := Open(dir, crashOptions(nil))
 	if err != nil {
+		if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
+			t.Errorf("a damaged store is refused without saying so: %v", err)
+		}
 		return "Open refused"
 	}
 	defer s.Close()

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -133,13 +136,20 @@ func (s *Store) open() error {
 	return nil
 }
 
-// openError names what kind of failure Pebble met.
+// openError says what kind of failure Pebble met. What is neither a newer
+// format, nor a lock, nor an answer of the operating system is damage: a missing
+// or cut file, bytes that do not decode. A missing file is damage too, because
+// Pebble only opens what its manifest names.
 func openError(path string, err error) error {
+	var errno syscall.Errno
+	system := errors.As(err, &errno) && !errors.Is(err, os.ErrNotExist)
 	switch {
-	case pebble.IsCorruptionError(err):
-		return fmt.Errorf("%w: %s: %v", ErrCorrupt, path, err)
-	case errors.Is(err, vfs.ErrUnsupported):
-		return fmt.Errorf("opening %s: %w", path, err)
+	case strings.Contains(err.Error(), "unknown format major version"):
+		return fmt.Errorf("%w: %s: %v; upgrade eider", ErrVersion, path, err)
+	case strings.Contains(err.Error(), "lock held by current process"):
+		return fmt.Errorf("%w: %s: %v", ErrLocked, path, err)
+	case pebble.IsCorruptionError(err), !system:
+		return fmt.Errorf("%w: %s: %w; restore a backup", ErrCorrupt, path, err)
 	default:
 		return fmt.Errorf("opening %s: %w", path, err)
 	}
