@@ -141,7 +141,7 @@ func (s *Store) checkpoint(fs vfs.FS, path string) (uint64, error) {
 			return 0, err
 		}
 	} else {
-		const inside = "checkpoint"
+		inside := s.fs.PathBase(s.fs.PathDir(path)) // the stage's name, which is unique
 		if err := s.db.Checkpoint(inside, pebble.WithFlushedWAL()); err != nil {
 			return 0, err
 		}

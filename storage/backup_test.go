@@ -270,3 +270,36 @@ func TestBackupUnderWritersIsAnExactPrefix(t *testing.T) {
 
 // soak reports whether the suites run at full size.
 func soak() bool { return os.Getenv("EIDER_SOAK") == "1" }
+
+func TestBackupOfAnInMemoryStoreRestoresOnDisk(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, "", &Options{InMemory: true})
+	c := create(t, s, "films")
+	churn(t, s, c, rand.New(rand.NewPCG(2, 2)), 100)
+	if _, err := s.Backup(t.Context(), filepath.Join(dir, "b"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(t.Context(), filepath.Join(dir, "r"), filepath.Join(dir, "b")); err != nil {
+		t.Fatal(err)
+	}
+	back := open(t, filepath.Join(dir, "r"), nil)
+	clean(t, back)
+	same(t, dump(t, back), dump(t, s))
+}
+
+func TestManifestThatPointsOutsideItsBackupIsRefused(t *testing.T) {
+	for _, name := range []string{"../x", "/etc/x", "a/../../x", "..", "c:x", "a\\b", "a//b", "a\x00b", ""} {
+		m := format.Manifest{Version: 1, Store: "00112233445566778899aabbccddeeff", Format: 1, Files: []format.ManifestFile{{Name: name, SHA256: fmt.Sprintf("%064d", 0)}}}
+		b, err := format.EncodeManifest(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "manifest.json"), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Restore(t.Context(), filepath.Join(t.TempDir(), "r"), dir); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
