@@ -1,11 +1,16 @@
 package hnsw
 
+import "github.com/eiderdb/eider/index"
+
+// same is the distance up to which two vectors count as equal: rounding keeps the
+// cosine of a vector with itself from being quite 1.
+const same = 2e-7
+
 // diverse chooses at most most of the candidates, sorted by distance from a base
 // node, as its neighbours: a candidate is kept if it is nearer to the base than
-// to every one kept before (the heuristic of the HNSW paper; a candidate as near
-// to a kept one is left out too, so that duplicates do not crowd out the rest).
-// If fewer than least are kept, the nearest of those left out fill up. The result
-// is in c.kept, in no particular order beyond that, and is c's until the next call.
+// to every one kept before (the heuristic of the HNSW paper). Of the base's own
+// duplicates one is kept. If fewer than least are kept, the nearest of those left
+// out fill up. The result is in c.kept and is c's until the next call.
 //
 // Distances to kept nodes are computed a few at a time: the nearest kept ones
 // reject most candidates.
@@ -17,12 +22,13 @@ func (x *Index) diverse(c *linker, candidates []entry, most, least int) []uint32
 // extend is diverse where c.kept already holds neighbours that stay.
 func (x *Index) extend(c *linker, candidates []entry, most, least int) []uint32 {
 	kept, refused := c.kept, c.refused[:0]
-	for _, e := range candidates {
+	distinct := x.cfg.Metric == index.IP // whose distances say nothing about equality
+	for i, e := range candidates {
 		if len(kept) == most {
 			break
 		}
 		slot := e.slot & slotMask
-		if x.covered(c, slot, e.d, kept) {
+		if !distinct && i > 0 && e.d <= same || x.covered(c, slot, e.d, kept) {
 			refused = append(refused, slot)
 		} else {
 			kept = append(kept, slot)
@@ -35,18 +41,20 @@ func (x *Index) extend(c *linker, candidates []entry, most, least int) []uint32 
 	return kept
 }
 
-// covered reports whether slot, at distance d from the base, is no farther from
-// one of kept.
+// covered reports whether slot, at distance d from the base, is nearer to one of
+// kept. Rounding does not count as nearer: what is kept may be a duplicate of the
+// base, and would cover all.
 func (x *Index) covered(c *linker, slot uint32, d float32, kept []uint32) bool {
 	if len(kept) == 0 {
 		return false
 	}
+	d -= max(d, -d) * slop
 	query := x.set.Row(c.sv, slot, c.other)
 	for from := 0; from < len(kept); from += 4 {
 		part := kept[from:min(from+4, len(kept))]
 		x.set.Score(c.sv, query, part, c.near[:])
 		for _, k := range c.near[:len(part)] {
-			if k <= d {
+			if k < d {
 				return true
 			}
 		}

@@ -13,7 +13,7 @@ type linker struct {
 	near          [4]float32
 	list          []uint32
 	fresh         []uint32 // new neighbours of a mended node
-	local         pool // candidates of one node
+	local         pool     // candidates of one node
 	levels        [maxLevel + 1][]uint32
 }
 

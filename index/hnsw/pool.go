@@ -46,9 +46,15 @@ func (p *pool) limit() float32 {
 // insert puts an entry in its place, after equals, and returns the place. If p
 // is full the last entry leaves; d must then be less than last.
 func (p *pool) insert(d float32, slot uint32) int {
+	at := p.place(d)
+	p.put(at, d, slot)
+	return at
+}
+
+// place is where an entry at distance d belongs, after equals.
+func (p *pool) place(d float32) int {
 	e := p.e
-	n := len(e)
-	lo, hi := 0, n
+	lo, hi := 0, len(e)
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
 		if e[mid].d <= d {
@@ -57,14 +63,18 @@ func (p *pool) insert(d float32, slot uint32) int {
 			hi = mid
 		}
 	}
-	if n < p.cap {
-		e = e[:n+1]
-		p.e = e
-		n++
-	}
-	copy(e[lo+1:n], e[lo:n-1])
-	e[lo] = entry{d, slot}
 	return lo
+}
+
+// put inserts at a place.
+func (p *pool) put(at int, d float32, slot uint32) {
+	n := len(p.e)
+	if n < p.cap {
+		n++
+		p.e = p.e[:n]
+	}
+	copy(p.e[at+1:n], p.e[at:n-1])
+	p.e[at] = entry{d, slot}
 }
 
 // front is a min-heap of entries without bound: the nodes a filtered walk has

@@ -34,6 +34,7 @@ func (x *Index) Search(ctx context.Context, q []float32, p index.Params, dst []i
 		return x.exact(ctx, c, query, p, dst, w)
 	}
 	ef := x.ef(p, n)
+	c.copies = max(x.set.Slack(p), x.m0/4)
 	if ef >= n/2 {
 		return x.exact(ctx, c, query, p, dst, w)
 	}
@@ -102,7 +103,7 @@ func (x *Index) scanTail(ctx context.Context, c *searcher, query []float32, at u
 	m := 0
 	flush := func() {
 		x.set.Score(c.sv, query, c.slots[:m], c.out)
-		p.offer(c.slots[:m], c.out[:m])
+		x.offer(c, p, c.slots[:m], c.out[:m])
 		w.Fresh += m
 		c.scored += m
 		m = 0

@@ -143,7 +143,7 @@ func (x *Index) seed(c *searcher, query []float32, p index.Params, ef int, share
 	for i, d := range c.out[:m] {
 		c.front.push(entry{d, c.slots[i]})
 	}
-	c.found.offer(c.slots[:m], c.out[:m])
+	x.offer(c, &c.found, c.slots[:m], c.out[:m])
 	return step, nil
 }
 

@@ -35,11 +35,12 @@ type searcher struct {
 
 	partial vectors.Partial
 
+	copies       int // of one vector that a pool takes at most
 	hops, scored int
 }
 
 func newSearcher(hint uint32, m0 int) *searcher {
-	return &searcher{hint: hint, slots: make([]uint32, 4*m0), out: make([]float32, 4*m0)}
+	return &searcher{hint: hint, copies: m0 / 4, slots: make([]uint32, 4*m0), out: make([]float32, 4*m0)}
 }
 
 // enter takes the views of x as they are now.
@@ -142,29 +143,40 @@ func (x *Index) walk(ctx context.Context, c *searcher, query []float32, level in
 		}
 		x.set.ScoreWithin(c.sv, query, slots[:m], out, p.limit(), &c.partial)
 		c.scored += m
-		cur = min(cur, p.offer(slots[:m], out[:m]))
+		cur = min(cur, x.offer(c, p, slots[:m], out[:m]))
 	}
 	return nil
 }
 
-// offer inserts scored nodes that get in and returns the least place taken.
-func (p *pool) offer(slots []uint32, out []float32) int {
+// offer inserts scored nodes that get in and returns the least place taken. Of
+// equal vectors at most c.copies get in: more of them than the pool holds would
+// hide everything beyond them.
+func (x *Index) offer(c *searcher, p *pool, slots []uint32, out []float32) int {
 	least := len(p.e)
-	limit := float32(0)
-	full := p.full()
-	if full {
-		limit = p.last()
-	}
+	limit := p.limit()
 	for i, d := range out {
-		if full && d >= limit {
+		if d >= limit {
 			continue
 		}
-		least = min(least, p.insert(d, slots[i]))
-		if full = p.full(); full {
-			limit = p.last()
+		at := p.place(d)
+		if at >= c.copies && p.e[at-c.copies].d == d && x.crowded(c, slots[i], p.e[at-c.copies:at]) {
+			continue
 		}
+		p.put(at, d, slots[i])
+		least = min(least, at)
+		limit = p.limit()
 	}
 	return least
+}
+
+// crowded reports whether all of e hold the vector that slot holds.
+func (x *Index) crowded(c *searcher, slot uint32, e []entry) bool {
+	for i := len(e) - 1; i >= 0; i-- {
+		if !x.set.Equal(c.sv, slot, e[i].slot&slotMask) {
+			return false
+		}
+	}
+	return true
 }
 
 // done reports whether ctx has ended; cheaper than its Err.

@@ -1,6 +1,8 @@
 package vectors
 
 import (
+	"slices"
+
 	"github.com/eiderdb/eider/index"
 	"github.com/eiderdb/eider/simd"
 )
@@ -80,4 +82,14 @@ func (s *Set) invert(out []float32) {
 	for i, d := range out {
 		out[i] = max(0, 1-d)
 	}
+}
+
+// Equal reports whether two slots hold the same vector, bit for bit but for the
+// sign of zero.
+func (s *Set) Equal(v *View, a, b uint32) bool {
+	i, j := int(a)*s.stride, int(b)*s.stride
+	if s.half {
+		return slices.Equal(v.F16[i:i+s.dim], v.F16[j:j+s.dim])
+	}
+	return slices.Equal(v.F32[i:i+s.dim], v.F32[j:j+s.dim])
 }

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	partMin = 64  // elements of a part at least
-	parts   = 4   // of a row at most
+	partMin = 128 // elements of a part at least
+	parts   = 3   // of a row at most
 	sample  = 256 // rows that Learn looks at
 )
 
