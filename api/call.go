@@ -26,6 +26,7 @@ type call struct {
 	who   *principal
 	body  []byte // the whole body, but for streams; valid until the handler returns
 	query url.Values
+	since uint64 // LSN before the handler ran: what it reads is at least as new
 }
 
 // path returns the decoded path parameter.
@@ -69,7 +70,7 @@ func (c *call) send(status int, body []byte) error {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	if h.Get("X-LSN") == "" {
-		c.lsn(c.a.db.LSN())
+		c.lsn(c.since)
 	}
 	c.w.WriteHeader(status)
 	if c.r.Method != http.MethodHead {
@@ -81,7 +82,7 @@ func (c *call) send(status int, body []byte) error {
 // nothing sends 204.
 func (c *call) nothing() error {
 	if c.w.Header().Get("X-LSN") == "" {
-		c.lsn(c.a.db.LSN())
+		c.lsn(c.a.db.LSN()) // after the write
 	}
 	c.w.WriteHeader(http.StatusNoContent)
 	return nil

@@ -92,7 +92,7 @@ func (f *feedWriter) begin() {
 		h.Set("Content-Type", "text/event-stream")
 	}
 	h.Set("Cache-Control", "no-store")
-	f.c.lsn(f.c.a.db.LSN())
+	f.c.lsn(f.c.since)
 	f.c.w.WriteHeader(200)
 }
 

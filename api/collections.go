@@ -24,6 +24,7 @@ type evolution struct {
 func (c *call) describe(status int, coll *eider.Collection) error {
 	info := coll.Info()
 	c.w.Header().Set("ETag", schemaTag(info.SchemaVersion))
+	c.lsn(info.LSN)
 	return c.reply(status, info)
 }
 

@@ -31,7 +31,7 @@ func exportDocs(c *call) error {
 			started = true
 			c.w.Header().Set("Content-Type", "application/x-ndjson")
 			c.w.Header().Set("Cache-Control", "no-store")
-			c.lsn(c.a.db.LSN())
+			c.lsn(c.since)
 			c.w.WriteHeader(http.StatusOK)
 		}
 	}

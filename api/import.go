@@ -9,6 +9,7 @@ import (
 	"iter"
 	"mime"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -193,6 +194,12 @@ type importer struct {
 // read turns rows into batches until the input ends or ctx does.
 func (im *importer) read(ctx context.Context, rows iter.Seq[ingest.Row]) {
 	defer close(im.batches)
+	defer func() { // this goroutine is ours: nobody else would catch a panic
+		if cause := recover(); cause != nil {
+			im.c.a.log.Error("panic", "request_id", im.c.w.id, "route", im.c.w.route, "cause", cause, "stack", string(debug.Stack()))
+			im.broken = &problem{Code: eider.CodeInternal, Detail: "the server failed", Hint: "the log has the cause under the request_id"}
+		}
+	}()
 	var batch []importRow
 	size := 0
 	flush := func() bool {

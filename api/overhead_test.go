@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -117,4 +118,30 @@ func BenchmarkHTTPOverhead(b *testing.B) {
 	b.ReportMetric(float64(total)/time.Since(begin).Seconds(), "requests/s")
 	b.ReportMetric(float64(took[total*99/100].Microseconds()), "p99-us")
 	b.ReportMetric(float64(refused.Load()), "refused")
+}
+
+// BenchmarkHandler measures a search through the handler alone, without a
+// network: what decoding, checks and encoding add to a small search.
+func BenchmarkHandler(b *testing.B) {
+	db := memory(b)
+	c := shop(b, db, 1000)
+	h := handler(b, db)
+	f := eider.Eq("brand", "zed")
+	q := eider.Query{Retrieve: []eider.Retrieve{{Near: &eider.Near{Value: []float32{1, 2, 3, 4}}}}, Filter: &f, Fields: []string{"title", "stock"}, Limit: 10}
+	body, _ := json.Marshal(q)
+	b.Run("library", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := c.Search(ctx, q); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("handler", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			r := httptest.NewRequest("POST", "/v1/collections/shop/search", bytes.NewReader(body))
+			h.ServeHTTP(httptest.NewRecorder(), r)
+		}
+	})
 }

@@ -205,6 +205,7 @@ func (a *api) serve(w *response, r *http.Request, rt *route, params []string) er
 		}
 		defer leave()
 	}
+	c.since = a.db.LSN()
 	err = rt.handle(c)
 	if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
 		return errors.Join(err, ctx.Err())

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"sync"
 
@@ -76,7 +77,9 @@ func (c *call) run(coll *eider.Collection, q eider.Query) (eider.Result, string,
 	if err != nil {
 		return eider.Result{}, "", err
 	}
-	c.a.advice.saw(coll, q.Filter)
+	if len(res.Advice) > 0 { // it read documents to filter: note which fields
+		c.a.advice.saw(coll, q.Filter)
+	}
 	timing := serverTiming(res.Explain)
 	if !asked {
 		res.Explain = nil
@@ -160,7 +163,16 @@ func searchBatch(c *call) error {
 	return c.reply(http.StatusOK, out)
 }
 
-func (c *call) one(s *oneSearch, i int) searchResult {
+// one runs a search of a batch. It runs in its own goroutine, where a panic
+// would end the process.
+func (c *call) one(s *oneSearch, i int) (r searchResult) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			c.a.log.Error("panic", "request_id", c.w.id, "route", c.w.route, "cause", cause, "stack", string(debug.Stack()))
+			p := problemOf(&problem{Code: eider.CodeInternal, Detail: "the server failed", Hint: "the log has the cause under the request_id"})
+			r = searchResult{Status: p.Status, Problem: p}
+		}
+	}()
 	coll, err := c.a.db.Collection(s.Collection)
 	if err == nil {
 		var res eider.Result

@@ -267,3 +267,52 @@ func TestMain(m *testing.M) {
 		http.DefaultClient.CloseIdleConnections()
 	}), goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"), goleak.IgnoreTopFunction("internal/poll.runtime_pollWait"))
 }
+
+// TestOverloadRefusesEarlyAndPasses is R12 in small: far more requests than
+// units get refused with 429 or 503 and Retry-After, nothing else, and the
+// server is its old self afterwards.
+func TestOverloadRefusesEarlyAndPasses(t *testing.T) {
+	db := memory(t)
+	shop(t, db, 2000)
+	_, addr := listening(t, db, Options{Readers: 1, Queue: 4, QueueTime: 20 * time.Millisecond})
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	defer client.CloseIdleConnections()
+	const body = `{"retrieve":[{"near":{"value":[1,2,3,4]},"k":1000,"exact":true}],"limit":1000,"facets":{"brand":10}}`
+	var mu sync.Mutex
+	got := map[int]int{}
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			for range 10 {
+				res, err := client.Post("http://"+addr+"/v1/collections/shop/search", "application/json", strings.NewReader(body))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+				mu.Lock()
+				got[res.StatusCode]++
+				mu.Unlock()
+				if refused := res.StatusCode == 429 || res.StatusCode == 503; refused == (res.Header.Get("Retry-After") == "") {
+					t.Errorf("status %d with Retry-After %q", res.StatusCode, res.Header.Get("Retry-After"))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got[200] == 0 || got[429]+got[503] == 0 || got[200]+got[429]+got[503] != 640 {
+		t.Errorf("answers by status: %v", got)
+	}
+	for range 5 {
+		res, err := client.Post("http://"+addr+"/v1/collections/shop/search", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		if res.StatusCode != 200 {
+			t.Errorf("status %d after the storm", res.StatusCode)
+		}
+	}
+}
