@@ -46,6 +46,7 @@ func TestConsoleSearchesFiltersBrowsesAndExplains(t *testing.T) {
 	if got := b.text("#explain"); !strings.Contains(got, "encode") || !strings.Contains(got, "retrieve") || !strings.Contains(got, "µs") {
 		t.Errorf("explain says %q", got)
 	}
+	b.until("document.querySelector('#facets')")
 	if got := b.text("#facets"); !strings.Contains(got, "romance") || !strings.Contains(got, "10") {
 		t.Errorf("facets say %q", got)
 	}
@@ -197,7 +198,7 @@ func TestStoredTextNeverBecomesMarkup(t *testing.T) {
 	b.click(".seg button", "Table")
 	b.until("document.querySelectorAll('.grid tbody tr').length >= 500")
 	clean("table")
-	for i := range 3 {
+	for i := range 2 {
 		b.until("document.querySelectorAll('.facet button').length > 6")
 		b.eval(fmt.Sprintf("document.querySelectorAll('.facet button')[%d].click()", i))
 		b.until("document.querySelectorAll('.filter').length === 1 && !document.querySelector('.results.busy')")

@@ -14,7 +14,7 @@ import (
 )
 
 // DefaultAddr is where Server listens when it is told nothing.
-const DefaultAddr = "127.0.0.1:7700"
+const DefaultAddr = "127.0.0.1:8080"
 
 // ErrNoKey reports a Listen on a network interface by a server without a key.
 var ErrNoKey = errors.New("api: refusing to listen beyond loopback without a key; set one (Options.Key), make one (POST /v1/keys), or listen on " + DefaultAddr)

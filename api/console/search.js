@@ -14,9 +14,12 @@ function fresh(c) {
   return { text: '', like: null, vector: vectors.find((v) => c.schema.vectors[v].encoder) || vectors[0] || '', limit: pageSize, table: false, join: 'and', rows: [], sort: '', exact: false };
 }
 
-// facetFields are the indexed fields whose values are worth counting.
-function facetFields(schema) {
-  return Object.entries(schema.fields || {}).filter(([, f]) => f.index && (f.type === 'keyword' || f.type === 'bool')).map(([n]) => n).slice(0, 6);
+// facetFields are the indexed fields whose values are worth counting. A field
+// whose values turned out to be all different is not asked about again.
+const dull = new Set(); // collection/field
+function facetFields(c) {
+  return Object.entries(c.schema.fields || {})
+    .filter(([n, f]) => f.index && (f.type === 'keyword' || f.type === 'bool') && !dull.has(`${c.name}/${n}`)).map(([n]) => n).slice(0, 8);
 }
 
 function request(m, c, cursor) {
@@ -27,8 +30,6 @@ function request(m, c, cursor) {
   const f = tree(m, c.schema.fields || {});
   if (f) q.filter = f;
   if (m.sort) q.sort = [{ field: m.sort.replace(/^-/, ''), desc: m.sort.startsWith('-') }];
-  const facets = facetFields(c.schema);
-  if (facets.length) q.facets = Object.fromEntries(facets.map((n) => [n, 8]));
   if (cursor) q.cursor = cursor; // of the same query, or the server refuses it
   return q;
 }
@@ -42,7 +43,11 @@ export function searchView(root, c) {
   let hits = [];
 
   const results = h('div', { class: 'results', 'aria-live': 'polite' });
-  const side = h('aside', { class: 'aside' });
+  const facetBox = h('div', {});
+  const explainBox = h('div', {});
+  const requestBox = h('div', {});
+  const side = h('aside', { class: 'aside' }, explainBox, facetBox, requestBox);
+  let facetsOf = null; // the filter that the facets shown belong to
   const summary = h('div', { class: 'summary muted' });
   const filters = builder(m, c.schema, () => run());
   const bars = h('div', {});
@@ -61,7 +66,7 @@ export function searchView(root, c) {
       vectors.length > 1 ? h('label', { class: 'inline' }, 'Vector ', h('select', { on: { change: (e) => { m.vector = e.target.value; run(); } } },
         (m.like ? vectors : texts).map(([n]) => h('option', { value: n, selected: n === m.vector }, n)))) : null,
       h('label', { class: 'inline' }, 'Sort ', h('select', { on: { change: (e) => { m.sort = e.target.value; run(); } } },
-        h('option', { value: '' }, 'by score'),
+        h('option', { value: '' }, 'best first'),
         Object.entries(c.schema.fields || {}).filter(([, f]) => f.index && f.type !== 'geo').flatMap(([n]) => [
           h('option', { value: n, selected: m.sort === n }, `${n} ↑`), h('option', { value: '-' + n, selected: m.sort === '-' + n }, `${n} ↓`)]))),
       h('label', { class: 'inline' }, h('input', { type: 'checkbox', checked: m.exact, on: { change: (e) => { m.exact = e.target.checked; run(); } } }), ' exact'),
@@ -84,7 +89,11 @@ export function searchView(root, c) {
       fill(summary, data.total !== undefined ? `${plural(data.total, 'document')} pass` : null,
         ` · ${micros((data.explain ? data.explain.phases : []).reduce((s, p) => s + p.us, 0))} in the engine, ${micros(took * 1000)} in all · LSN ${count(data.lsn)}`);
       draw(data.cursor || '', cursor ? data.hits : null);
-      if (!cursor) fill(side, explainPanel(data), facetPanel(data), requestPanel(q));
+      results.classList.remove('busy');
+      if (cursor) return;
+      fill(explainBox, explainPanel(data));
+      fill(requestBox, requestPanel(q));
+      await countFacets(q.filter, mine.signal);
     } catch (err) {
       if (err.name === 'AbortError') return;
       fill(results, failure(err));
@@ -92,6 +101,19 @@ export function searchView(root, c) {
     } finally {
       if (running === mine) results.classList.remove('busy');
     }
+  }
+
+  // countFacets depends on the filter only, so a new text does not count again,
+  // and the hits need not wait for it.
+  async function countFacets(filter, signal) {
+    const fields = facetFields(c);
+    const now = JSON.stringify(filter || null);
+    if (now === facetsOf || !fields.length) return;
+    const { data } = await api.search(c.name, { filter, limit: 1, fields: [], facets: Object.fromEntries(fields.map((n) => [n, 8])) }, signal);
+    facetsOf = now;
+    const facets = Object.entries(data.facets || {});
+    if (!filter) for (const [n, v] of facets) if (v.length && v[0].count < 2) dull.add(`${c.name}/${n}`);
+    fill(facetBox, facetPanel(facets.filter(([n, v]) => v.length && !dull.has(`${c.name}/${n}`))));
   }
 
   function like(id) {
@@ -154,8 +176,7 @@ export function searchView(root, c) {
         h('td', { class: 'tight' }, actions(x)))))));
   }
 
-  function facetPanel(data) {
-    const facets = Object.entries(data.facets || {}).filter(([, v]) => v && v.length);
+  function facetPanel(facets) {
     if (!facets.length) return null;
     return h('section', { class: 'panel', id: 'facets' }, h('h2', {}, 'Facets'), facets.map(([field, values]) => {
       const top = Math.max(...values.map((v) => v.count));
