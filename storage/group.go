@@ -3,7 +3,6 @@ package storage
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -75,24 +74,6 @@ func (c *collection) alloc() (uint32, error) {
 	return c.next - 1, nil
 }
 
-// row is the newest version of a document during a group.
-type row struct {
-	exists bool
-	ord    uint32
-	rec    format.Record
-	vecs   []Vec  // only if the version was written in this group
-	fresh  bool   // written in this group
-	terms  []Term // only if fresh
-}
-
-type rowID struct {
-	coll uint32
-	key  string
-}
-
-// posting collects the changes of one posting key in order.
-type posting []uint32 // ord low 16 bits <<1 | added
-
 // group is one Pebble batch under construction.
 type group struct {
 	s        *Store
@@ -111,26 +92,6 @@ type group struct {
 type told struct {
 	lsn     uint64
 	changes []Change
-}
-
-// effect is one staged operation of a call that is not yet accepted.
-type effect struct {
-	c        *collection
-	index    int // in the call
-	id       string
-	key      string
-	old, new *row // nil if there is none
-	encoded  []byte
-	setting  *Op
-}
-
-// txn is the staging of one call over the group.
-type txn struct {
-	g       *group
-	lsn     uint64 // the call's, if it is accepted
-	rows    map[rowID]*row
-	effects []effect
-	results []OpResult
 }
 
 // commitGroup runs one group from staging to publishing and sets every call's
@@ -203,183 +164,6 @@ func (g *group) accept(c *call) error {
 	g.s.state.lsn++
 	c.result.LSN = g.s.state.lsn
 	return t.apply()
-}
-
-// stage decides what one operation does, without doing it.
-func (t *txn) stage(i int, op *Op, pre prepared) error {
-	if op.Kind == Set {
-		t.effects = append(t.effects, effect{index: i, setting: op})
-		return nil
-	}
-	c := t.g.s.state.colls[op.Collection]
-	if c == nil {
-		return fmt.Errorf("%w: collection %d", ErrNotFound, op.Collection)
-	}
-	key, err := format.EncodeID(c.info.Kind, op.ID)
-	if err != nil {
-		return err
-	}
-	old, err := t.lookup(c, string(key))
-	if err != nil {
-		return err
-	}
-	present := old.exists && (old.rec.ExpireAt == 0 || old.rec.ExpireAt > t.g.now)
-	if err := op.If.holds(op.ID, present, old.rec.LSN); err != nil {
-		return err
-	}
-	e := effect{c: c, index: i, id: op.ID, key: string(key)}
-	if old.exists {
-		e.old = old
-	}
-	u := Update{op.Body, op.Vectors, op.ExpireAt}
-	switch op.Kind {
-	case Delete:
-		if old.exists {
-			t.rows[rowID{c.info.ID, e.key}] = &row{}
-			t.effects = append(t.effects, e)
-		}
-		t.results[i] = OpResult{Existed: present}
-		return nil
-	case Patch:
-		var rec *Record
-		if present {
-			rec = t.record(c, op.ID, old)
-		}
-		if u, err = callPatch(op.Patch, rec); err != nil {
-			return err
-		}
-		if err := checkUpdate(&u); err != nil {
-			return err
-		}
-	}
-	for _, v := range u.Vectors {
-		if slices.Contains(c.info.Dropped, v.Field) {
-			return fmt.Errorf("%w: vector field %d was dropped", ErrValue, v.Field)
-		}
-	}
-	n := &row{exists: true, fresh: true, vecs: u.Vectors, terms: pre.terms}
-	if op.Kind == Patch || pre.generation != c.generation {
-		if n.terms, err = derive(c.terms, u.Body); err != nil {
-			return err
-		}
-	}
-	n.rec = format.Record{LSN: t.lsn, ExpireAt: u.ExpireAt, Key: key, Body: u.Body}
-	for _, v := range u.Vectors {
-		n.rec.Fields = append(n.rec.Fields, v.Field)
-	}
-	slices.Sort(n.rec.Fields)
-	if e.encoded, err = format.AppendRecord(nil, n.rec); err != nil {
-		return err
-	}
-	e.new = n
-	t.rows[rowID{c.info.ID, e.key}] = n
-	t.effects = append(t.effects, e)
-	t.results[i] = OpResult{Existed: present, Version: t.lsn}
-	return nil
-}
-
-func callPatch(fn func(*Record) (Update, error), rec *Record) (u Update, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: patch function panicked: %v", ErrValue, p)
-		}
-	}()
-	return fn(rec)
-}
-
-func (c Condition) holds(id string, present bool, version uint64) error {
-	switch {
-	case c.kind == condAbsent && present:
-		return fmt.Errorf("%w: id %q", ErrExists, id)
-	case c.kind == condExists && !present:
-		return fmt.Errorf("%w: id %q", ErrNotFound, id)
-	case c.kind == condVersion && (!present || version != c.version):
-		if !present {
-			version = 0
-		}
-		return &ConflictError{ID: id, Want: c.version, Have: version}
-	}
-	return nil
-}
-
-// lookup returns the newest version of a document: of this call, of this
-// group, of the store.
-func (t *txn) lookup(c *collection, key string) (*row, error) {
-	id := rowID{c.info.ID, key}
-	if r := t.rows[id]; r != nil {
-		return r, nil
-	}
-	if r := t.g.rows[id]; r != nil {
-		return r, nil
-	}
-	b, err := t.g.s.get(idKey(c.info.ID, []byte(key)))
-	if errors.Is(err, ErrNotFound) {
-		return &row{}, nil
-	} else if err != nil {
-		return nil, err
-	}
-	ord, lsn, err := parseIDValue(b)
-	if err != nil {
-		return nil, fmt.Errorf("id entry: %w", err)
-	}
-	if b, err = t.g.s.get(recordKey(c.info.ID, ord)); err != nil {
-		if errors.Is(err, ErrNotFound) {
-			err = fmt.Errorf("%w: id entry names ord %d, which has no record", ErrCorrupt, ord)
-		}
-		return nil, err
-	}
-	rec, err := format.ParseRecord(b)
-	if err != nil {
-		return nil, err
-	}
-	if rec.LSN != lsn || string(rec.Key) != key {
-		return nil, fmt.Errorf("%w: id entry and record of ord %d disagree", ErrCorrupt, ord)
-	}
-	r := &row{exists: true, ord: ord, rec: rec}
-	t.rows[id] = r
-	return r, nil
-}
-
-// record presents a row to a Patch function.
-func (t *txn) record(c *collection, id string, r *row) *Record {
-	return &Record{
-		ID: id, Ord: r.ord, Version: r.rec.LSN, ExpireAt: r.rec.ExpireAt,
-		Body: r.rec.Body, Fields: c.info.fields(r.rec.Fields),
-		vector: func(field uint16, dst []byte) ([]byte, error) {
-			for _, v := range r.vecs {
-				if v.Field == field {
-					return append(dst, v.Data...), nil
-				}
-			}
-			if r.fresh || !slices.Contains(r.rec.Fields, field) {
-				return dst, fmt.Errorf("%w: vector field %d of id %q", ErrNotFound, field, id)
-			}
-			b, err := t.g.s.get(vectorKey(c.info.ID, field, r.ord))
-			return append(dst, b...), err
-		},
-	}
-}
-
-// reserve gives every new version its ord; the only step of an accepted call
-// that can still fail, so it comes before anything is written.
-func (t *txn) reserve() error {
-	for i := range t.effects {
-		e := &t.effects[i]
-		if e.new == nil {
-			continue
-		}
-		ord, err := e.c.alloc()
-		if err != nil {
-			for _, f := range t.effects[:i] {
-				if f.new != nil {
-					f.c.free.Add(f.new.ord)
-				}
-			}
-			return err
-		}
-		e.new.ord = ord
-	}
-	return nil
 }
 
 // apply writes an accepted call into the batch and the committer's state.
@@ -478,75 +262,6 @@ func (g *group) kill(c *collection, r *row, lsn uint64) error {
 	return err
 }
 
-// mark changes the live bitmap.
-func (g *group) mark(c *collection, ord uint32, alive bool) {
-	c.setLive(ord, alive)
-	g.keys = be.AppendUint16(appendColl(g.keys[:0], prefixLive, c.info.ID), uint16(ord>>16))
-	g.delta(g.keys, ord, alive)
-}
-
-// post adds an ord to, or removes it from, the postings of terms.
-func (g *group) post(c *collection, terms []Term, ord uint32, add bool) {
-	for _, t := range terms {
-		g.keys = appendTermKey(g.keys[:0], c.info.ID, t.Index, t.Key)
-		g.keys = be.AppendUint16(g.keys, uint16(ord>>16))
-		g.delta(g.keys, ord, add)
-	}
-}
-
-func (g *group) delta(key []byte, ord uint32, add bool) {
-	p := g.postings[string(key)]
-	if p == nil {
-		p = new(posting)
-		g.postings[string(key)] = p
-	}
-	x := uint32(uint16(ord)) << 1
-	if add {
-		x |= 1
-	}
-	*p = append(*p, x)
-}
-
-// operand encodes a posting: for an ord named twice the last change counts.
-func (p posting) operand() []byte {
-	if len(p) > 1 {
-		slices.SortStableFunc(p, func(a, b uint32) int { return int(a>>1) - int(b>>1) })
-		n := 0
-		for i := range p {
-			if i+1 < len(p) && p[i]>>1 == p[i+1]>>1 {
-				continue
-			}
-			p[n] = p[i]
-			n++
-		}
-		p = p[:n]
-	}
-	if len(p) > 4096 {
-		var s sets
-		for _, x := range p {
-			if x&1 == 1 {
-				s.adds.Add(uint16(x >> 1))
-			} else {
-				s.removes.Add(uint16(x >> 1))
-			}
-		}
-		return format.AppendSets(nil, &s.adds, &s.removes)
-	}
-	lists := make([]uint16, 0, len(p))
-	for _, want := range [2]uint32{1, 0} {
-		for _, x := range p {
-			if x&1 == want {
-				lists = append(lists, uint16(x>>1))
-			}
-		}
-	}
-	adds := 0
-	for _, x := range p {
-		adds += int(x & 1)
-	}
-	return format.AppendOperand(nil, lists[:adds], lists[adds:])
-}
-
 // log writes the changelog entry of an accepted call and remembers it for
 // Options.Apply.
 func (g *group) log(lsn uint64, changes []Change) error {
@@ -601,21 +316,6 @@ func (g *group) write(sync bool) error {
 	slices.Sort(g.posted)
 	s.cache.notify(g.posted, g.purged, g.start+1, s.state.lsn)
 	return s.db.Apply(g.batch, opt)
-}
-
-// flushPostings writes the staged postings into the batch: at its end, so that
-// documents of a group share operands, and before a range delete that must not
-// cover what comes after it.
-func (g *group) flushPostings() error {
-	keys := slices.Sorted(maps.Keys(g.postings))
-	for _, k := range keys {
-		if err := g.batch.Merge([]byte(k), g.postings[k].operand(), nil); err != nil {
-			return err
-		}
-	}
-	clear(g.postings)
-	g.posted = append(g.posted, keys...)
-	return nil
 }
 
 // trimSlack is how many LSNs past the retention pile up before a trim.

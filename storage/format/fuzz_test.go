@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"math"
 	"runtime"
 	"testing"
@@ -34,7 +35,15 @@ func must(b []byte, err error) []byte {
 	return b
 }
 
+// artefacts lists every artefact.
 func artefacts() map[string]artefact {
+	all := sealed()
+	maps.Copy(all, open())
+	return all
+}
+
+// sealed lists the artefacts in envelopes.
+func sealed() map[string]artefact {
 	chunk := make([]byte, 300)
 	for i := range chunk {
 		chunk[i] = byte(i * 7)
@@ -44,13 +53,6 @@ func artefacts() map[string]artefact {
 		{Op: OpPut, Collection: 1, Ord: 4, Key: []byte("b")}, {Op: OpDelete, Collection: 2, OldOrd: 5, Key: []byte("c")},
 		{Op: OpCreate, Collection: 3, Name: "films"}, {Op: OpAlias, Collection: 3, Name: "now"}, {Op: OpIndex, Collection: 3},
 	}}
-	manifest := must(EncodeManifest(Manifest{Version: 1, Store: "00112233445566778899aabbccddeeff", Format: 1, LSN: 9,
-		Created: time.Unix(1_700_000_000, 0).UTC(), Files: []ManifestFile{{"db/000004.log", 12, string(bytes.Repeat([]byte("ab"), 32))}}}))
-	var tensors bytes.Buffer
-	if err := WriteSafetensors(&tensors, map[string]Tensor{
-		"w": {"F32", []int{2, 2}, make([]byte, 16)}, "b": {"I64", []int{}, make([]byte, 8)}}, map[string]string{"k": "v"}); err != nil {
-		panic(err)
-	}
 	return map[string]artefact{
 		"record": {must(AppendRecord(nil, Record{LSN: 3, ExpireAt: 9, Fields: []uint16{0, 7}, Key: []byte("id"), Body: []byte("body")})), func(b []byte) ([]byte, error) {
 			r, err := ParseRecord(b)
@@ -94,6 +96,19 @@ func artefacts() map[string]artefact {
 			}
 			return AppendPart(nil, p)
 		}},
+	}
+}
+
+// open lists the artefacts without an envelope.
+func open() map[string]artefact {
+	manifest := must(EncodeManifest(Manifest{Version: 1, Store: "00112233445566778899aabbccddeeff", Format: 1, LSN: 9,
+		Created: time.Unix(1_700_000_000, 0).UTC(), Files: []ManifestFile{{"db/000004.log", 12, string(bytes.Repeat([]byte("ab"), 32))}}}))
+	var tensors bytes.Buffer
+	if err := WriteSafetensors(&tensors, map[string]Tensor{
+		"w": {"F32", []int{2, 2}, make([]byte, 16)}, "b": {"I64", []int{}, make([]byte, 8)}}, map[string]string{"k": "v"}); err != nil {
+		panic(err)
+	}
+	return map[string]artefact{
 		"document": {must(EncodeDocument(nil, sampleFields())), func(b []byte) ([]byte, error) {
 			f, err := DecodeDocument(b)
 			if err != nil {
