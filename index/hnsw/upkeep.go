@@ -2,6 +2,7 @@ package hnsw
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -149,6 +150,10 @@ func (x *Index) linkAll() {
 		slot, position, ok := x.fresh.claim()
 		if ok {
 			x.linkOne(c, slot, position)
+			// Linkers take every core for as long as there is work. Whoever waits for
+			// one, a commit or a search, then waits for one link and not for the
+			// scheduler's 10 ms.
+			runtime.Gosched()
 			continue
 		}
 		u.mu.Lock()
