@@ -23,6 +23,9 @@ type Index struct {
 	serial  atomic.Uint32
 	pool    sync.Pool // of *searcher
 
+	closing sync.Once
+	closed  error // of Close
+
 	mu    sync.Mutex
 	dead  []grave       // deleted, not yet released
 	reaps int           // running reap goroutines
@@ -213,7 +216,9 @@ func (x *Index) Check(ctx context.Context) error { return x.set.Check(ctx) }
 
 // Close frees the memory once running calls have returned. Idempotent.
 func (x *Index) Close() error {
-	err := x.set.Close()
-	<-x.quiet()
-	return err
+	x.closing.Do(func() {
+		x.closed = x.set.Close()
+		<-x.quiet()
+	})
+	return x.closed
 }

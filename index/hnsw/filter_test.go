@@ -55,12 +55,12 @@ func TestFilteredRecallHoldsAtEveryShare(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%s/%g", data, kind, share), func(t *testing.T) {
 					var got float64
 					var cost, allowed int
-					const queries = 50
+					queries := size(40, 50)
 					for range queries {
 						q := gaussian(r, dim, vecs[r.Intn(n)], 0.3)
 						allow := predicate(t, f, kind, share, q, n, r)
 						p := index.Params{K: 10, Allow: allow}
-						got += recall(t, x, f, [][]float32{q}, p) / queries
+						got += recall(t, x, f, [][]float32{q}, p) / float64(queries)
 						_, w, _ := x.Search(context.Background(), q, p, nil)
 						cost += w.Distances
 						allowed = int(allow.GetCardinality())

@@ -83,6 +83,9 @@ type Index struct {
 
 	upkeep upkeep
 	ready  atomic.Bool // false from Load to Ready
+
+	closing sync.Once
+	closed  error // of Close
 }
 
 var _ index.Index = (*Index)(nil)
@@ -196,16 +199,19 @@ func (x *Index) Stats() index.Stats {
 // Close stops the goroutines and frees the memory once running calls have
 // returned. Idempotent.
 func (x *Index) Close() error {
-	x.upkeep.stop()
-	x.fresh.close()
-	err := x.set.Close() // waits for readers, linkers and repair among them
-	x.upkeep.join()
-	x.towerMu.Lock()
-	defer x.towerMu.Unlock()
-	if e := x.release(); err == nil {
-		err = e
-	}
-	return err
+	x.closing.Do(func() {
+		x.upkeep.stop()
+		x.fresh.close()
+		x.upkeep.join()
+		err := x.set.Close() // waits for whoever is inside
+		x.towerMu.Lock()
+		defer x.towerMu.Unlock()
+		if e := x.release(); err == nil {
+			err = e
+		}
+		x.closed = err
+	})
+	return x.closed
 }
 
 func (x *Index) release() error {
