@@ -19,7 +19,7 @@ import (
 
 const (
 	failWorkers = 2
-	failCalls   = 100
+	failCalls   = 120
 
 	tagAck   = 0
 	tagFatal = 1 // OnFatal ran
