@@ -1,5 +1,5 @@
 // Documents: pages in id order, and one document in full.
-import { $, h, fill, count, show, toast } from './dom.js';
+import { $, h, fill, columns, count, show, toast } from './dom.js';
 import * as api from './client.js';
 import { builder, tree } from './filter.js';
 import { failure } from './app.js';
@@ -30,8 +30,7 @@ export function documentsView(root, c) {
   }
 
   function draw(page) {
-    const names = [];
-    for (const d of page.docs) for (const n of Object.keys(d.fields || {})) if (!names.includes(n) && names.length < 8) names.push(n);
+    const names = columns(page.docs, c.schema, 8);
     const open = (id) => openDocument(c, id, null);
     fill(body,
       page.docs.length === 0 ? h('section', { class: 'empty' }, h('h2', {}, 'No documents here')) : h('div', { class: 'scroll' },

@@ -88,7 +88,20 @@ export function show(value) {
     if (typeof value.lat === 'number' && typeof value.lon === 'number') return `${value.lat.toFixed(4)}, ${value.lon.toFixed(4)}`;
     return h('code', {}, JSON.stringify(value));
   }
-  return String(value);
+  // Years and codes read best as they are, amounts in groups.
+  if (typeof value === 'number' && Math.abs(value) >= 1e5) return h('span', { class: 'num' }, number.format(value));
+  return typeof value === 'number' ? h('span', { class: 'num' }, String(value)) : String(value);
+}
+
+// columns are the fields a table shows: the heading first, then texts, then the
+// rest in the order they appear.
+export function columns(docs, schema, limit) {
+  const names = [];
+  for (const d of docs) for (const n of Object.keys(d.fields || {})) if (!names.includes(n)) names.push(n);
+  const decl = schema.fields || {};
+  const title = docs.map((d) => heading(d.fields, schema)).find(Boolean);
+  const rank = (n) => (n === title ? 0 : decl[n] && decl[n].type === 'text' ? 1 : 2);
+  return names.sort((a, b) => rank(a) - rank(b)).slice(0, limit);
 }
 
 // glyph returns the one symbol a short field holds (an emoji, say), or "".

@@ -1,6 +1,6 @@
 // Search: a text, an example or nothing; filters; results as cards or a table;
 // facets; what each phase did.
-import { h, fill, bar, count, micros, score, show, glyph, image, heading, plural, present, toast } from './dom.js';
+import { h, fill, bar, count, micros, score, show, glyph, image, heading, columns, plural, present, toast } from './dom.js';
 import * as api from './client.js';
 import { builder, tree } from './filter.js';
 import { failure } from './app.js';
@@ -150,14 +150,15 @@ export function searchView(root, c) {
     const symbol = glyph(x.fields);
     const picture = image(x.fields);
     const rest = present(x.fields).filter(([n, v]) => n !== title && v !== picture && v !== symbol);
-    const long = rest.find(([, v]) => typeof v === 'string' && v.length > 60);
+    const decl = c.schema.fields || {};
+    const long = rest.find(([n, v]) => decl[n] && decl[n].type === 'text' && typeof v === 'string') || rest.find(([, v]) => typeof v === 'string' && v.length > 60);
     return h('article', { class: 'card', data: { id: x.id } },
       picture ? h('img', { class: 'card-img', src: picture, alt: '' }) : symbol ? h('div', { class: 'card-glyph', 'aria-hidden': 'true' }, symbol) : null,
       h('div', { class: 'card-body' },
         h('div', { class: 'card-top' },
           h('h3', {}, title ? x.fields[title] : x.id),
           scored ? h('span', { class: 'score', title: 'score' }, bar(Math.abs(x.score) / best), score(x.score)) : null),
-        title ? h('p', { class: 'id' }, x.id) : null,
+        title && x.fields[title] !== x.id ? h('p', { class: 'id' }, x.id) : null,
         long ? h('p', { class: 'long' }, long[1]) : null,
         h('dl', { class: 'fields' }, rest.filter((e) => e !== long).slice(0, 8).map(([n, v]) => h('div', {}, h('dt', {}, n), h('dd', {}, show(v))))),
         h('div', { class: 'row card-actions' }, actions(x), h('span', { class: 'grow' }),
@@ -165,8 +166,7 @@ export function searchView(root, c) {
   }
 
   function table(list, scored, best) {
-    const names = [];
-    for (const x of list) for (const n of Object.keys(x.fields || {})) if (!names.includes(n) && names.length < 8) names.push(n);
+    const names = columns(list, c.schema, 7);
     return h('div', { class: 'scroll' }, h('table', { class: 'grid' },
       h('thead', {}, h('tr', {}, scored ? h('th', {}, 'score') : null, h('th', {}, 'id'), names.map((n) => h('th', {}, n)), h('th', {}))),
       h('tbody', {}, list.map((x) => h('tr', { data: { id: x.id } },
