@@ -99,11 +99,11 @@ func TestQuotaRefusesPutsPastMaxBytes(t *testing.T) {
 	o.MaxBytes = 1 << 20
 	s := open(t, "store", o)
 	c := create(t, s, "films")
-	junk := make([]byte, 10_000)
+	junk, rng := make([]byte, 10_000), rand.New(rand.NewPCG(1, 2))
 	var err error
 	for n := 0; n < 100_000 && err == nil; n++ {
 		for i := range junk {
-			junk[i] = byte(rand.Uint32())
+			junk[i] = byte(rng.Uint32())
 		}
 		_, err = s.Commit(context.Background(), []Op{{Kind: Put, Collection: c, ID: fmt.Sprint(n), Body: junk}})
 		if n%50 == 0 {

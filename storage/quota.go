@@ -64,6 +64,9 @@ func (q *quota) watch() {
 			return
 		case <-tick.C:
 			q.look()
+			if n >= 3 {
+				q.keepBallast()
+			}
 			if n%4 == 0 && q.s.opts.Durability == Async && !q.s.opts.InMemory {
 				if err := q.s.db.LogData(nil, pebble.Sync); err != nil {
 					q.s.opts.Logger.Error("storage: background sync", "error", err)
@@ -105,35 +108,48 @@ func (q *quota) look() {
 			case free < o.MinFree:
 				level, why = spaceLow, fmt.Sprintf("%d bytes free, %d are kept free", free, o.MinFree)
 			}
-			q.setBallast(free)
+			if free < o.MinFree {
+				q.dropBallast(free)
+			}
 		}
 	}
 	q.why.Store(&why)
 	q.level.Store(int32(level))
 }
 
-// setBallast creates the ballast when there is ample room and deletes it when
-// there is not. Failing at either is harmless: it is only a reserve.
-func (q *quota) setBallast(free int64) {
-	fs, name := q.s.fs, q.s.fs.PathJoin(q.s.dir, ballast)
-	size := q.s.opts.MinFree / 4
-	switch {
-	case free < q.s.opts.MinFree:
-		if fs.Remove(name) == nil {
-			q.s.opts.Logger.Warn("storage: disk nearly full, ballast given back", "free_bytes", free)
-		}
-		q.ballast = false
-	case !q.ballast && free > 2*q.s.opts.MinFree+size:
-		if info, err := fs.Stat(name); err == nil && info.Size() == size {
-			q.ballast = true
-			return
-		}
-		if err := writeFile(fs, name, make([]byte, size)); err != nil {
-			fs.Remove(name)
-			return
-		}
-		q.ballast = true
+// dropBallast gives the ballast's space back. The caller holds mu.
+func (q *quota) dropBallast(free int64) {
+	if q.s.fs.Remove(q.s.fs.PathJoin(q.s.dir, ballast)) == nil {
+		q.s.opts.Logger.Warn("storage: disk nearly full, ballast given back", "free_bytes", free)
 	}
+	q.ballast = false
+}
+
+// keepBallast writes the ballast when there is ample room for it; not in Open,
+// which it would slow down. Failing is harmless: it is only a reserve.
+func (q *quota) keepBallast() {
+	fs, size := q.s.fs, q.s.opts.MinFree/4
+	q.mu.Lock()
+	have := q.ballast
+	q.mu.Unlock()
+	if have || size <= 0 {
+		return
+	}
+	usage, err := fs.GetDiskUsage(q.s.dir)
+	if err != nil || int64(min(usage.AvailBytes, 1<<62)) < 2*q.s.opts.MinFree+size {
+		return
+	}
+	name := fs.PathJoin(q.s.dir, ballast)
+	if info, err := fs.Stat(name); err != nil || info.Size() != size {
+		if err := writeFile(fs, name, make([]byte, size)); err != nil {
+			q.s.opts.Logger.Debug("storage: writing the ballast", "error", err)
+			_ = fs.Remove(name)
+			return
+		}
+	}
+	q.mu.Lock()
+	q.ballast = true
+	q.mu.Unlock()
 }
 
 // refusal returns which calls of a group get ErrFull. A full store looks at the
