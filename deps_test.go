@@ -43,7 +43,7 @@ index/flat < index/indextest;
 # Ways in: readers of files into vectors, documents; text into vectors.
 simd < internal/dataset;
 internal/dataset < internal/ingest;
-simd, embed < embed/text;
+simd, storage/format, embed < embed/text;
 
 # Fusion and reordering of results.
 index < rank;
