@@ -151,7 +151,7 @@ func (s *Store) checkpoint(fs vfs.FS, path string) (uint64, error) {
 		}
 	}
 	c := &Store{opts: Options{ReadOnly: true, MemoryTable: 1 << 20, CacheBytes: 1 << 20}, fs: fs, dir: path, log: s.log}
-	db, err := pebble.Open(path, c.pebbleOptions())
+	db, err := openPebble(path, c.pebbleOptions())
 	if err != nil {
 		return 0, openError(path, err)
 	}

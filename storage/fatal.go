@@ -14,9 +14,8 @@ const fatalWait = 5 * time.Second
 // logger adapts slog to Pebble. Pebble calls Fatalf when it cannot write its
 // log or manifest and must not go on: an fsync that failed cannot be retried,
 // because the kernel may already have dropped the dirty pages (S7). Fatalf must
-// not return, so it ends the process. At two places, WAL rotation and the move
-// of a marker file, Pebble panics in a goroutine of its own instead; that ends
-// the process too, with Go's exit code 2 and without OnFatal.
+// not return, so it ends the process. Where Pebble would panic instead, diskFS
+// gets there first.
 type logger struct {
 	log     *slog.Logger
 	onFatal func(error)

@@ -26,14 +26,15 @@ const FormatNumber = 1
 
 // Store is an open directory. All methods may be called from many goroutines.
 type Store struct {
-	opts Options
-	fs   vfs.FS
-	dir  string
-	db   *pebble.DB
-	log  *logger
-	meta format.Meta
-	lock io.Closer
-	temp string // private view of a read-only opener, removed on Close
+	opts  Options
+	fs    vfs.FS
+	dir   string
+	db    *pebble.DB
+	log   *logger
+	meta  format.Meta
+	lock  io.Closer
+	armed atomic.Bool // a log error ends the process
+	temp  string      // private view of a read-only opener, removed on Close
 
 	view    atomic.Pointer[View]
 	lsn     atomic.Uint64 // of view, kept past Close
@@ -112,7 +113,7 @@ func (s *Store) open() error {
 		s.lock = lock
 		s.removeStaleViews()
 	}
-	db, err := pebble.Open(path, s.pebbleOptions())
+	db, err := openPebble(path, s.pebbleOptions())
 	if err != nil {
 		return openError(path, err)
 	}
@@ -127,6 +128,7 @@ func (s *Store) open() error {
 		return err
 	}
 	s.quota = newQuota(s)
+	s.armed.Store(!s.opts.ReadOnly)
 	s.publish()
 	if s.opts.ReadOnly {
 		close(s.stopped)
@@ -134,6 +136,21 @@ func (s *Store) open() error {
 	}
 	go s.run()
 	return nil
+}
+
+// openPebble opens Pebble, turning the panic of a failed marker move into an
+// error. The lock inside Pebble's directory then stays with the process.
+func openPebble(path string, o *pebble.Options) (db *pebble.DB, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			cause, ok := p.(error)
+			if !ok {
+				cause = fmt.Errorf("%v", p)
+			}
+			db, err = nil, fmt.Errorf("opening %s: %w", path, cause)
+		}
+	}()
+	return pebble.Open(path, o)
 }
 
 // openError says what kind of failure Pebble met. What is neither a newer
@@ -179,7 +196,7 @@ func (s *Store) abandon() {
 // that fill L0 faster than it drains.
 func (s *Store) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
-		FS:                          markerFS{s.fs},
+		FS:                          diskFS{s.fs, s.log.fatal, &s.armed},
 		CacheSize:                   s.opts.CacheBytes,
 		MemTableSize:                uint64(s.opts.MemoryTable),
 		MemTableStopWritesThreshold: 4,

@@ -194,7 +194,7 @@ func applyChanges(ctx context.Context, fs vfs.FS, dbPath string, from *os.Root, 
 	}
 	defer f.Close()
 	s := &Store{opts: (&Options{FS: fs}).defaults(), fs: fs, dir: dbPath, log: &logger{log: (&Options{}).defaults().Logger}}
-	db, err := pebble.Open(dbPath, s.pebbleOptions())
+	db, err := openPebble(dbPath, s.pebbleOptions())
 	if err != nil {
 		return openError(dbPath, err)
 	}
