@@ -37,7 +37,8 @@ func (e *epochs) leave(t Ticket) { e.count[t/stripes][t%stripes].n.Add(-1) }
 
 // sync returns when every reader that entered before the call has left. It
 // turns the generation twice: a reader that loaded the generation before the
-// first turn and counted itself only after the wait is caught by the second.
+// first turn and counted itself only after the wait is caught by the second. It
+// may also wait for some who enter meanwhile, never for all who come.
 func (e *epochs) sync() {
 	e.wait.Lock()
 	defer e.wait.Unlock()

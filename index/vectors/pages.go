@@ -2,66 +2,72 @@ package vectors
 
 import "sync/atomic"
 
+// The 32 bits of an index into pages lead, from the top, through two wide fans
+// and a narrow one to a page.
 const (
-	pageBits = 10 // of an index into a page; 11 bits each lead to it
-	pageSize = 1 << pageBits
-	fanBits  = 11
-	fanSize  = 1 << fanBits
+	pageBits = 7
+	lowBits  = 9
+	fanBits  = 8
 )
 
 // pages is a sparse array of atomically accessed numbers by uint32, all zero at
-// first: a tree of two fans and pages, so that even one large index costs 24 KiB
-// only. Memory is taken when a page is first set, and kept. No call takes a lock.
+// first: a tree of fans and pages, so that even a few indices far apart cost a
+// few KiB each only. Memory is taken when a page is first set, and kept. No call
+// takes a lock.
 type pages struct {
-	top [fanSize]atomic.Pointer[fan]
+	top fan[fan[low]]
 	n   atomic.Int64 // bytes taken
 }
 
 type (
-	fan  [fanSize]atomic.Pointer[page]
-	page [pageSize]atomic.Uint64
+	fan[T any] [1 << fanBits]atomic.Pointer[T]
+	low        [1 << lowBits]atomic.Pointer[page]
+	page       [1 << pageBits]atomic.Uint64
 )
+
+// place is the way to index i.
+func place(i uint32) (a, b, c, d uint32) {
+	return i >> (fanBits + lowBits + pageBits),
+		i >> (lowBits + pageBits) % (1 << fanBits),
+		i >> pageBits % (1 << lowBits),
+		i % (1 << pageBits)
+}
 
 // get returns the number at i.
 func (p *pages) get(i uint32) uint64 {
-	f := p.top[i>>(pageBits+fanBits)].Load()
-	if f == nil {
-		return 0
+	a, b, c, d := place(i)
+	if mid := p.top[a].Load(); mid != nil {
+		if low := mid[b].Load(); low != nil {
+			if page := low[c].Load(); page != nil {
+				return page[d].Load()
+			}
+		}
 	}
-	pg := f[i>>pageBits%fanSize].Load()
-	if pg == nil {
-		return 0
-	}
-	return pg[i%pageSize].Load()
+	return 0
 }
 
 // set stores v at i.
 func (p *pages) set(i uint32, v uint64) {
-	top := &p.top[i>>(pageBits+fanBits)]
-	f := top.Load()
-	if f == nil {
-		if v == 0 {
-			return
-		}
-		if f = new(fan); top.CompareAndSwap(nil, f) {
-			p.n.Add(fanSize * 8)
-		} else {
-			f = top.Load()
-		}
+	if v == 0 && p.get(i) == 0 {
+		return
 	}
-	place := &f[i>>pageBits%fanSize]
-	pg := place.Load()
-	if pg == nil {
-		if v == 0 {
-			return
-		}
-		if pg = new(page); place.CompareAndSwap(nil, pg) {
-			p.n.Add(pageSize * 8)
-		} else {
-			pg = place.Load()
-		}
+	a, b, c, d := place(i)
+	mid := grown(&p.top[a], &p.n, 8<<fanBits)
+	low := grown(&mid[b], &p.n, 8<<lowBits)
+	page := grown(&low[c], &p.n, 8<<pageBits)
+	page[d].Store(v)
+}
+
+// grown returns what at points to, which it makes, of so many bytes, if need be.
+func grown[T any](at *atomic.Pointer[T], total *atomic.Int64, bytes int64) *T {
+	if t := at.Load(); t != nil {
+		return t
 	}
-	pg[i%pageSize].Store(v)
+	if t := new(T); at.CompareAndSwap(nil, t) {
+		total.Add(bytes)
+		return t
+	}
+	return at.Load()
 }
 
 // bytes is the memory of the pages taken.
