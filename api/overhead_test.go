@@ -38,10 +38,18 @@ func BenchmarkHTTPOverhead(b *testing.B) {
 		b.Fatal(err)
 	}
 	rnd := rand.New(rand.NewPCG(7, 7))
+	// 200 clusters, as embeddings have them: uniform noise has no neighbours.
+	var centres [200][dim]float32
+	for i := range centres {
+		for j := range centres[i] {
+			centres[i][j] = float32(rnd.NormFloat64())
+		}
+	}
 	random := func() []float32 {
 		v := make([]float32, dim)
+		centre := &centres[rnd.IntN(len(centres))]
 		for i := range v {
-			v[i] = float32(rnd.NormFloat64())
+			v[i] = centre[i] + 0.4*float32(rnd.NormFloat64())
 		}
 		return v
 	}
