@@ -70,7 +70,7 @@ func (x *Index) exact(ctx context.Context, c *searcher, query []float32, p index
 
 // near is the walk where every node may be a hit.
 func (x *Index) near(ctx context.Context, c *searcher, query []float32, p index.Params, ef int, dst []index.Hit, w index.Work) ([]index.Hit, index.Work, error) {
-	c.allow = admission{at: p.At, ids: c.sv.IDs}
+	c.allow = admission{at: p.At, ids: c.sv.IDs, live: c.sv.Live}
 	for ; ; ef *= 4 {
 		// The tail first: what leaves it during the walk is then still scored.
 		c.tail = x.fresh.copy(c.tail[:0])
