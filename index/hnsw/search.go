@@ -2,7 +2,6 @@ package hnsw
 
 import (
 	"context"
-	"math"
 
 	"github.com/eiderdb/eider/index"
 )
@@ -55,7 +54,7 @@ func (x *Index) ef(p index.Params, n int) int {
 		ef = x.cfg.Ef
 	}
 	if ef <= 0 {
-		ef = int(32*math.Log2(float64(n)/1000+2)) + p.K
+		ef = index.DefaultEf(n, p.K)
 	}
 	return max(ef, x.set.Slack(p))
 }
