@@ -10,11 +10,16 @@ import (
 	"github.com/eiderdb/eider/storage/format"
 )
 
-// bitmapReader unions posting operands into one bitmap. It keeps one bitmap
-// per chunk of 65,536 ords it met.
+// bitmapReader unions posting operands into one bitmap. The first few members
+// are kept as a list, because most terms have few; beyond that it keeps one
+// bitmap per chunk of 65,536 ords it met.
 type bitmapReader struct {
+	few    []uint32
 	chunks []*format.Set // by chunk number, nil where untouched
 }
+
+// fewOrds is the length of the list.
+const fewOrds = 64
 
 // add takes a key that ends in a chunk number and the operand under it.
 func (r *bitmapReader) add(key, value []byte) error {
@@ -26,15 +31,27 @@ func (r *bitmapReader) add(key, value []byte) error {
 		return err
 	}
 	chunk := int(be.Uint16(key[len(key)-2:]))
+	if n := o.Len(); len(r.chunks) == 0 && len(r.few)+n <= fewOrds {
+		o.Each(func(x uint16) { r.few = append(r.few, uint32(chunk)<<16|uint32(x)) })
+		return nil
+	}
+	o.Or(r.chunk(chunk))
+	return nil
+}
+
+// chunk returns the bitmap of a chunk.
+func (r *bitmapReader) chunk(chunk int) *format.Set {
 	for len(r.chunks) <= chunk {
 		r.chunks = append(r.chunks, nil)
 	}
 	if r.chunks[chunk] == nil {
 		r.chunks[chunk] = new(format.Set)
 	}
-	o.Or(r.chunks[chunk])
-	return nil
+	return r.chunks[chunk]
 }
+
+// reset empties the reader.
+func (r *bitmapReader) reset() { r.few, r.chunks = r.few[:0], r.chunks[:0] }
 
 // Cookie of roaring's portable format without run containers.
 const roaringCookie = 12346
@@ -42,6 +59,14 @@ const roaringCookie = 12346
 // bitmap builds the union by writing roaring's portable serialisation, whose
 // containers are ours: sorted uint16 up to 4096 members, else 1024 words.
 func (r *bitmapReader) bitmap() (*roaring.Bitmap, error) {
+	if len(r.chunks) == 0 {
+		bm := roaring.New()
+		bm.AddMany(r.few)
+		return bm, nil
+	}
+	for _, ord := range r.few {
+		r.chunk(int(ord >> 16)).Add(uint16(ord))
+	}
 	n, size := 0, 0
 	cards := make([]int, len(r.chunks))
 	for i, s := range r.chunks {

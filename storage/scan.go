@@ -217,7 +217,7 @@ func (v *View) Terms(ctx context.Context, coll, index uint32, q TermScan, fn fun
 		if err != nil {
 			return false, err
 		}
-		r.chunks = r.chunks[:0]
+		r.reset()
 		return bm.IsEmpty() || fn(key, bm), nil
 	}
 	for n := 0; ok; ok, n = step(), n+1 {
