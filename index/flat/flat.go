@@ -6,6 +6,7 @@ package flat
 
 import (
 	"context"
+	"errors"
 	"io"
 	"runtime"
 	"sync"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/eiderdb/eider/index"
 	"github.com/eiderdb/eider/index/vectors"
+	"github.com/eiderdb/eider/internal/arena"
 )
 
 // Index is an exact index. It keeps no structure beyond the vectors, so Save
@@ -50,7 +52,13 @@ var _ index.Index = (*Index)(nil)
 // New returns an empty index. cfg.Workers bounds the goroutines of one large
 // scan, default two. Errors: index.ErrOption. The caller must Close it.
 func New(cfg index.Config) (*Index, error) {
-	set, err := vectors.New(cfg, nil)
+	var set *vectors.Set
+	var err error
+	for room := vectors.Room; room >= vectors.MinRoom; room /= 4 {
+		if set, err = vectors.New(cfg, room, nil); !errors.Is(err, arena.ErrMemory) {
+			break // with many indexes open, address space runs short
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

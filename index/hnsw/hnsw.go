@@ -36,6 +36,7 @@
 package hnsw
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -151,8 +152,21 @@ func open(cfg index.Config) (*Index, error) {
 	x.fresh.init(cfg.MaxFresh)
 	x.upkeep.init()
 	x.searchers.New = func() any { return newSearcher(x.serial.Add(1), x.m0) }
-	if x.set, err = vectors.New(cfg, x.grow); err != nil {
+	for room := vectors.Room; room >= vectors.MinRoom; room /= 4 {
+		if err = x.reserve(room); !errors.Is(err, arena.ErrMemory) {
+			break // with many indexes open, address space runs short
+		}
+	}
+	if err != nil {
 		return nil, err
+	}
+	return x, nil
+}
+
+// reserve takes address space: room bytes for rows, and in proportion for links.
+func (x *Index) reserve(room int) (err error) {
+	if x.set, err = vectors.New(x.cfg, room, x.grow); err != nil {
+		return err
 	}
 	most := int64(x.set.Most())
 	if x.links, err = arena.Reserve(most * int64(x.m0) * 4); err == nil {
@@ -163,9 +177,8 @@ func open(cfg index.Config) (*Index, error) {
 	if err != nil {
 		x.set.Close()
 		x.release()
-		return nil, err
 	}
-	return x, nil
+	return err
 }
 
 // Len is the number of live vectors.

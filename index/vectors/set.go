@@ -15,8 +15,12 @@ import (
 // graph walk may keep a mark in the 32nd.
 const MaxSlots = 1<<31 - 1
 
-// reserveBytes is the address space a region of rows takes at least.
-const reserveBytes = 64 << 30
+// Room is the address space that rows get where there is enough of it, and
+// MinRoom the least that is worth trying.
+const (
+	Room    = 64 << 30
+	MinRoom = 1 << 30
+)
 
 // maxHalf is the largest magnitude that does not round to infinity in binary16.
 const maxHalf = 65519
@@ -29,6 +33,7 @@ type Set struct {
 	metric index.Metric
 	half   bool
 	grow   func(capacity int) error
+	room   int
 
 	rows, ids, live *arena.Region
 	view            atomic.Pointer[View]
@@ -75,14 +80,14 @@ func Check(cfg index.Config) error {
 	return nil
 }
 
-// New returns an empty set. grow, if not nil, is called, one call at a time,
+// New returns an empty set whose rows may take room bytes of address space. grow, if not nil, is called, one call at a time,
 // before slots below capacity come into use. Errors: index.ErrOption, those of
 // package arena. The caller must Close it.
-func New(cfg index.Config, grow func(capacity int) error) (*Set, error) {
+func New(cfg index.Config, room int, grow func(capacity int) error) (*Set, error) {
 	if err := Check(cfg); err != nil {
 		return nil, err
 	}
-	s := &Set{dim: cfg.Dim, metric: cfg.Metric, half: cfg.Storage == index.Float16, grow: grow}
+	s := &Set{dim: cfg.Dim, metric: cfg.Metric, half: cfg.Storage == index.Float16, grow: grow, room: room}
 	if s.metric == "" {
 		s.metric = index.L2
 	}
@@ -120,15 +125,14 @@ func stride(dim, width int) int {
 	return (dim + quarter - 1) / quarter * quarter
 }
 
-// reserve is the address space for a region of size bytes a slot: all the slots
-// that fit where rows take reserveBytes, at least a million.
+// reserve is the address space for a region of size bytes a slot.
 func (s *Set) reserve(size int) int64 {
 	return int64(s.most()) * int64(size)
 }
 
 // most is the number of slots the set has address space for.
 func (s *Set) most() int {
-	return min(MaxSlots, max(1<<20, reserveBytes/(s.stride*s.width())))
+	return min(MaxSlots, s.room/(s.stride*s.width()))
 }
 
 // Most is the number of slots the set can ever have.

@@ -12,7 +12,7 @@ import (
 )
 
 func TestWaitReturnsOnlyAfterEarlierReadersLeft(t *testing.T) {
-	s, err := New(index.Config{Dim: 2}, nil)
+	s, err := New(index.Config{Dim: 2}, MinRoom, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestScoreWithinKeepsWhatIsBelowTheLimit(t *testing.T) {
 	const n, dim = 400, 520
 	for _, m := range []index.Metric{index.L2, index.IP, index.Cosine} {
 		for _, st := range []index.Storage{index.Float32, index.Float16} {
-			s, err := New(index.Config{Dim: dim, Metric: m, Storage: st}, nil)
+			s, err := New(index.Config{Dim: dim, Metric: m, Storage: st}, MinRoom, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -78,7 +78,7 @@ func TestScoreWithinKeepsWhatIsBelowTheLimit(t *testing.T) {
 
 func TestAScanOnTwoThreadsFindsWhatOneFinds(t *testing.T) {
 	const n, dim = 9000, 1024 // beyond what a scan splits at
-	s, err := New(index.Config{Dim: dim}, nil)
+	s, err := New(index.Config{Dim: dim}, MinRoom, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
