@@ -189,7 +189,7 @@ func (c *Collection) retire(old, next *state) {
 			if err := l.close(); err != nil {
 				c.db.log.Warn("index did not close", "vector", l.name, "err", err)
 			}
-			if err := c.db.store.DropSnapshot(c.id, l.id); err != nil && next.dropped == false {
+			if err := c.db.store.DropSnapshot(c.id, l.id); err != nil && !next.dropped {
 				c.db.log.Debug("index snapshot stays until the next save", "vector", l.name, "err", err)
 			}
 		}

@@ -319,16 +319,28 @@ func TestAcknowledgedWriteIsSeenByEverySearchThatFollows(t *testing.T) {
 	wg.Wait()
 }
 
-func TestSearchReturnsSoonAfterItsContextEnds(t *testing.T) {
+func TestScanEndsWithinAFewDocumentsOfItsContext(t *testing.T) {
 	c := create(t, memory(t, nil), "shop", shopSchema)
 	fill(t, c, 2000)
 	slow := Eq("color", "red") // reads every document
-	done, cancel := contextWithTimeout(200 * time.Microsecond)
-	defer cancel()
-	start := time.Now()
-	_, err := c.Count(done, &slow)
-	if took := time.Since(start); err == nil && took > 20*time.Millisecond || err != nil && CodeOf(err) != CodeDeadline {
-		t.Fatalf("took %v, err %v", took, err)
+	cut := errors.New("cut short")
+	half, cancel := context.WithCancelCause(ctx)
+	view, st, err := c.read(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.Release()
+	read := 0
+	err = (&fields{state: st, view: view, ctx: half}).Scan(half, "color", view.Live(st.id), func(uint32, []any) {
+		if read++; read == 300 {
+			cancel(cut)
+		}
+	})
+	if !errors.Is(err, context.Canceled) || read > 300+256 {
+		t.Fatalf("read %d documents after the cancellation, err %v", read-300, err)
+	}
+	if _, err := c.Count(half, &slow); CodeOf(err) != CodeCanceled {
+		t.Fatalf("count gave %v", err)
 	}
 	gone, cancel2 := contextWithTimeout(0)
 	defer cancel2()

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"path"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -142,14 +141,4 @@ func accessName(a access) string {
 		}
 	}
 	return "public"
-}
-
-// codes lists the codes of problems, for docs/api.md.
-func codes() []eider.Code {
-	out := make([]eider.Code, 0, len(statuses))
-	for c := range statuses {
-		out = append(out, c)
-	}
-	slices.Sort(out)
-	return out
 }

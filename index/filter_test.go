@@ -71,13 +71,15 @@ func TestEmptyAndSurvivesJSON(t *testing.T) {
 // table is Fields over a map, every field without an index.
 type table map[uint32][]any
 
-func (table) Type(string) (FieldType, bool, bool)               { return "", false, false }
-func (table) Equal(string, any) (*roaring.Bitmap, error)        { return nil, errors.New("not indexed") }
-func (table) InRange(string, Range) (*roaring.Bitmap, error)    { return nil, errors.New("not indexed") }
-func (table) HasPrefix(string, string) (*roaring.Bitmap, error) { return nil, errors.New("not indexed") }
-func (table) Has(string) (*roaring.Bitmap, error)               { return nil, errors.New("not indexed") }
-func (table) Points(string, Box, func(uint32, Geo)) error       { return errors.New("not indexed") }
-func (table) IDs([]string) (*roaring.Bitmap, error)             { return roaring.New(), nil }
+func (table) Type(string) (FieldType, bool, bool)            { return "", false, false }
+func (table) Equal(string, any) (*roaring.Bitmap, error)     { return nil, errors.New("not indexed") }
+func (table) InRange(string, Range) (*roaring.Bitmap, error) { return nil, errors.New("not indexed") }
+func (table) HasPrefix(string, string) (*roaring.Bitmap, error) {
+	return nil, errors.New("not indexed")
+}
+func (table) Has(string) (*roaring.Bitmap, error)         { return nil, errors.New("not indexed") }
+func (table) Points(string, Box, func(uint32, Geo)) error { return errors.New("not indexed") }
+func (table) IDs([]string) (*roaring.Bitmap, error)       { return roaring.New(), nil }
 func (t table) Scan(_ context.Context, _ string, within *roaring.Bitmap, fn func(uint32, []any)) error {
 	for _, id := range within.ToArray() {
 		fn(id, t[id])

@@ -80,7 +80,6 @@ type group struct {
 	batch    *pebble.Batch
 	start    uint64 // LSN before the group
 	rows     map[rowID]*row
-	settings map[string][]byte
 	postings map[string]*posting
 	told     []told   // for Options.Apply
 	posted   []string // posting keys in the batch

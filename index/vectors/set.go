@@ -239,7 +239,7 @@ func (s *Set) reach(want int) error {
 	if want > s.most() {
 		return fmt.Errorf("%w: %d slots", arena.ErrFull, s.most())
 	}
-	capacity := min(max(want, v.Cap+v.Cap/2, 1024)+63&^63, s.most())
+	capacity := min((max(want, v.Cap+v.Cap/2, 1024)+63)&^63, s.most())
 	if !s.rows.Stable() {
 		s.Move.Lock()
 		defer s.Move.Unlock()

@@ -129,12 +129,15 @@ func cutPrefixed(b []byte) (head, rest []byte, err error) {
 	return b[4 : 4+n], b[4+n:], nil
 }
 
+// plainDictionary is the old number of dictionary pages, which files still have.
+const plainDictionary format.Encoding = 2
+
 // checkValues checks the counts that an encoding announces in the values.
 func checkValues(encoding format.Encoding, b []byte, values int64) error {
 	switch encoding {
 	case format.Plain, format.ByteStreamSplit:
 		return nil // as long as their bytes
-	case format.PlainDictionary, format.RLEDictionary:
+	case plainDictionary, format.RLEDictionary:
 		if len(b) == 0 {
 			return nil
 		}
