@@ -90,9 +90,11 @@ export function searchView(root, c) {
         ` · ${micros((data.explain ? data.explain.phases : []).reduce((s, p) => s + p.us, 0))} in the engine, ${micros(took * 1000)} in all · LSN ${count(data.lsn)}`);
       draw(data.cursor || '', cursor ? data.hits : null);
       results.classList.remove('busy');
-      if (cursor) return;
-      fill(explainBox, explainPanel(data));
-      fill(requestBox, requestPanel(q));
+      if (!cursor) {
+        fill(explainBox, explainPanel(data));
+        fill(requestBox, requestPanel(q));
+      }
+      // On later pages too: asking for one may have cut the counting short.
       await countFacets(q.filter, mine.signal);
     } catch (err) {
       if (err.name === 'AbortError') return;
