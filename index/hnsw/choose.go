@@ -15,13 +15,7 @@ const same = 2e-7
 // Distances to kept nodes are computed a few at a time: the nearest kept ones
 // reject most candidates.
 func (x *Index) diverse(c *linker, candidates []entry, most, least int) []uint32 {
-	c.kept = c.kept[:0]
-	return x.extend(c, candidates, most, least)
-}
-
-// extend is diverse where c.kept already holds neighbours that stay.
-func (x *Index) extend(c *linker, candidates []entry, most, least int) []uint32 {
-	kept, refused := c.kept, c.refused[:0]
+	kept, refused := c.kept[:0], c.refused[:0]
 	distinct := x.cfg.Metric == index.IP // whose distances say nothing about equality
 	for i, e := range candidates {
 		if len(kept) == most {

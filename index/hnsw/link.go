@@ -12,7 +12,7 @@ type linker struct {
 	kept, refused []uint32
 	near          [4]float32
 	list          []uint32
-	fresh         []uint32 // new neighbours of a mended node
+	stays, fresh  []uint32 // neighbours of a mended node, from before and new
 	local         pool     // candidates of one node
 	levels        [maxLevel + 1][]uint32
 }

@@ -2,6 +2,7 @@ package hnsw
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -114,9 +115,10 @@ func (x *Index) mendAll(c *linker, condemned *bitset, from, to int) {
 	}
 }
 
-// mend replaces the condemned neighbours of slot at level by a diverse few of the
-// nodes they lead to. Those that live stay, and the list becomes no shorter if
-// there are enough candidates, so that repairs do not wear the graph thin.
+// mend chooses the neighbours of slot at level anew, among those that live and the
+// nodes that the condemned ones lead to, and links the new ones back. The list
+// becomes no shorter if there are enough candidates, so that repairs do not wear
+// the graph thin.
 func (x *Index) mend(c *linker, condemned *bitset, slot uint32, level int, row []uint32) {
 	c.fresh = c.fresh[:0]
 	x.remake(c, condemned, slot, level, row)
@@ -155,7 +157,7 @@ func (x *Index) remake(c *linker, condemned *bitset, slot uint32, level int, row
 	stay := len(c.list)
 	// Where a whole cluster died the way out leads over several condemned nodes.
 	for i := 0; i < len(bridge) && i < reach; i++ {
-		if len(c.list) >= 8*len(row) {
+		if len(c.list) >= 16*len(row) {
 			break
 		}
 		over := c.gv.list(bridge[i], level)
@@ -172,11 +174,15 @@ func (x *Index) remake(c *linker, condemned *bitset, slot uint32, level int, row
 	if len(c.list) < least && c.entry != noEntry {
 		x.look(c, slot, level, condemned)
 	}
-	x.rank(c, slot, c.list[stay:])
-	c.kept = append(c.kept[:0], c.list[:stay]...)
-	kept := x.extend(c, c.local.e, len(row), least)
+	c.stays = append(c.stays[:0], c.list[:stay]...)
+	x.rank(c, slot, c.list)
+	kept := x.diverse(c, c.local.e, len(row), least)
 	put(row, kept)
-	c.fresh = append(c.fresh, kept[stay:]...)
+	for _, n := range kept {
+		if !slices.Contains(c.stays, n) {
+			c.fresh = append(c.fresh, n)
+		}
+	}
 }
 
 // look adds the nodes that a search for slot finds at level to c.list.
