@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/eiderdb/eider"
 )
 
 // vectorJSON stands for []float32 in the document: a vector is sent as an
