@@ -183,7 +183,7 @@ func (l *live) fromSnapshot(ctx context.Context, view *storage.View) (index.Inde
 func (l *live) changedSince(ctx context.Context, view *storage.View, lsn uint64) (map[uint32]struct{}, int, error) {
 	ords := map[uint32]struct{}{}
 	n := 0
-	for ch, err := range view.Changes(ctx, lsn) {
+	for ch, err := range view.References(ctx, lsn) {
 		if err != nil {
 			return nil, 0, err
 		}

@@ -104,6 +104,8 @@ TEXT ·dotRowsAVX2(SB), NOSPLIT, $0-80
 	SHLQ    $0x02, DI
 	MOVQ    out_base+56(FP), R8
 	MOVQ    out_len+64(FP), R9
+	CMPQ    DI, $0x00000100
+	JGE     few
 	CMPQ    R9, $0x04
 	JL      few
 
@@ -754,6 +756,8 @@ TEXT ·dotRowsHalfAVX2(SB), NOSPLIT, $0-80
 	SHLQ    $0x01, DI
 	MOVQ    out_base+56(FP), R8
 	MOVQ    out_len+64(FP), R9
+	CMPQ    DI, $0x00000100
+	JGE     few
 	CMPQ    R9, $0x04
 	JL      few
 
@@ -1430,6 +1434,8 @@ TEXT ·dotRowsI8AVX2(SB), NOSPLIT, $0-80
 	MOVQ    stride+48(FP), DI
 	MOVQ    out_base+56(FP), R8
 	MOVQ    out_len+64(FP), R9
+	CMPQ    DI, $0x00000100
+	JGE     few
 	CMPQ    R9, $0x04
 	JL      few
 
@@ -1999,6 +2005,8 @@ TEXT ·dotRowsU8AVX2(SB), NOSPLIT, $0-80
 	MOVQ    stride+48(FP), DI
 	MOVQ    out_base+56(FP), R8
 	MOVQ    out_len+64(FP), R9
+	CMPQ    DI, $0x00000100
+	JGE     few
 	CMPQ    R9, $0x04
 	JL      few
 
@@ -2581,6 +2589,8 @@ TEXT ·l2RowsAVX2(SB), NOSPLIT, $0-80
 	SHLQ    $0x02, DI
 	MOVQ    out_base+56(FP), R8
 	MOVQ    out_len+64(FP), R9
+	CMPQ    DI, $0x00000100
+	JGE     few
 	CMPQ    R9, $0x04
 	JL      few
 
@@ -3291,6 +3301,8 @@ TEXT ·l2RowsHalfAVX2(SB), NOSPLIT, $0-80
 	SHLQ    $0x01, DI
 	MOVQ    out_base+56(FP), R8
 	MOVQ    out_len+64(FP), R9
+	CMPQ    DI, $0x00000100
+	JGE     few
 	CMPQ    R9, $0x04
 	JL      few
 
@@ -4025,6 +4037,8 @@ TEXT ·l2RowsI8AVX2(SB), NOSPLIT, $0-80
 	MOVQ    stride+48(FP), DI
 	MOVQ    out_base+56(FP), R8
 	MOVQ    out_len+64(FP), R9
+	CMPQ    DI, $0x00000100
+	JGE     few
 	CMPQ    R9, $0x04
 	JL      few
 
@@ -4633,6 +4647,8 @@ TEXT ·l2RowsU8AVX2(SB), NOSPLIT, $0-80
 	MOVQ    stride+48(FP), DI
 	MOVQ    out_base+56(FP), R8
 	MOVQ    out_len+64(FP), R9
+	CMPQ    DI, $0x00000100
+	JGE     few
 	CMPQ    R9, $0x04
 	JL      few
 
@@ -5270,6 +5286,8 @@ TEXT ·hammingRowsAVX2(SB), NOSPLIT, $0-80
 	SHLQ         $0x03, DI
 	MOVQ         out_base+56(FP), R8
 	MOVQ         out_len+64(FP), R9
+	CMPQ         DI, $0x00000100
+	JGE          few
 	CMPQ         R9, $0x04
 	JL           few
 

@@ -78,6 +78,8 @@ TEXT ·dotRowsAVX512(SB), NOSPLIT, $0-80
 	SHLQ  $0x02, DI
 	MOVQ  out_base+56(FP), R8
 	MOVQ  out_len+64(FP), R9
+	CMPQ  DI, $0x00000100
+	JGE   few
 	CMPQ  R9, $0x04
 	JL    few
 
@@ -736,6 +738,8 @@ TEXT ·dotRowsHalfAVX512(SB), NOSPLIT, $0-80
 	SHLQ  $0x01, DI
 	MOVQ  out_base+56(FP), R8
 	MOVQ  out_len+64(FP), R9
+	CMPQ  DI, $0x00000100
+	JGE   few
 	CMPQ  R9, $0x04
 	JL    few
 
@@ -1472,6 +1476,8 @@ done3:
 	MOVQ   stride+48(FP), DI
 	MOVQ   out_base+56(FP), R8
 	MOVQ   out_len+64(FP), R9
+	CMPQ   DI, $0x00000100
+	JGE    few
 	CMPQ   R9, $0x04
 	JL     few
 
@@ -2108,6 +2114,8 @@ done3:
 	MOVQ   stride+48(FP), DI
 	MOVQ   out_base+56(FP), R8
 	MOVQ   out_len+64(FP), R9
+	CMPQ   DI, $0x00000100
+	JGE    few
 	CMPQ   R9, $0x04
 	JL     few
 
@@ -2707,6 +2715,8 @@ TEXT ·l2RowsAVX512(SB), NOSPLIT, $0-80
 	SHLQ  $0x02, DI
 	MOVQ  out_base+56(FP), R8
 	MOVQ  out_len+64(FP), R9
+	CMPQ  DI, $0x00000100
+	JGE   few
 	CMPQ  R9, $0x04
 	JL    few
 
@@ -3425,6 +3435,8 @@ TEXT ·l2RowsHalfAVX512(SB), NOSPLIT, $0-80
 	SHLQ  $0x01, DI
 	MOVQ  out_base+56(FP), R8
 	MOVQ  out_len+64(FP), R9
+	CMPQ  DI, $0x00000100
+	JGE   few
 	CMPQ  R9, $0x04
 	JL    few
 
@@ -4186,6 +4198,8 @@ TEXT ·l2RowsI8AVX512(SB), NOSPLIT, $0-80
 	MOVQ         stride+48(FP), DI
 	MOVQ         out_base+56(FP), R8
 	MOVQ         out_len+64(FP), R9
+	CMPQ         DI, $0x00000100
+	JGE          few
 	CMPQ         R9, $0x04
 	JL           few
 
@@ -4926,6 +4940,8 @@ TEXT ·l2RowsU8AVX512(SB), NOSPLIT, $0-80
 	MOVQ         stride+48(FP), DI
 	MOVQ         out_base+56(FP), R8
 	MOVQ         out_len+64(FP), R9
+	CMPQ         DI, $0x00000100
+	JGE          few
 	CMPQ         R9, $0x04
 	JL           few
 
@@ -5646,6 +5662,8 @@ TEXT ·hammingRowsAVX512(SB), NOSPLIT, $0-80
 	SHLQ  $0x03, DI
 	MOVQ  out_base+56(FP), R8
 	MOVQ  out_len+64(FP), R9
+	CMPQ  DI, $0x00000100
+	JGE   few
 	CMPQ  R9, $0x04
 	JL    few
 

@@ -52,6 +52,10 @@ type body struct {
 const (
 	narrow    = 2048
 	lookahead = 8192
+
+	// wideRow is the distance of dense rows in bytes from which each is walked by
+	// itself.
+	wideRow = 256
 )
 
 // shapes writes the three kernels of an op.
@@ -214,8 +218,12 @@ func stride(size int) reg.GPVirtual {
 	return s
 }
 
-// denseRows walks four rows at a time, and fetches, in one sweep, as many bytes
-// of what comes lookahead bytes after them.
+// denseRows walks narrow rows four at a time, so that they share the query's
+// registers and one fold, and fetches, in one sweep, as many bytes of what comes
+// lookahead bytes after them. Rows wideRow or more bytes apart go one after the
+// other instead: that is one stream in address order, which the CPU fetches
+// ahead by itself at full bandwidth (128 floats, 512 MB: 1.00 times the time of
+// Probe, against 1.27 for four at a time with the sweep).
 func denseRows(o op) {
 	_, _, _, _, _, size := o.Types()
 	w, u := o.Blocks()
@@ -228,6 +236,8 @@ func denseRows(o op) {
 		b.rows[r] = GP64()
 	}
 	b.rows[0] = base
+	CMPQ(step, U32(wideRow))
+	JGE(LabelRef("few"))
 	CMPQ(n, U8(4))
 	JL(LabelRef("few"))
 	Label("four")
