@@ -68,7 +68,7 @@ func (c *Collection) Name() string { return c.name }
 
 // Schema is the schema as it is now, with defaults written out. The caller owns
 // it.
-func (c *Collection) Schema() Schema { return c.state.Load().stored.clone().Schema }
+func (c *Collection) Schema() Schema { return c.state.Load().stored.Schema.clone() }
 
 // Info describes the collection as it is now.
 func (c *Collection) Info() Info {

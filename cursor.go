@@ -64,10 +64,12 @@ func openCursor(text string, kind byte, owner uint64) (page, error) {
 	return page{LSN: lsn, Offset: int(offset), After: rest[n+m:]}, nil
 }
 
-// fingerprint identifies what a search asks, but for its page size and cursor.
+// fingerprint identifies which hits a search asks for in which order; its page
+// size and what else it wants to know may differ from page to page.
 func (q *Query) fingerprint(collection string) uint64 {
 	k := *q
-	k.Cursor, k.Limit, k.Explain, k.Fields, k.Vectors = "", 0, false, nil, nil
+	k.Cursor, k.Limit, k.Paged, k.Explain, k.Total = "", 0, false, false, false
+	k.Fields, k.Vectors, k.Facets = nil, nil, nil
 	h := fnv.New64a()
 	h.Write([]byte(collection))
 	if err := json.NewEncoder(h).Encode(k); err != nil {

@@ -289,7 +289,10 @@ func (s *search) fuse(sources []rank.Source) []row {
 		in += len(src.Candidates)
 	}
 	for i, f := range fused {
-		rows[i] = row{ord: f.ID, score: f.Score, parts: f.Parts}
+		rows[i] = row{ord: f.ID, score: f.Score}
+		if s.q.Explain {
+			rows[i].parts = f.Parts
+		}
 	}
 	s.phase(Phase{Name: "fuse", Plan: plan, In: in, Out: len(rows)})
 	return rows

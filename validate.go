@@ -163,5 +163,15 @@ func (v Vector) normalise(name string) (Vector, error) {
 	return v, nil
 }
 
+// clone is a copy that shares nothing with s.
+func (s Schema) clone() Schema {
+	s.Fields, s.Vectors = maps.Clone(s.Fields), maps.Clone(s.Vectors)
+	for name, v := range s.Vectors {
+		v.Source = slices.Clone(v.Source)
+		s.Vectors[name] = v
+	}
+	return s
+}
+
 // same reports whether two normalised schemas are equal.
 func (s Schema) same(o Schema) bool { return reflect.DeepEqual(s, o) }
