@@ -6,4 +6,4 @@ import "golang.org/x/sys/unix"
 const noReserve = unix.MAP_NORESERVE
 
 // advise does nothing: darwin has no huge pages for anonymous memory.
-func advise([]byte) {}
+func advise([]byte, bool) {}

@@ -23,6 +23,11 @@ func reserve(size int) ([]byte, func([]byte) error, error) {
 	return mem, func([]byte) error { return unix.Munmap(whole) }, nil
 }
 
+// small is the size in bytes up to which a region has ordinary pages: a huge
+// page is backed whole when its first byte is written, so a thousand small
+// indexes would hold gigabytes.
+const small = 4 << 20
+
 // commit lets bytes [from, to) be read and written; the kernel backs a page with
 // zeroed memory when it is first written.
 func (r *Region) commit(from, to int64) error {
@@ -30,6 +35,9 @@ func (r *Region) commit(from, to int64) error {
 	if err := unix.Mprotect(fresh, unix.PROT_READ|unix.PROT_WRITE); err != nil {
 		return err
 	}
-	advise(fresh)
+	if to > small && from <= small {
+		fresh = r.mem[:to] // what was small no longer is
+	}
+	advise(fresh, to > small)
 	return nil
 }
