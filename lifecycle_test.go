@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -394,5 +396,44 @@ func TestSchemaVersionSurvivesReopening(t *testing.T) {
 	c = must(open(t, dir, nil).Collection("shop"))(t)
 	if got := c.Info().SchemaVersion; got != want || want == 0 {
 		t.Errorf("schema version %d, was %d", got, want)
+	}
+}
+
+func TestBackupOutlivesDamageToTheDatabase(t *testing.T) {
+	dir, backup, target := t.TempDir(), t.TempDir()+"/b", t.TempDir()+"/r"
+	db, err := Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := create(t, db, "shop", shopSchema)
+	docs := fill(t, c, 300)
+	if err := db.store.Compact(ctx); err != nil {
+		t.Fatal(err)
+	}
+	must(db.Backup(ctx, backup, 0))(t)
+	must(c.Delete(ctx, docs[0].ID))(t)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tables, err := filepath.Glob(filepath.Join(dir, "*", "*.sst"))
+	if err != nil || len(tables) == 0 {
+		t.Fatalf("no tables in %s: %v", dir, err)
+	}
+	for _, name := range tables { // in place, as a failing disk would
+		f, err := os.OpenFile(name, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt([]byte("damaged"), 10); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	if err := Restore(ctx, target, backup); err != nil {
+		t.Fatal(err)
+	}
+	again := open(t, target, nil)
+	if n := must(must(again.Collection("shop"))(t).Count(ctx, nil))(t); n != 300 {
+		t.Errorf("%d documents restored", n)
 	}
 }

@@ -38,10 +38,9 @@ type BackupInfo struct {
 }
 
 // Backup makes a backup in dir, which must not exist or be empty, while reads
-// and writes go on. since 0 makes a full one: a checkpoint that shares its
-// table files with the store by hard links where the file system allows. since
-// > 0 makes an incremental one: what changed after that LSN. Every file's
-// SHA-256 is in manifest.json.
+// and writes go on. since 0 makes a full one: a copy that shares no bytes with
+// the store. since > 0 makes an incremental one: what changed after that LSN.
+// Every file's SHA-256 is in manifest.json.
 //
 //	dir.partial-x/  files ── fsync ── manifest.json ── fsync ── rename to dir
 //
@@ -160,7 +159,32 @@ func (s *Store) checkpoint(fs vfs.FS, path string) (uint64, error) {
 	return c.state.lsn, errors.Join(err, db.Close())
 }
 
-// hashFiles lists every file under stage with its size and hash, in name order.
+// detach replaces a file by a copy of its own and returns its size and hash. A
+// checkpoint's tables are hard links to the store's, and a backup that shares
+// its bytes with the store is damaged when they are.
+func detach(fs vfs.FS, path string) (size int64, sum string, err error) {
+	from, err := fs.Open(path)
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	to, err := fs.Create(path+".copy", vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return 0, "", err
+	}
+	h := sha256.New()
+	size, err = io.Copy(io.MultiWriter(h, to), from)
+	if err == nil {
+		err = to.Sync()
+	}
+	if err = errors.Join(err, to.Close()); err != nil {
+		return 0, "", err
+	}
+	return size, hex.EncodeToString(h.Sum(nil)), fs.Rename(path+".copy", path)
+}
+
+// hashFiles makes every file under stage independent of the store and lists it
+// with its size and hash, in name order.
 func hashFiles(ctx context.Context, fs vfs.FS, stage string, m *format.Manifest) error {
 	var walk func(dir, prefix string) error
 	walk = func(dir, prefix string) error {
@@ -183,16 +207,11 @@ func hashFiles(ctx context.Context, fs vfs.FS, stage string, m *format.Manifest)
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			f, err := fs.Open(path)
+			size, sum, err := detach(fs, path)
 			if err != nil {
 				return err
 			}
-			h := sha256.New()
-			size, err := io.Copy(h, f)
-			if err = errors.Join(err, f.Close()); err != nil {
-				return err
-			}
-			m.Files = append(m.Files, format.ManifestFile{Name: prefix + n, Size: size, SHA256: hex.EncodeToString(h.Sum(nil))})
+			m.Files = append(m.Files, format.ManifestFile{Name: prefix + n, Size: size, SHA256: sum})
 		}
 		return nil
 	}
