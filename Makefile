@@ -35,8 +35,8 @@ race:
 	else echo "no C compiler ($(RACE)): the tests under the race detector are left out"; fi
 
 kernels:
-	EIDER_SIMD=generic $(GO) test -short -timeout 10m $(KERNELS)
-	EIDER_SIMD=avx2 $(GO) test -short -timeout 10m $(KERNELS)
+	EIDER_SIMD=generic $(GO) test -count=1 -short -timeout 10m $(KERNELS)
+	EIDER_SIMD=avx2 $(GO) test -count=1 -short -timeout 10m $(KERNELS)
 
 check: lint cross ## what every edit must pass, under 3 minutes
 	$(GO) test -short -timeout 10m ./...
