@@ -21,6 +21,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/eiderdb/eider"
@@ -110,7 +111,8 @@ type api struct {
 	advice    advice
 	started   time.Time
 	draining  <-chan struct{} // closed when a Server stops taking work; nil in Handler
-	exposed   bool            // a Server listens beyond loopback: never serve without a key
+	keyed     atomic.Pointer[keyed]
+	exposed   bool // a Server listens beyond loopback: never serve without a key
 }
 
 // Handler serves db. It may be mounted at the root or below a prefix that the

@@ -105,15 +105,29 @@ func presented(r *http.Request) (token string, ok bool) {
 	return token, strings.EqualFold(scheme, "Bearer") && token != ""
 }
 
-// guarded reports whether requests need a key.
+// guarded reports whether requests need a key. What it read of the stored keys
+// holds until the next write.
 func (a *api) guarded() bool {
 	if a.o.Key != "" || a.exposed {
 		return true
 	}
-	for range a.db.Settings(keySettings) {
-		return true
+	lsn := a.db.LSN() // before reading: a key stored meanwhile is read next time
+	if k := a.keyed.Load(); k != nil && k.lsn == lsn {
+		return k.any
 	}
-	return false
+	k := &keyed{lsn: lsn}
+	for range a.db.Settings(keySettings) {
+		k.any = true
+		break
+	}
+	a.keyed.Store(k)
+	return k.any
+}
+
+// keyed is whether the database stores keys, as of an LSN.
+type keyed struct {
+	lsn uint64
+	any bool
 }
 
 // authenticate finds who r speaks for. All failures look alike, but for an

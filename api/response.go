@@ -99,6 +99,7 @@ func (a *api) outermost(next http.Handler) http.Handler {
 				a.refuse(w, r, &problem{Code: eider.CodeInternal, Detail: "the server failed", Hint: "the log has the cause under the request_id"})
 			}
 			w.WriteHeader(http.StatusOK)
+			w.rc.Flush() // the client need not wait for the log; an error shows as a broken connection
 			a.record(w, r, start)
 		}()
 		next.ServeHTTP(w, r)
