@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/eiderdb/eider/index"
+	"github.com/eiderdb/eider/simd"
 	"github.com/eiderdb/eider/storage"
 	"github.com/eiderdb/eider/storage/format"
 )
@@ -223,6 +224,9 @@ func (l *live) fill(ctx context.Context, view *storage.View, add func(ord uint32
 			return view.ForEachVector(l.coll, l.id, uint32(from), uint32(min(from+step, hi)), func(ord uint32, raw []byte) error {
 				if n++; n%512 == 0 && ctx.Err() != nil {
 					return ctx.Err()
+				}
+				if f, ok := simd.Floats(raw); ok && l.spec.Storage == index.Float32 && len(f) == l.spec.Dim {
+					return add(ord, f) // which copies it
 				}
 				var err error
 				if vec, err = decodeVector(l.spec, raw, vec[:0]); err != nil {
