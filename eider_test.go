@@ -799,3 +799,20 @@ func contains(s, sub string) bool {
 	}
 	return false
 }
+
+func TestMisspeltFieldOfAStrictCollectionDeletesNothing(t *testing.T) {
+	s := shopSchema
+	s.Strict = true
+	c := create(t, memory(t, nil), "shop", s)
+	fill(t, c, 20)
+	f := Not(Eq("brnd", "acme"))
+	if _, _, err := c.DeleteWhere(ctx, f, false); CodeOf(err) != CodeUnknownField {
+		t.Errorf("delete where: %v", err)
+	}
+	if _, err := c.Search(ctx, Query{Filter: &f}); CodeOf(err) != CodeUnknownField {
+		t.Errorf("search: %v", err)
+	}
+	if n := must(c.Count(ctx, nil))(t); n != 20 {
+		t.Errorf("%d documents left of 20", n)
+	}
+}

@@ -195,6 +195,12 @@ func (c *Collection) matching(ctx context.Context, view *storage.View, st *state
 	if f == nil {
 		return live, nil
 	}
+	if err := f.Validate(); err != nil {
+		return nil, err
+	}
+	if err := st.checkFields(f.Names(), "/filter"); err != nil {
+		return nil, err
+	}
 	e, err := index.Evaluate(ctx, f, live, &fields{state: st, view: view, ctx: ctx})
 	return e.Matches, err
 }

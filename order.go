@@ -251,7 +251,7 @@ func (s *search) facets() error {
 	s.result.Facets = map[string][]FacetCount{}
 	total := int(s.matches.GetCardinality())
 	for _, name := range sortedKeys(s.q.Facets) {
-		if err := s.checkFields([]string{name}, "/facets"); err != nil {
+		if err := s.st.checkFields([]string{name}, "/facets/"+name); err != nil {
 			return err
 		}
 		counts, plan, err := s.facet(name)

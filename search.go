@@ -148,12 +148,12 @@ func (s *search) filter() error {
 		s.matches, s.filtered = roaring.AndNot(live, expired), true
 	}
 	if s.q.Filter != nil {
+		if err := s.st.checkFields(s.q.Filter.Names(), "/filter"); err != nil {
+			return err
+		}
 		in := int(s.matches.GetCardinality())
 		e, err := index.Evaluate(s.ctx, s.q.Filter, s.matches, &s.fields)
 		if err != nil {
-			return err
-		}
-		if err := s.checkFields(s.q.Filter.Names(), "/filter"); err != nil {
 			return err
 		}
 		s.matches, s.filtered = e.Matches, true
@@ -181,14 +181,15 @@ func (s *search) advise(format string, args ...any) {
 	}
 }
 
-// checkFields refuses names a strict schema does not have.
-func (s *search) checkFields(names []string, _ string) error {
-	if !s.st.stored.Schema.Strict {
+// checkFields refuses names a strict schema does not have. It comes before any
+// evaluation: not(misspelt = x) would match everything.
+func (st *state) checkFields(names []string, at string) error {
+	if !st.stored.Schema.Strict {
 		return nil
 	}
 	for _, n := range names {
-		if _, ok := s.st.stored.Schema.Fields[n]; !ok {
-			return s.st.stored.unknownField(n)
+		if _, ok := st.stored.Schema.Fields[n]; !ok {
+			return locate(at, st.stored.unknownField(n))
 		}
 	}
 	return nil
