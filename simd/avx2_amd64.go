@@ -89,6 +89,12 @@ func hammingRowsAVX2(q []uint64, rows []uint64, stride int, out []int32)
 func hammingGatherAVX2(q []uint64, rows []uint64, stride int, ids []uint32, out []int32)
 
 //go:noescape
+func affineRowsI8AVX2(q []uint8, k *[5]float32, rows []uint8, stride int, out []float32)
+
+//go:noescape
+func affineGatherI8AVX2(q []uint8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
+
+//go:noescape
 func popcountAVX2(a []uint64) int
 
 //go:noescape

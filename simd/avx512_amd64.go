@@ -86,6 +86,12 @@ func hammingRowsAVX512(q []uint64, rows []uint64, stride int, out []int32)
 func hammingGatherAVX512(q []uint64, rows []uint64, stride int, ids []uint32, out []int32)
 
 //go:noescape
+func affineRowsI8AVX512(q []uint8, k *[5]float32, rows []uint8, stride int, out []float32)
+
+//go:noescape
+func affineGatherI8AVX512(q []uint8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
+
+//go:noescape
 func popcountAVX512(a []uint64) int
 
 //go:noescape

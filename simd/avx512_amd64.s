@@ -6187,6 +6187,631 @@ end:
 	VZEROUPPER
 	RET
 
+// func affineRowsI8AVX512(q []uint8, k *[5]float32, rows []uint8, stride int, out []float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, MMX+
+TEXT ·affineRowsI8AVX512(SB), NOSPLIT, $0-88
+	MOVQ         q_base+0(FP), AX
+	MOVQ         q_len+8(FP), CX
+	MOVQ         CX, DX
+	ANDQ         $-64, DX
+	MOVQ         CX, BX
+	SUBQ         DX, BX
+	MOVQ         $-1, SI
+	BZHIQ        BX, SI, SI
+	KMOVQ        SI, K1
+	MOVQ         k+24(FP), BX
+	VBROADCASTSS (BX), X4
+	VBROADCASTSS 4(BX), X5
+	VBROADCASTSS 8(BX), X6
+	VBROADCASTSS 12(BX), X7
+	VBROADCASTSS 16(BX), X9
+	MOVQ         rows_base+32(FP), SI
+	MOVQ         stride+56(FP), DI
+	MOVQ         out_base+64(FP), R8
+	MOVQ         out_len+72(FP), R9
+	CMPQ         DI, $0x00000100
+	JGE          few
+	CMPQ         R9, $0x04
+	JL           few
+
+four:
+	LEAQ   (SI)(DI*1), R10
+	LEAQ   (SI)(DI*2), R11
+	LEAQ   (R10)(DI*2), R12
+	LEAQ   8192(SI)(DI*4), R13
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	XORQ   BX, BX
+	CMPQ   BX, DX
+	JGE    tail2
+
+step1:
+	VMOVDQU8   (AX)(BX*1), Z8
+	VPDPBUSD   16(SI)(BX*1), Z8, Z0
+	VPDPBUSD   16(R10)(BX*1), Z8, Z1
+	VPDPBUSD   16(R11)(BX*1), Z8, Z2
+	VPDPBUSD   16(R12)(BX*1), Z8, Z3
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	PREFETCHT0 128(R13)
+	PREFETCHT0 192(R13)
+	ADDQ       $0x00000100, R13
+	ADDQ       $0x00000040, BX
+	CMPQ       BX, DX
+	JL         step1
+
+tail2:
+	CMPQ       BX, CX
+	JGE        done3
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	PREFETCHT0 128(R13)
+	PREFETCHT0 192(R13)
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z 16(SI)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z0
+	VMOVDQU8.Z 16(R10)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z1
+	VMOVDQU8.Z 16(R11)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z2
+	VMOVDQU8.Z 16(R12)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z3
+
+done3:
+	VPUNPCKLDQ    Z1, Z0, Z10
+	VPUNPCKHDQ    Z1, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VPUNPCKLDQ    Z3, Z2, Z11
+	VPUNPCKHDQ    Z3, Z2, Z1
+	VPADDD        Z1, Z11, Z11
+	VPUNPCKLQDQ   Z11, Z10, Z0
+	VPUNPCKHQDQ   Z11, Z10, Z1
+	VPADDD        Z1, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y1
+	VPADDD        Y1, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X1
+	VPADDD        X1, X0, X0
+	VMOVUPS       (SI), X1
+	VMOVUPS       (R10), X2
+	VMOVUPS       (R11), X3
+	VMOVUPS       (R12), X8
+	VUNPCKLPS     X2, X1, X10
+	VUNPCKHPS     X2, X1, X11
+	VUNPCKLPS     X8, X3, X1
+	VUNPCKHPS     X8, X3, X2
+	VUNPCKLPD     X1, X10, X3
+	VUNPCKHPD     X1, X10, X8
+	VUNPCKLPD     X2, X11, X10
+	VUNPCKHPD     X2, X11, X11
+	VPSRLD        $0x10, X8, X8
+	VPSLLD        $0x10, X8, X8
+	VCVTDQ2PS     X0, X0
+	VMULPS        X8, X6, X8
+	VADDPS        X8, X4, X8
+	VMULPS        X10, X7, X10
+	VMULPS        X11, X9, X11
+	VADDPS        X11, X10, X10
+	VADDPS        X10, X8, X8
+	VMULPS        X3, X5, X3
+	VMULPS        X3, X0, X0
+	VADDPS        X8, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           four
+
+few:
+	TESTQ R9, R9
+	JZ    end
+
+one:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	XORQ   BX, BX
+	LEAQ   -128(DX), R10
+	CMPQ   BX, R10
+	JG     unpaired8
+
+pair7:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPDPBUSD 16(SI)(BX*1), Z8, Z0
+	VMOVDQU8 64(AX)(BX*1), Z8
+	VPDPBUSD 80(SI)(BX*1), Z8, Z1
+	ADDQ     $0x00000080, BX
+	CMPQ     BX, R10
+	JLE      pair7
+
+unpaired8:
+	CMPQ BX, DX
+	JGE  tail5
+
+step4:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPDPBUSD 16(SI)(BX*1), Z8, Z0
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step4
+
+tail5:
+	CMPQ       BX, CX
+	JGE        done6
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z 16(SI)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z0
+
+done6:
+	VPADDD        Z1, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
+	VPHADDD       X0, X0, X0
+	VPHADDD       X0, X0, X0
+	VMOVUPS       (SI), X1
+	VUNPCKLPS     X1, X1, X10
+	VUNPCKHPS     X1, X1, X11
+	VUNPCKLPD     X10, X10, X3
+	VUNPCKHPD     X10, X10, X8
+	VUNPCKLPD     X11, X11, X10
+	VUNPCKHPD     X11, X11, X11
+	VPSRLD        $0x10, X8, X8
+	VPSLLD        $0x10, X8, X8
+	VCVTDQ2PS     X0, X0
+	VMULPS        X8, X6, X8
+	VADDPS        X8, X4, X8
+	VMULPS        X10, X7, X10
+	VMULPS        X11, X9, X11
+	VADDPS        X11, X10, X10
+	VADDPS        X10, X8, X8
+	VMULPS        X3, X5, X3
+	VMULPS        X3, X0, X0
+	VADDPS        X8, X0, X0
+	VMOVD         X0, (R8)
+	ADDQ          $0x04, R8
+	ADDQ          DI, SI
+	DECQ          R9
+	JNZ           one
+
+end:
+	VZEROUPPER
+	RET
+
+// func affineGatherI8AVX512(q []uint8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV, MMX+
+TEXT ·affineGatherI8AVX512(SB), NOSPLIT, $8-112
+	MOVQ         q_base+0(FP), AX
+	MOVQ         q_len+8(FP), CX
+	MOVQ         CX, DX
+	ANDQ         $-64, DX
+	MOVQ         CX, BX
+	SUBQ         DX, BX
+	MOVQ         $-1, SI
+	BZHIQ        BX, SI, SI
+	KMOVQ        SI, K1
+	MOVQ         k+24(FP), BX
+	VBROADCASTSS (BX), X4
+	VBROADCASTSS 4(BX), X5
+	VBROADCASTSS 8(BX), X6
+	VBROADCASTSS 12(BX), X7
+	VBROADCASTSS 16(BX), X9
+	MOVQ         ids_base+64(FP), SI
+	MOVQ         ids_len+72(FP), DI
+	MOVQ         out_base+88(FP), R8
+	CMPQ         DI, $0x01
+	JLE          few
+	CMPQ         CX, $0x00000800
+	JG           wide
+	MOVQ         $0x00000010, R13
+	MOVQ         $0x0000000c, BX
+	CMPQ         CX, $0x00000200
+	CMOVQGT      BX, R13
+	MOVQ         $0x00000008, BX
+	CMPQ         CX, $0x000002aa
+	CMOVQGT      BX, R13
+	MOVQ         $0x00000004, BX
+	CMPQ         CX, $0x00000400
+	CMOVQGT      BX, R13
+	XORQ         BX, BX
+
+first:
+	MOVQ  rows_base+32(FP), R10
+	MOVL  (SI)(BX*4), R9
+	IMULQ stride+56(FP), R9
+	LEAQ  (R10)(R9*1), R9
+	LEAQ  15(R9)(CX*1), R10
+
+line1:
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
+	JLE        line1
+	PREFETCHT1 (R10)
+	INCQ       BX
+	CMPQ       BX, DI
+	JGE        fetched
+	CMPQ       BX, R13
+	JL         first
+
+fetched:
+	CMPQ DI, $0x04
+	JL   few
+
+four:
+	MOVQ  DI, BX
+	SUBQ  R13, BX
+	CMPQ  BX, $0x00
+	JLE   ready
+	MOVQ  rows_base+32(FP), R10
+	MOVL  (SI)(R13*4), R9
+	IMULQ stride+56(FP), R9
+	LEAQ  (R10)(R9*1), R9
+	LEAQ  15(R9)(CX*1), R10
+
+line2:
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
+	JLE        line2
+	PREFETCHT1 (R10)
+	CMPQ       BX, $0x01
+	JLE        ready
+	MOVQ       rows_base+32(FP), R10
+	MOVL       4(SI)(R13*4), R9
+	IMULQ      stride+56(FP), R9
+	LEAQ       (R10)(R9*1), R9
+	LEAQ       15(R9)(CX*1), R10
+
+line3:
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
+	JLE        line3
+	PREFETCHT1 (R10)
+	CMPQ       BX, $0x02
+	JLE        ready
+	MOVQ       rows_base+32(FP), R10
+	MOVL       8(SI)(R13*4), R9
+	IMULQ      stride+56(FP), R9
+	LEAQ       (R10)(R9*1), R9
+	LEAQ       15(R9)(CX*1), R10
+
+line4:
+	PREFETCHT1 (R9)
+	ADDQ       $+64, R9
+	CMPQ       R9, R10
+	JLE        line4
+	PREFETCHT1 (R10)
+	CMPQ       BX, $0x03
+	JLE        ready
+	MOVQ       rows_base+32(FP), R9
+	MOVL       12(SI)(R13*4), BX
+	IMULQ      stride+56(FP), BX
+	LEAQ       (R9)(BX*1), BX
+	LEAQ       15(BX)(CX*1), R9
+
+line5:
+	PREFETCHT1 (BX)
+	ADDQ       $+64, BX
+	CMPQ       BX, R9
+	JLE        line5
+	PREFETCHT1 (R9)
+
+ready:
+	MOVQ   rows_base+32(FP), BX
+	MOVL   (SI), R9
+	IMULQ  stride+56(FP), R9
+	LEAQ   (BX)(R9*1), R9
+	MOVQ   rows_base+32(FP), BX
+	MOVL   4(SI), R10
+	IMULQ  stride+56(FP), R10
+	LEAQ   (BX)(R10*1), R10
+	MOVQ   rows_base+32(FP), BX
+	MOVL   8(SI), R11
+	IMULQ  stride+56(FP), R11
+	LEAQ   (BX)(R11*1), R11
+	MOVQ   rows_base+32(FP), BX
+	MOVL   12(SI), R12
+	IMULQ  stride+56(FP), R12
+	LEAQ   (BX)(R12*1), R12
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	XORQ   BX, BX
+	CMPQ   BX, DX
+	JGE    tail7
+
+step6:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPDPBUSD 16(R9)(BX*1), Z8, Z0
+	VPDPBUSD 16(R10)(BX*1), Z8, Z1
+	VPDPBUSD 16(R11)(BX*1), Z8, Z2
+	VPDPBUSD 16(R12)(BX*1), Z8, Z3
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step6
+
+tail7:
+	CMPQ       BX, CX
+	JGE        done8
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z 16(R9)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z0
+	VMOVDQU8.Z 16(R10)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z1
+	VMOVDQU8.Z 16(R11)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z2
+	VMOVDQU8.Z 16(R12)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z3
+
+done8:
+	VPUNPCKLDQ    Z1, Z0, Z10
+	VPUNPCKHDQ    Z1, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VPUNPCKLDQ    Z3, Z2, Z11
+	VPUNPCKHDQ    Z3, Z2, Z1
+	VPADDD        Z1, Z11, Z11
+	VPUNPCKLQDQ   Z11, Z10, Z0
+	VPUNPCKHQDQ   Z11, Z10, Z1
+	VPADDD        Z1, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y1
+	VPADDD        Y1, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X1
+	VPADDD        X1, X0, X0
+	VMOVUPS       (R9), X1
+	VMOVUPS       (R10), X2
+	VMOVUPS       (R11), X3
+	VMOVUPS       (R12), X8
+	VUNPCKLPS     X2, X1, X10
+	VUNPCKHPS     X2, X1, X11
+	VUNPCKLPS     X8, X3, X1
+	VUNPCKHPS     X8, X3, X2
+	VUNPCKLPD     X1, X10, X3
+	VUNPCKHPD     X1, X10, X8
+	VUNPCKLPD     X2, X11, X10
+	VUNPCKHPD     X2, X11, X11
+	VPSRLD        $0x10, X8, X8
+	VPSLLD        $0x10, X8, X8
+	VCVTDQ2PS     X0, X0
+	VMULPS        X8, X6, X8
+	VADDPS        X8, X4, X8
+	VMULPS        X10, X7, X10
+	VMULPS        X11, X9, X11
+	VADDPS        X11, X10, X10
+	VADDPS        X10, X8, X8
+	VMULPS        X3, X5, X3
+	VMULPS        X3, X0, X0
+	VADDPS        X8, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	CMPQ          DI, $0x04
+	JGE           four
+	JMP           few
+
+wide:
+	CMPQ       DI, $0x04
+	JL         few
+	MOVQ       rows_base+32(FP), BX
+	MOVL       (SI), R9
+	IMULQ      stride+56(FP), R9
+	LEAQ       (BX)(R9*1), R9
+	MOVQ       rows_base+32(FP), BX
+	MOVL       4(SI), R10
+	IMULQ      stride+56(FP), R10
+	LEAQ       (BX)(R10*1), R10
+	MOVQ       rows_base+32(FP), BX
+	MOVL       8(SI), R11
+	IMULQ      stride+56(FP), R11
+	LEAQ       (BX)(R11*1), R11
+	MOVQ       rows_base+32(FP), BX
+	MOVL       12(SI), R12
+	IMULQ      stride+56(FP), R12
+	LEAQ       (BX)(R12*1), R12
+	MOVQ       $0x00000004, R13
+	LEAQ       -1(DI), BX
+	CMPQ       R13, BX
+	CMOVQGT    BX, R13
+	MOVQ       rows_base+32(FP), BX
+	MOVL       (SI)(R13*4), R13
+	IMULQ      stride+56(FP), R13
+	LEAQ       (BX)(R13*1), R13
+	MOVQ       $0x00000005, R14
+	LEAQ       -1(DI), BX
+	CMPQ       R14, BX
+	CMOVQGT    BX, R14
+	MOVQ       rows_base+32(FP), BX
+	MOVL       (SI)(R14*4), R14
+	IMULQ      stride+56(FP), R14
+	LEAQ       (BX)(R14*1), R14
+	MOVQ       $0x00000006, R15
+	LEAQ       -1(DI), BX
+	CMPQ       R15, BX
+	CMOVQGT    BX, R15
+	MOVQ       rows_base+32(FP), BX
+	MOVL       (SI)(R15*4), R15
+	IMULQ      stride+56(FP), R15
+	LEAQ       (BX)(R15*1), R15
+	MOVQ       $0x00000007, BP
+	LEAQ       -1(DI), BX
+	CMPQ       BP, BX
+	CMOVQGT    BX, BP
+	MOVQ       rows_base+32(FP), BX
+	MOVL       (SI)(BP*4), BP
+	IMULQ      stride+56(FP), BP
+	LEAQ       (BX)(BP*1), BP
+	PREFETCHT1 15(R13)(CX*1)
+	PREFETCHT1 15(R14)(CX*1)
+	PREFETCHT1 15(R15)(CX*1)
+	PREFETCHT1 15(BP)(CX*1)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	XORQ       BX, BX
+	CMPQ       BX, DX
+	JGE        tail10
+
+step9:
+	VMOVDQU8   (AX)(BX*1), Z8
+	VPDPBUSD   16(R9)(BX*1), Z8, Z0
+	VPDPBUSD   16(R10)(BX*1), Z8, Z1
+	VPDPBUSD   16(R11)(BX*1), Z8, Z2
+	VPDPBUSD   16(R12)(BX*1), Z8, Z3
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+	ADDQ       $0x00000040, BX
+	CMPQ       BX, DX
+	JL         step9
+
+tail10:
+	CMPQ       BX, CX
+	JGE        done11
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z 16(R9)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z0
+	VMOVDQU8.Z 16(R10)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z1
+	VMOVDQU8.Z 16(R11)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z2
+	VMOVDQU8.Z 16(R12)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z3
+
+done11:
+	VPUNPCKLDQ    Z1, Z0, Z10
+	VPUNPCKHDQ    Z1, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VPUNPCKLDQ    Z3, Z2, Z11
+	VPUNPCKHDQ    Z3, Z2, Z1
+	VPADDD        Z1, Z11, Z11
+	VPUNPCKLQDQ   Z11, Z10, Z0
+	VPUNPCKHQDQ   Z11, Z10, Z1
+	VPADDD        Z1, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y1
+	VPADDD        Y1, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X1
+	VPADDD        X1, X0, X0
+	VMOVUPS       (R9), X1
+	VMOVUPS       (R10), X2
+	VMOVUPS       (R11), X3
+	VMOVUPS       (R12), X8
+	VUNPCKLPS     X2, X1, X10
+	VUNPCKHPS     X2, X1, X11
+	VUNPCKLPS     X8, X3, X1
+	VUNPCKHPS     X8, X3, X2
+	VUNPCKLPD     X1, X10, X3
+	VUNPCKHPD     X1, X10, X8
+	VUNPCKLPD     X2, X11, X10
+	VUNPCKHPD     X2, X11, X11
+	VPSRLD        $0x10, X8, X8
+	VPSLLD        $0x10, X8, X8
+	VCVTDQ2PS     X0, X0
+	VMULPS        X8, X6, X8
+	VADDPS        X8, X4, X8
+	VMULPS        X10, X7, X10
+	VMULPS        X11, X9, X11
+	VADDPS        X11, X10, X10
+	VADDPS        X10, X8, X8
+	VMULPS        X3, X5, X3
+	VMULPS        X3, X0, X0
+	VADDPS        X8, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	JMP           wide
+
+few:
+	TESTQ DI, DI
+	JZ    end
+
+one:
+	MOVQ   rows_base+32(FP), BX
+	MOVL   (SI), R9
+	IMULQ  stride+56(FP), R9
+	LEAQ   (BX)(R9*1), R9
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	XORQ   BX, BX
+	LEAQ   -128(DX), R10
+	CMPQ   BX, R10
+	JG     unpaired16
+
+pair15:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPDPBUSD 16(R9)(BX*1), Z8, Z0
+	VMOVDQU8 64(AX)(BX*1), Z8
+	VPDPBUSD 80(R9)(BX*1), Z8, Z1
+	ADDQ     $0x00000080, BX
+	CMPQ     BX, R10
+	JLE      pair15
+
+unpaired16:
+	CMPQ BX, DX
+	JGE  tail13
+
+step12:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPDPBUSD 16(R9)(BX*1), Z8, Z0
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step12
+
+tail13:
+	CMPQ       BX, CX
+	JGE        done14
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z 16(R9)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z0
+
+done14:
+	VPADDD        Z1, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
+	VPHADDD       X0, X0, X0
+	VPHADDD       X0, X0, X0
+	VMOVUPS       (R9), X1
+	VUNPCKLPS     X1, X1, X10
+	VUNPCKHPS     X1, X1, X11
+	VUNPCKLPD     X10, X10, X3
+	VUNPCKHPD     X10, X10, X8
+	VUNPCKLPD     X11, X11, X10
+	VUNPCKHPD     X11, X11, X11
+	VPSRLD        $0x10, X8, X8
+	VPSLLD        $0x10, X8, X8
+	VCVTDQ2PS     X0, X0
+	VMULPS        X8, X6, X8
+	VADDPS        X8, X4, X8
+	VMULPS        X10, X7, X10
+	VMULPS        X11, X9, X11
+	VADDPS        X11, X10, X10
+	VADDPS        X10, X8, X8
+	VMULPS        X3, X5, X3
+	VMULPS        X3, X0, X0
+	VADDPS        X8, X0, X0
+	VMOVD         X0, (R8)
+	ADDQ          $0x04, R8
+	ADDQ          $0x04, SI
+	SUBQ          $0x01, DI
+	JNZ           one
+
+end:
+	VZEROUPPER
+	RET
+
 // func popcountAVX512(a []uint64) int
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VPOPCNTDQ, BMI2
 TEXT ·popcountAVX512(SB), NOSPLIT, $0-32

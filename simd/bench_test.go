@@ -148,3 +148,19 @@ func BenchmarkPair(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkAffineGather scores lists of 32 ids over rows of affine codes, random
+// in a large matrix of huge pages.
+func BenchmarkAffineGather(b *testing.B) {
+	for _, place := range []string{"L1", "huge"} {
+		mem := view8[uint8](matrix(b, place))
+		out, k := make([]float32, 32), &[5]float32{1, 1, 1, 1, 1}
+		for _, dim := range []int{128, 400, 784, 1536} {
+			stride := AffineHeader + dim
+			q, next := make([]uint8, dim), cycle(32, len(mem)/stride)
+			b.Run(fmt.Sprintf("%s/%d/I8", place, dim), func(b *testing.B) {
+				fastest(b, 32, func() { AffineGatherI8(q, k, mem, stride, next(), out) })
+			})
+		}
+	}
+}

@@ -53,7 +53,7 @@ func panicOut(name string, out, ids int) {
 
 func panicRow(name string, dim, size, stride int, row uint64) {
 	if stride < dim {
-		panic(fmt.Sprintf("simd: %s: stride %d is less than the query's length %d", name, stride, dim))
+		panic(fmt.Sprintf("simd: %s: stride %d is less than a row's length %d", name, stride, dim))
 	}
 	panic(fmt.Sprintf("simd: %s: row %d (stride %d, length %d) ends beyond the %d elements of rows", name, row, stride, dim, size))
 }

@@ -46,6 +46,9 @@ type kernels struct {
 	hamming       func(a, b []uint64) int
 	hammingRows   func(q, rows []uint64, stride int, out []int32)
 	hammingGather func(q, rows []uint64, stride int, ids []uint32, out []int32)
+
+	affineRowsI8   func(q []uint8, k *[5]float32, rows []uint8, stride int, out []float32)
+	affineGatherI8 func(q []uint8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
 }
 
 var (

@@ -108,6 +108,9 @@ func TestWrongLengthsPanicByName(t *testing.T) {
 		"DotGatherI8":   func() { DotGatherI8(b[:2], b[:7], 2, ids, ints) },
 		"L2RowsU8":      func() { L2RowsU8(u, u, 8, ints) },
 		"HammingGather": func() { HammingGather(w[:3], w, 3, ids, ints) },
+
+		"AffineRowsI8":   func() { AffineRowsI8(u, new([5]float32), make([]uint8, 47), 24, out) },
+		"AffineGatherI8": func() { AffineGatherI8(u, new([5]float32), make([]uint8, 96), 23, ids, out) },
 	} {
 		func() {
 			defer func() {

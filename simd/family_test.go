@@ -308,6 +308,7 @@ func variants(t *testing.T, tables map[string]*kernels) {
 			run(t, uint8Families(), shapesAgree)
 			run(t, wordFamilies(), matches)
 			run(t, wordFamilies(), shapesAgree)
+			run(t, affineI8(), affineMatches)
 		})
 	}
 }

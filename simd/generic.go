@@ -61,6 +61,8 @@ var generic = kernels{
 	hammingGather: func(q, rows []uint64, stride int, ids []uint32, out []int32) {
 		eachID(hamming32, q, rows, stride, ids, out)
 	},
+	affineRowsI8:   affineRowsI8,
+	affineGatherI8: affineGatherI8,
 }
 
 // eachRow scores q against consecutive rows.

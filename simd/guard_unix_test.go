@@ -84,6 +84,41 @@ func staysInside[Q, R, S any](t *testing.T, f family[Q, R, S]) {
 	}
 }
 
+func TestNoAffineKernelReadsOutsideItsRows(t *testing.T) {
+	affines(t, affineInside[uint8])
+}
+
+func affineInside[Q any](t *testing.T, f affineFamily[Q]) {
+	debug.SetPanicOnFault(true) // of this test's goroutine
+	defer faults(t)
+	const count = 6
+	lengths := append(f.lengths()[:140], 256*f.unit, 784/f.unit*f.unit, 2048, 2112)
+	most := lengths[len(lengths)-1]
+	var zero Q
+	size := AffineHeader + f.codes(most)
+	a, b := newGuarded(t, most*int(unsafe.Sizeof(zero))), newGuarded(t, count*size)
+	o, l := newGuarded(t, 4096), newGuarded(t, 4096)
+	k := (*[5]float32)(last[float32](newGuarded(t, 4096), 5))
+	for _, n := range lengths {
+		stride := AffineHeader + f.codes(n)
+		for _, end := range []bool{false, true} {
+			q, rows := first[Q](a, n), first[uint8](b, count*stride)
+			if end {
+				q, rows = last[Q](a, n), last[uint8](b, count*stride)
+			}
+			ids, out := last[uint32](l, count), last[float32](o, count)
+			for i := range ids {
+				ids[i] = uint32(count - 1 - i)
+			}
+			for c := range count + 1 {
+				f.rows(q, k, rows, stride, out[count-c:])
+				f.gather(q, k, rows, stride, ids[count-c:], out[count-c:])
+				f.gather(q, k, rows, stride, ids[:c], out[:c])
+			}
+		}
+	}
+}
+
 // faults turns a memory fault into a failure that names the test.
 func faults(t *testing.T) {
 	if x := recover(); x != nil {

@@ -38,6 +38,7 @@ func avx512(two *kernels, vnni, popcnt bool) *kernels {
 		k.l2I8, k.l2RowsI8, k.l2GatherI8 = l2I8AVX512, l2RowsI8AVX512, l2GatherI8AVX512
 		k.dotU8, k.dotRowsU8, k.dotGatherU8 = dotU8AVX512, dotRowsU8AVX512, dotGatherU8AVX512
 		k.l2U8, k.l2RowsU8, k.l2GatherU8 = l2U8AVX512, l2RowsU8AVX512, l2GatherU8AVX512
+		k.affineRowsI8, k.affineGatherI8 = affineRowsI8AVX512, affineGatherI8AVX512
 	}
 	if popcnt {
 		k.popcount, k.hamming = popcountAVX512, hammingAVX512
@@ -113,6 +114,20 @@ func avx2() *kernels {
 		hamming:       longPair(wordBlock, hammingAVX2, g.hamming),
 		hammingRows:   longRows(wordBlock, hammingRowsAVX2, g.hammingRows),
 		hammingGather: longGather(wordBlock, hammingGatherAVX2, g.hammingGather),
+		affineRowsI8: func(q []uint8, k *[5]float32, rows []uint8, stride int, out []float32) {
+			if len(q) < byteBlock {
+				affineRowsI8(q, k, rows, stride, out)
+			} else {
+				affineRowsI8AVX2(q, k, rows, stride, out)
+			}
+		},
+		affineGatherI8: func(q []uint8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32) {
+			if len(q) < byteBlock {
+				affineGatherI8(q, k, rows, stride, ids, out)
+			} else {
+				affineGatherI8AVX2(q, k, rows, stride, ids, out)
+			}
+		},
 	}
 }
 

@@ -197,6 +197,7 @@ func halve(isa ISA, v, t int) {
 
 // VPDPBUSD adds to each 32-bit lane of acc four products of an unsigned and a
 // signed byte. avo v0.5.0 does not know it; the Go assembler does.
-func VPDPBUSD(signed, unsigned, acc reg.Register) {
-	Instruction(&ir.Instruction{Opcode: "VPDPBUSD", Operands: []Op{signed, unsigned, acc}})
+func VPDPBUSD(signed Op, unsigned, acc reg.Register) {
+	operands := []Op{signed, unsigned, acc}
+	Instruction(&ir.Instruction{Opcode: "VPDPBUSD", Operands: operands, Inputs: operands, Outputs: []Op{acc}})
 }

@@ -68,7 +68,7 @@ func (g *gather) address(m Mem, dst reg.GPVirtual) {
 	MOVQ(g.base, base)
 	MOVL(m, dst.As32())
 	IMULQ(g.step, dst)
-	LEAQ(Mem{Base: base, Index: dst, Scale: uint8(g.size)}, dst)
+	LEAQ(Mem{Base: base, Index: dst, Scale: uint8(g.unit())}, dst)
 }
 
 // whole is for narrow rows: each pass fetches all lines of four later rows.
@@ -117,7 +117,7 @@ func (g *gather) whole() {
 func (g *gather) row(m Mem) {
 	p, end := GP64(), GP64()
 	g.address(m, p)
-	LEAQ(Mem{Base: p, Index: g.dim, Scale: uint8(g.size), Disp: -1}, end)
+	LEAQ(Mem{Base: p, Index: g.dim, Scale: uint8(g.size), Disp: g.head - 1}, end)
 	l := g.next("line")
 	Label(l)
 	PREFETCHT1(Mem{Base: p})
@@ -154,6 +154,12 @@ func (g *gather) streams() {
 			for _, p := range later {
 				PREFETCHT1(Mem{Base: p, Index: g.i, Scale: uint8(g.size), Disp: at})
 			}
+		}
+	}
+	if g.head > 0 {
+		// What the header moves beyond the last step.
+		for _, p := range later {
+			PREFETCHT1(Mem{Base: p, Index: g.dim, Scale: uint8(g.size), Disp: g.head - 1})
 		}
 	}
 	g.pass(4, false, fetch, fetch)

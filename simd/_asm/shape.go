@@ -40,6 +40,8 @@ type body struct {
 	q, dim, limit, i reg.GPVirtual // query; elements; those in whole steps; element index
 	rows             [4]reg.GPVirtual
 	tail             []reg.Register // AVX-512: a mask register for each block of the tail
+	head             int            // bytes of a row before its elements
+	twice            bool           // pairs of whole steps have accumulators of their own
 }
 
 // How the gather kernels fetch ahead. Rows of up to narrow bytes are fetched
@@ -82,6 +84,9 @@ func shapes(o op) {
 // begin loads the query and prepares the constants.
 func begin(o op, query string) *body {
 	b := &body{op: o}
+	if _, ok := o.(*affine); ok {
+		b.head = header
+	}
 	w, u := o.Blocks()
 	b.q = Load(Param(query).Base(), GP64()).(reg.GPVirtual)
 	b.dim = Load(Param(query).Len(), GP64()).(reg.GPVirtual)
@@ -123,6 +128,9 @@ func (b *body) blocks(whole, rest func(), f func(at Mem, u int, k *mask)) {
 	w, u := b.Blocks()
 	loop, tail, done := b.next("step"), b.next("tail"), b.next("done")
 	XORQ(b.i, b.i)
+	if b.twice {
+		b.double(f)
+	}
 	CMPQ(b.i, b.limit)
 	JGE(LabelRef(tail))
 	Label(loop)
@@ -172,20 +180,47 @@ func (b *body) blocks(whole, rest func(), f func(at Mem, u int, k *mask)) {
 	Label(done)
 }
 
+// double runs f over pairs of whole steps of one block, so that sums of one row
+// do not wait for each other.
+func (b *body) double(f func(at Mem, u int, k *mask)) {
+	w, _ := b.Blocks()
+	loop, done := b.next("pair"), b.next("unpaired")
+	end := GP64()
+	LEAQ(Mem{Base: b.limit, Disp: -2 * w}, end)
+	CMPQ(b.i, end)
+	JG(LabelRef(done))
+	Label(loop)
+	for j := range 2 {
+		f(Mem{Index: b.i, Disp: j * w}, j, nil)
+	}
+	ADDQ(U32(uint32(2*w)), b.i)
+	CMPQ(b.i, end)
+	JLE(LabelRef(loop))
+	Label(done)
+}
+
 // pass scores n rows side by side, leaving the results in X0.
 func (b *body) pass(n int, wide bool, whole, rest func()) {
 	_, _, _, _, qsize, size := b.Types()
+	a, isAffine := b.op.(*affine)
+	b.twice = isAffine && n == 1
 	for r := range n {
 		b.Start(r)
+	}
+	if b.twice {
+		b.Start(1)
 	}
 	b.blocks(whole, rest, func(at Mem, u int, k *mask) {
 		at.Scale = uint8(qsize)
 		b.Query(Mem{Base: b.q, Index: at.Index, Scale: uint8(qsize), Disp: at.Disp * qsize}, u, k)
 		for r := range n {
-			b.Row(Mem{Base: b.rows[r], Index: at.Index, Scale: uint8(size), Disp: at.Disp * size}, r, u, k)
+			b.Row(Mem{Base: b.rows[r], Index: at.Index, Scale: uint8(size), Disp: at.Disp*size + b.head}, r, u, k)
 		}
 	})
 	b.Fold(n, wide)
+	if isAffine {
+		a.finish(b, n)
+	}
 }
 
 func onePair(o op, wide bool) {
@@ -209,6 +244,15 @@ func onePair(o op, wide bool) {
 	RET()
 }
 
+// unit is the number of bytes that the stride of the rows counts.
+func (b *body) unit() int {
+	if b.head > 0 {
+		return 1
+	}
+	_, _, _, _, _, size := b.Types()
+	return size
+}
+
 // stride loads the distance of rows in bytes.
 func stride(size int) reg.GPVirtual {
 	s := Load(Param("stride"), GP64()).(reg.GPVirtual)
@@ -229,7 +273,7 @@ func denseRows(o op) {
 	w, u := o.Blocks()
 	b := begin(o, "q")
 	base := Load(Param("rows").Base(), GP64()).(reg.GPVirtual)
-	step := stride(size)
+	step := stride(b.unit())
 	out := Load(Param("out").Base(), GP64())
 	n := Load(Param("out").Len(), GP64())
 	for r := range b.rows {

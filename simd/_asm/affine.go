@@ -1,0 +1,181 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// header is the number of bytes before the codes of an affine row.
+const header = 16
+
+// affine is the sum of products of a query and affine codes, and the float32
+// that the row's header makes of it. Registers: row r accumulates in r, the
+// second block of a lone row in 1; 8 holds the query; 4-7 and 9 hold the
+// coefficients; 10 and 11 are for passing values; 12-15 as each kind says.
+type affine struct {
+	isa  ISA
+	code coder
+}
+
+// coder is what a width of code computes for a block of W bytes or words.
+type coder interface {
+	// Kind ends the kernel's name; Types are as those of an op.
+	Kind() string
+	Types() (q string, qsize, rowsize int)
+	Width() int
+	Const(b *body)
+	Query(m Mem, k *mask)
+	// Row adds the block of a row at m to register acc.
+	Row(m Mem, acc int, k *mask)
+}
+
+func (o *affine) ISA() ISA                  { return o.isa }
+func (o *affine) Name() (verb, kind string) { return "affine", o.code.Kind() }
+func (o *affine) Blocks() (w, u int)        { return o.code.Width(), 1 }
+
+func (o *affine) Types() (q, row, pair, list string, qsize, rowsize int) {
+	q, qsize, rowsize = o.code.Types()
+	return q, "uint8", "", "float32", qsize, rowsize
+}
+
+// coefficients are the registers that hold *k.
+var coefficients = [5]int{4, 5, 6, 7, 9}
+
+func (o *affine) Const(b *body) {
+	k := Load(Param("k"), GP64())
+	for i, v := range coefficients {
+		VBROADCASTSS(Mem{Base: k, Disp: 4 * i}, X(v))
+	}
+	o.code.Const(b)
+}
+
+func (o *affine) Start(r int)                  { o.isa.zero(r) }
+func (o *affine) Query(m Mem, _ int, k *mask)  { o.code.Query(m, k) }
+func (o *affine) Row(m Mem, r, u int, k *mask) { o.code.Row(m, r+u, k) }
+func (o *affine) Fold(n int, _ bool) {
+	if n == 1 {
+		VPADDD(o.isa.Vec(1), o.isa.Vec(0), o.isa.Vec(0))
+		foldInts(o.isa, 1, 1)
+		return
+	}
+	foldFour(o.isa)
+}
+
+// foldFour sums the 32-bit lanes of registers 0 to 3: four sums in X0. Lanes of
+// two registers side by side take half the additions of one after the other.
+func foldFour(isa ISA) {
+	v := isa.Vec
+	VPUNPCKLDQ(v(1), v(0), v(10))
+	VPUNPCKHDQ(v(1), v(0), v(11))
+	VPADDD(v(11), v(10), v(10))
+	VPUNPCKLDQ(v(3), v(2), v(11))
+	VPUNPCKHDQ(v(3), v(2), v(1))
+	VPADDD(v(1), v(11), v(11))
+	VPUNPCKLQDQ(v(11), v(10), v(0))
+	VPUNPCKHQDQ(v(11), v(10), v(1))
+	VPADDD(v(1), v(0), v(0))
+	halve(isa, 0, 1)
+	VPADDD(X(1), X(0), X(0))
+}
+
+// finish makes n results of n sums in X0, with the headers of the rows, in the
+// order of additions that generic.go fixes. Every product and sum is rounded by
+// itself, so that all implementations give the same bits.
+func (o *affine) finish(b *body, n int) {
+	h := []int{1, 2, 3, 8}
+	for r := range n {
+		VMOVUPS(Mem{Base: b.rows[r]}, X(h[r]))
+	}
+	if n == 1 {
+		h = []int{1, 1, 1, 1}
+	}
+	// A transposition of four headers to scales, words, sums and norms.
+	VUNPCKLPS(X(h[1]), X(h[0]), X(10))
+	VUNPCKHPS(X(h[1]), X(h[0]), X(11))
+	lo, hi := X(10), X(11)
+	if n == 4 {
+		VUNPCKLPS(X(h[3]), X(h[2]), X(1))
+		VUNPCKHPS(X(h[3]), X(h[2]), X(2))
+		lo, hi = X(1), X(2)
+	}
+	scale, word, sum, norm := X(3), X(8), X(10), X(11)
+	VUNPCKLPD(lo, X(10), scale)
+	VUNPCKHPD(lo, X(10), word)
+	VUNPCKLPD(hi, X(11), sum)
+	VUNPCKHPD(hi, X(11), norm)
+	VPSRLD(U8(16), word, word)
+	VPSLLD(U8(16), word, word)
+	k := func(i int) reg.Register { return X(coefficients[i]) }
+	VCVTDQ2PS(X(0), X(0))
+	VMULPS(word, k(2), word)
+	VADDPS(word, k(0), word)
+	VMULPS(sum, k(3), sum)
+	VMULPS(norm, k(4), norm)
+	VADDPS(norm, sum, sum)
+	VADDPS(sum, word, word)
+	VMULPS(scale, k(1), scale)
+	VMULPS(scale, X(0), X(0))
+	VADDPS(word, X(0), X(0))
+}
+
+// affines writes the two kernels of a width of code.
+func affines(isa ISA, code coder) {
+	o := &affine{isa, code}
+	q, _, _ := code.Types()
+	sfx := code.Kind() + isa.Suffix()
+	args := fmt.Sprintf("q []%s, k *[5]float32, rows []uint8, stride int", q)
+	TEXT("affineRows"+sfx, 4, fmt.Sprintf("func(%s, out []float32)", args))
+	Pragma("noescape")
+	denseRows(o)
+	TEXT("affineGather"+sfx, 4, fmt.Sprintf("func(%s, ids []uint32, out []float32)", args))
+	Pragma("noescape")
+	gatherRows(o)
+}
+
+// affine8 is one signed byte a component against an unsigned query: AVX-512 has
+// an instruction for just that; AVX2 widens to 16 bits.
+type affine8 struct{ isa ISA }
+
+func (c *affine8) Kind() string                          { return "I8" }
+func (c *affine8) Types() (q string, qsize, rowsize int) { return "uint8", 1, 1 }
+func (c *affine8) Const(*body)                           {}
+
+func (c *affine8) Width() int {
+	if c.isa == AVX512 {
+		return 64
+	}
+	return 16
+}
+
+func (c *affine8) Query(m Mem, k *mask) {
+	q := c.isa.Vec(8)
+	switch {
+	case c.isa == AVX2:
+		VPMOVZXBW(m, q)
+		if k != nil {
+			VPAND(k.v, q, q)
+		}
+	case k == nil:
+		VMOVDQU8(m, q)
+	default:
+		VMOVDQU8_Z(m, k.k, q)
+	}
+}
+
+func (c *affine8) Row(m Mem, acc int, k *mask) {
+	q, t := c.isa.Vec(8), c.isa.Vec(10)
+	switch {
+	case c.isa == AVX2:
+		VPMOVSXBW(m, t)
+		VPMADDWD(t, q, t)
+		VPADDD(t, c.isa.Vec(acc), c.isa.Vec(acc))
+	case k == nil:
+		VPDPBUSD(m, q, c.isa.Vec(acc))
+	default:
+		VMOVDQU8_Z(m, k.k, t)
+		VPDPBUSD(t, q, c.isa.Vec(acc))
+	}
+}
