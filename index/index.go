@@ -73,6 +73,16 @@ const (
 	Float16 Storage = "float16" // half the memory; distances carry its rounding
 )
 
+// Codes names the compact codes that a graph is walked and built on; see package
+// index/quant. The hits of a search are always chosen by the vectors themselves.
+type Codes string
+
+const (
+	None Codes = ""     // distances of walks are computed on the vectors
+	Int8 Codes = "int8" // a byte per component
+	Int4 Codes = "int4" // half a byte per component
+)
+
 // MaxDim is the largest dimension of a vector.
 const MaxDim = 4096
 
@@ -81,6 +91,7 @@ type Config struct {
 	Dim     int     // 1..MaxDim
 	Metric  Metric  // "" means L2
 	Storage Storage // "" means Float32
+	Codes   Codes   // what a graph is walked on; the flat index ignores it
 
 	// HNSW parameters; the flat index ignores them. Zero means the default.
 	M              int   // links per node and upper level, 2..128, default 16 (level 0 has 2M)

@@ -22,7 +22,7 @@ func (x *Index) diverse(c *linker, candidates []entry, most, least int) []uint32
 			break
 		}
 		slot := e.slot & slotMask
-		if !distinct && i > 0 && e.d <= same || x.covered(c, slot, e.d, kept) {
+		if !distinct && i > 0 && x.double(c, slot, e.d) || x.covered(c, slot, e.d, kept) {
 			refused = append(refused, slot)
 		} else {
 			kept = append(kept, slot)
@@ -35,6 +35,14 @@ func (x *Index) diverse(c *linker, candidates []entry, most, least int) []uint32
 	return kept
 }
 
+// double reports whether slot, at distance d from the base, holds the base's vector.
+func (x *Index) double(c *linker, slot uint32, d float32) bool {
+	if d <= same {
+		return true
+	}
+	return x.set.Coded() && d <= c.slack && x.set.Equal(c.sv, slot, c.base)
+}
+
 // covered reports whether slot, at distance d from the base, is nearer to one of
 // kept. Rounding does not count as nearer: what is kept may be a duplicate of the
 // base, and would cover all.
@@ -42,11 +50,11 @@ func (x *Index) covered(c *linker, slot uint32, d float32, kept []uint32) bool {
 	if len(kept) == 0 {
 		return false
 	}
-	d -= max(d, -d) * slop
-	query := x.set.Row(c.sv, slot, c.other)
+	x.set.Retrace(&c.other, c.sv, slot)
+	d -= x.set.Rounding(&c.other, d)
 	for from := 0; from < len(kept); from += 4 {
 		part := kept[from:min(from+4, len(kept))]
-		x.set.Score(c.sv, query, part, c.near[:])
+		x.set.Near(&c.other, c.sv, part, c.near[:], inf)
 		for _, k := range c.near[:len(part)] {
 			if k < d {
 				return true

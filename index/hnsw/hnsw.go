@@ -56,6 +56,8 @@ const (
 	noEntry  = math.MaxUint64
 )
 
+var inf = float32(math.Inf(1))
+
 // Index is a graph index. Make it with New or Load.
 type Index struct {
 	cfg   index.Config

@@ -3,12 +3,16 @@ package hnsw
 import (
 	"context"
 	"sync/atomic"
+
+	"github.com/eiderdb/eider/index/vectors"
 )
 
 // linker is a searcher that also changes links.
 type linker struct {
 	*searcher
-	self, other   []float32 // rows widened to float32
+	other         vectors.Probe
+	base          uint32  // whose neighbours are being chosen
+	slack         float32 // of distances from it
 	kept, refused []uint32
 	near          [4]float32
 	list          []uint32
@@ -20,8 +24,6 @@ type linker struct {
 func (x *Index) newLinker() *linker {
 	return &linker{
 		searcher: newSearcher(x.serial.Add(1), x.m0),
-		self:     make([]float32, x.cfg.Dim),
-		other:    make([]float32, x.cfg.Dim),
 	}
 }
 
@@ -100,8 +102,10 @@ func (x *Index) raise(slot uint32, level int) {
 
 // choose finds the neighbours of slot at levels top..0 into c.levels.
 func (x *Index) choose(c *linker, slot uint32, top int) {
-	query := x.set.Row(c.sv, slot, c.self)
-	at, d := x.descend(c.searcher, query, c.entry, top)
+	q := &c.probe
+	x.set.Retrace(q, c.sv, slot)
+	c.base, c.slack = slot, x.set.Rounding(q, 0)
+	at, d := x.descend(c.searcher, q, c.entry, top)
 	for l := top; l >= 0; l-- {
 		c.turn()
 		c.see(slot)
@@ -109,7 +113,7 @@ func (x *Index) choose(c *linker, slot uint32, top int) {
 		if c.see(at) {
 			c.pool.insert(d, at)
 		}
-		x.walk(context.Background(), c.searcher, query, l)
+		x.walk(context.Background(), c.searcher, q, l)
 		if len(c.pool.e) > 0 {
 			at, d = c.pool.e[0].slot&slotMask, c.pool.e[0].d
 		}
@@ -188,11 +192,12 @@ func (x *Index) rank(c *linker, base uint32, slots []uint32) {
 		}
 		slots = kept
 	}
-	query := x.set.Row(c.sv, base, c.other)
+	x.set.Retrace(&c.other, c.sv, base)
+	c.base, c.slack = base, x.set.Rounding(&c.other, 0)
 	c.local.reset(len(slots))
 	for len(slots) > 0 {
 		m := min(len(slots), len(c.out))
-		x.set.Score(c.sv, query, slots[:m], c.out)
+		x.set.Near(&c.other, c.sv, slots[:m], c.out, inf)
 		for i, d := range c.out[:m] {
 			c.local.insert(d, slots[i])
 		}

@@ -190,8 +190,9 @@ func (x *Index) look(c *linker, slot uint32, level int, condemned *bitset) {
 	if level > int(c.entry&0xff) {
 		return
 	}
-	query := x.set.Row(c.sv, slot, c.self)
-	at, d := x.descend(c.searcher, query, c.entry, level)
+	q := &c.probe
+	x.set.Retrace(q, c.sv, slot)
+	at, d := x.descend(c.searcher, q, c.entry, level)
 	listed := append([]uint32(nil), c.list...)
 	c.turn()
 	c.see(slot)
@@ -199,7 +200,7 @@ func (x *Index) look(c *linker, slot uint32, level int, condemned *bitset) {
 	if c.see(at) {
 		c.pool.insert(d, at)
 	}
-	x.walk(context.Background(), c.searcher, query, level)
+	x.walk(context.Background(), c.searcher, q, level)
 	c.turn()
 	for _, s := range listed {
 		c.see(s)

@@ -25,22 +25,22 @@ func (x *Index) Search(ctx context.Context, q []float32, p index.Params, dst []i
 	if err := ctx.Err(); err != nil || p.K < 1 {
 		return dst, w, err
 	}
-	var query []float32
-	query, c.query = x.set.Query(q, c.query)
 	c.enter(x)
 	n := x.set.Len() + x.set.Dead()
 	if p.Exact || n <= small || !x.ready.Load() || c.entry == noEntry {
-		return x.exact(ctx, c, query, p, dst, w)
+		x.set.Trace(&c.probe, q, false)
+		return x.exact(ctx, c, p, dst, w)
 	}
 	ef := x.ef(p, n)
 	c.copies = max(x.set.Slack(p), x.m0/4)
+	x.set.Trace(&c.probe, q, true)
 	if ef >= n/2 {
-		return x.exact(ctx, c, query, p, dst, w)
+		return x.exact(ctx, c, p, dst, w)
 	}
 	if x.plain(p) {
-		return x.near(ctx, c, query, p, ef, dst, w)
+		return x.near(ctx, c, p, ef, dst, w)
 	}
-	return x.sifted(ctx, c, query, p, ef, dst, w)
+	return x.sifted(ctx, c, p, ef, dst, w)
 }
 
 // plain reports whether every slot a walk meets may be a hit.
@@ -60,48 +60,48 @@ func (x *Index) ef(p index.Params, n int) int {
 }
 
 // exact scores all that p allows.
-func (x *Index) exact(ctx context.Context, c *searcher, query []float32, p index.Params, dst []index.Hit, w index.Work) ([]index.Hit, index.Work, error) {
-	out, scored, err := c.scan.Exact(ctx, x.set, query, p, dst)
+func (x *Index) exact(ctx context.Context, c *searcher, p index.Params, dst []index.Hit, w index.Work) ([]index.Hit, index.Work, error) {
+	out, scored, err := c.scan.Exact(ctx, x.set, c.probe.Vec, p, dst)
 	w.Distances += scored
 	w.Exact = true
 	return out, w, err
 }
 
 // near is the walk where every node may be a hit.
-func (x *Index) near(ctx context.Context, c *searcher, query []float32, p index.Params, ef int, dst []index.Hit, w index.Work) ([]index.Hit, index.Work, error) {
+func (x *Index) near(ctx context.Context, c *searcher, p index.Params, ef int, dst []index.Hit, w index.Work) ([]index.Hit, index.Work, error) {
 	c.allow = admission{at: p.At, ids: c.sv.IDs, live: c.sv.Live}
 	for ; ; ef *= 4 {
 		// The tail first: what leaves it during the walk is then still scored.
 		c.tail = x.fresh.copy(c.tail[:0])
 		c.turn()
-		at, d := x.descend(c, query, c.entry, 0)
+		at, d := x.descend(c, &c.probe, c.entry, 0)
 		c.pool.reset(ef)
 		c.see(at)
 		c.pool.insert(d, at)
-		err := x.walk(ctx, c, query, 0)
+		err := x.walk(ctx, c, &c.probe, 0)
 		if err == nil {
-			err = x.scanTail(ctx, c, query, p.At, &c.pool, &w)
+			err = x.scanTail(ctx, c, p.At, &c.pool, &w)
 		}
 		w.Hops, w.Distances = c.hops, c.scored
 		if err != nil {
 			return dst, w, err
 		}
-		out := x.hits(c, query, c.pool.e, p, dst)
+		out := x.hits(c, c.pool.e, p, dst)
 		if len(out)-len(dst) >= p.K {
 			return out, w, nil
 		}
 		// Fewer than k: accept refused many, or the graph has fewer live nodes.
 		if len(c.pool.e) < ef || ef >= x.set.Slots()/4 {
-			return x.exact(ctx, c, query, p, dst, w)
+			return x.exact(ctx, c, p, dst, w)
 		}
 	}
 }
 
 // scanTail scores the fresh slots that the walk did not meet into p.
-func (x *Index) scanTail(ctx context.Context, c *searcher, query []float32, at uint64, p *pool, w *index.Work) error {
+func (x *Index) scanTail(ctx context.Context, c *searcher, at uint64, p *pool, w *index.Work) error {
 	m := 0
 	flush := func() {
-		x.set.Score(c.sv, query, c.slots[:m], c.out)
+		x.set.Near(&c.probe, c.sv, c.slots[:m], c.out, p.limit())
 		x.offer(c, p, c.slots[:m], c.out[:m])
 		w.Fresh += m
 		c.scored += m
@@ -132,12 +132,12 @@ func (x *Index) scanTail(ctx context.Context, c *searcher, query []float32, at u
 // hits appends the first of e that are visible and accepted, nearest first, to
 // dst. It scores them again by the whole-row kernel, whose rounding is that of an
 // exact scan, and puts ties in order of id.
-func (x *Index) hits(c *searcher, query []float32, e []entry, p index.Params, dst []index.Hit) []index.Hit {
+func (x *Index) hits(c *searcher, e []entry, p index.Params, dst []index.Hit) []index.Hit {
 	want := x.set.Slack(p)
 	top := &c.scan.Top
 	top.Reset(want)
 	for i := 0; i < len(e); {
-		if l := top.Limit(); top.Len() == want && e[i].d > l+max(l, -l)*slop {
+		if d := e[i].d; top.Len() == want && d-x.set.Doubt(&c.probe, c.sv, e[i].slot&slotMask, d) > top.Limit() {
 			break
 		}
 		m := 0
@@ -147,10 +147,7 @@ func (x *Index) hits(c *searcher, query []float32, e []entry, p index.Params, ds
 				m++
 			}
 		}
-		c.scan.Slots(x.set, c.sv, query, c.slots[:m])
+		c.scan.Slots(x.set, c.sv, c.probe.Vec, c.slots[:m])
 	}
 	return x.set.Pick(dst, top.Sort(), p)
 }
-
-// slop is the relative error by which two orders of summation may differ.
-const slop = 1e-5

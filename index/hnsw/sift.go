@@ -65,7 +65,7 @@ func (c *searcher) admit(x *Index, p index.Params) {
 // dead nodes are in the graph. The walk is bounded by the cost of scoring all
 // that is allowed; beyond it, or with too few hits, it does just that. So a
 // search costs at most about twice an exact one, and finds k if k exist.
-func (x *Index) sifted(ctx context.Context, c *searcher, query []float32, p index.Params, ef int, dst []index.Hit, w index.Work) ([]index.Hit, index.Work, error) {
+func (x *Index) sifted(ctx context.Context, c *searcher, p index.Params, ef int, dst []index.Hit, w index.Work) ([]index.Hit, index.Work, error) {
 	slots := x.set.Len() + x.set.Dead()
 	allowed := x.set.Len()
 	if p.Allow != nil {
@@ -73,31 +73,31 @@ func (x *Index) sifted(ctx context.Context, c *searcher, query []float32, p inde
 	}
 	share := float64(allowed) / float64(slots)
 	if p.Allow != nil && float64(allowed) <= x.walkCost(ef, share) {
-		return x.exact(ctx, c, query, p, dst, w)
+		return x.exact(ctx, c, p, dst, w)
 	}
 	c.admit(x, p)
 	for ; ; ef *= 4 {
 		c.tail = x.fresh.copy(c.tail[:0])
 		c.turn()
-		step, err := x.seed(c, query, p, ef, share)
+		step, err := x.seed(c, p, ef, share)
 		if err != nil {
 			return dst, w, err
 		}
-		within, err := x.sift(ctx, c, query, step, allowed)
+		within, err := x.sift(ctx, c, step, allowed)
 		if err == nil && within {
-			err = x.scanTail(ctx, c, query, p.At, &c.found, &w)
+			err = x.scanTail(ctx, c, p.At, &c.found, &w)
 		}
 		w.Hops, w.Distances = c.hops, c.scored
 		if err != nil {
 			return dst, w, err
 		}
 		if within {
-			if out := x.hits(c, query, c.found.e, p, dst); len(out)-len(dst) >= p.K {
+			if out := x.hits(c, c.found.e, p, dst); len(out)-len(dst) >= p.K {
 				return out, w, nil
 			}
 		}
 		if !within || !c.found.full() || ef >= allowed/4 {
-			return x.exact(ctx, c, query, p, dst, w)
+			return x.exact(ctx, c, p, dst, w)
 		}
 	}
 }
@@ -120,8 +120,8 @@ func (x *Index) walkCost(ef int, share float64) float64 {
 // admitted, but around query about as many as elsewhere. Where a filter refuses
 // what is near query, the nearest admitted nodes lie all around the refused ones,
 // and only a walk through those meets them all.
-func (x *Index) seed(c *searcher, query []float32, p index.Params, ef int, share float64) (bool, error) {
-	at, d := x.descend(c, query, c.entry, 0)
+func (x *Index) seed(c *searcher, p index.Params, ef int, share float64) (bool, error) {
+	at, d := x.descend(c, &c.probe, c.entry, 0)
 	c.front = c.front[:0]
 	c.found.reset(ef)
 	step := share < twoHop && x.around(c, at) > share/3
@@ -145,7 +145,7 @@ func (x *Index) seed(c *searcher, query []float32, p index.Params, ef int, share
 			m++
 		}
 	}
-	x.set.Score(c.sv, query, c.slots[:m], c.out)
+	x.set.Near(&c.probe, c.sv, c.slots[:m], c.out, inf)
 	c.scored += m
 	for i, d := range c.out[:m] {
 		c.front.push(entry{d, c.slots[i]})
@@ -182,7 +182,7 @@ func (x *Index) around(c *searcher, slot uint32) float64 {
 // Unlike walk it keeps every node it may have to expand, since any number of
 // refused ones may be nearer than those it seeks. It reports false when it has
 // computed more than budget distances.
-func (x *Index) sift(ctx context.Context, c *searcher, query []float32, step bool, budget int) (bool, error) {
+func (x *Index) sift(ctx context.Context, c *searcher, step bool, budget int) (bool, error) {
 	f := &c.found
 	for hop := 0; len(c.front) > 0; hop++ {
 		e := c.front.pop()
@@ -201,7 +201,7 @@ func (x *Index) sift(ctx context.Context, c *searcher, query []float32, step boo
 			continue
 		}
 		slots, out := c.slots[:m], c.out[:m]
-		x.set.ScoreWithin(c.sv, query, slots, out, f.limit(), &c.partial)
+		x.set.Near(&c.probe, c.sv, slots, out, f.limit())
 		c.scored += m
 		for i, d := range out {
 			if f.full() && d >= f.last() {

@@ -107,17 +107,18 @@ func (x *Index) inDegrees(v *view, n uint32) []uint32 {
 // foster links slot from the nearest reachable node that has room. With degree it
 // takes the place of the last neighbour that others link to as well.
 func (x *Index) foster(c *linker, slot uint32, seen *bitset, degree []uint32) bool {
-	query := x.set.Row(c.sv, slot, c.self)
-	at, d := x.descend(c.searcher, query, c.entry, 0)
+	q := &c.probe
+	x.set.Retrace(q, c.sv, slot)
+	at, d := x.descend(c.searcher, q, c.entry, 0)
 	if !seen.has(at) { // upper levels may lead to where level 0 does not
-		at, d = x.descend(c.searcher, query, c.entry, maxLevel)
+		at, d = x.descend(c.searcher, q, c.entry, maxLevel)
 	}
 	c.turn()
 	c.see(slot)
 	c.pool.reset(x.cfg.EfConstruction)
 	c.see(at)
 	c.pool.insert(d, at)
-	x.walk(context.Background(), c.searcher, query, 0)
+	x.walk(context.Background(), c.searcher, q, 0)
 	condemned := x.condemned.Load()
 	for _, e := range c.pool.e {
 		n := e.slot & slotMask

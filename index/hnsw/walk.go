@@ -27,13 +27,11 @@ type searcher struct {
 	slots  []uint32
 	out    []float32
 	bridge []uint32
-	query  []float32
+	probe  vectors.Probe
 	tail   []uint32
 	bits   []uint64 // allowed ids of a filtered search
 	scan   vectors.Scan
 	allow  admission
-
-	partial vectors.Partial
 
 	copies       int // of one vector that a pool takes at most
 	hops, scored int
@@ -74,12 +72,12 @@ func (c *searcher) see(slot uint32) bool {
 	return true
 }
 
-// descend goes greedily from the entry point to the node nearest to query at
+// descend goes greedily from the entry point to the node nearest to q at
 // each level above to, and returns it with its distance.
-func (x *Index) descend(c *searcher, query []float32, entry uint64, to int) (uint32, float32) {
+func (x *Index) descend(c *searcher, q *vectors.Probe, entry uint64, to int) (uint32, float32) {
 	at := uint32(entry >> 8)
 	c.slots[0] = at
-	x.set.Score(c.sv, query, c.slots[:1], c.out)
+	x.set.Near(q, c.sv, c.slots[:1], c.out, inf)
 	c.scored++
 	best := c.out[0]
 	for level := int(entry & 0xff); level > to; level-- {
@@ -92,7 +90,7 @@ func (x *Index) descend(c *searcher, query []float32, entry uint64, to int) (uin
 					m++
 				}
 			}
-			x.set.ScoreWithin(c.sv, query, c.slots[:m], c.out, best, &c.partial)
+			x.set.Near(q, c.sv, c.slots[:m], c.out, best)
 			c.scored += m
 			c.hops++
 			for i, d := range c.out[:m] {
@@ -105,9 +103,9 @@ func (x *Index) descend(c *searcher, query []float32, entry uint64, to int) (uin
 	return at, best
 }
 
-// walk fills c.pool with the ef nodes nearest to query that a best-first walk at
+// walk fills c.pool with the ef nodes nearest to q that a best-first walk at
 // level meets, starting from what is in the pool, all of it marked seen.
-func (x *Index) walk(ctx context.Context, c *searcher, query []float32, level int) error {
+func (x *Index) walk(ctx context.Context, c *searcher, q *vectors.Probe, level int) error {
 	p := &c.pool
 	seen, epoch, limit := c.seen, c.epoch, c.limit
 	slots, out := c.slots, c.out
@@ -141,7 +139,7 @@ func (x *Index) walk(ctx context.Context, c *searcher, query []float32, level in
 		if cur++; m == 0 {
 			continue
 		}
-		x.set.ScoreWithin(c.sv, query, slots[:m], out, p.limit(), &c.partial)
+		x.set.Near(q, c.sv, slots[:m], out, p.limit())
 		c.scored += m
 		cur = min(cur, x.offer(c, p, slots[:m], out[:m]))
 	}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/eiderdb/eider/index"
+	"github.com/eiderdb/eider/index/quant"
 	"github.com/eiderdb/eider/internal/arena"
 	"github.com/eiderdb/eider/simd"
 )
@@ -35,8 +36,11 @@ type Set struct {
 	grow   func(capacity int) error
 	room   int
 
-	rows, ids, live *arena.Region
-	view            atomic.Pointer[View]
+	codec    *quant.Codec // nil without codes
+	codeSize int          // bytes from code to code
+
+	rows, ids, live, codes *arena.Region
+	view                   atomic.Pointer[View]
 
 	plan atomic.Pointer[[]part] // of ScoreWithin, nil until Learn
 
@@ -65,6 +69,7 @@ type View struct {
 	F16  []uint16
 	IDs  []uint32 // slot -> id; access atomically or under the rules of the package
 	Live []uint32 // bit set of live slots; access atomically
+	Code []byte   // codes of the rows, if the set keeps any
 }
 
 // Check reports whether cfg names a set that New can make: index.ErrOption.
@@ -93,6 +98,15 @@ func New(cfg index.Config, room int, grow func(capacity int) error) (*Set, error
 	}
 	s.stride = stride(cfg.Dim, s.width())
 	var err error
+	if cfg.Codes != index.None {
+		if s.codec, err = quant.New(cfg.Codes, cfg.Dim); err != nil {
+			return nil, err
+		}
+		s.codeSize = s.codec.Size()
+		if s.codes, err = arena.Reserve(s.reserve(s.codeSize)); err != nil {
+			return nil, err
+		}
+	}
 	if s.rows, err = arena.Reserve(s.reserve(s.stride * s.width())); err == nil {
 		if s.ids, err = arena.Reserve(s.reserve(4)); err == nil {
 			s.live, err = arena.Reserve(s.reserve(1))
@@ -253,6 +267,11 @@ func (s *Set) reach(want int) error {
 	if err := s.live.Grow(int64(capacity+31) / 32 * 4); err != nil {
 		return err
 	}
+	if s.codes != nil {
+		if err := s.codes.Grow(int64(capacity) * int64(s.codeSize)); err != nil {
+			return err
+		}
+	}
 	if s.grow != nil {
 		if err := s.grow(capacity); err != nil {
 			return err
@@ -263,6 +282,9 @@ func (s *Set) reach(want int) error {
 		next.F16 = arena.Whole[uint16](s.rows)
 	} else {
 		next.F32 = arena.Whole[float32](s.rows)
+	}
+	if s.codes != nil {
+		next.Code = arena.Whole[byte](s.codes)
 	}
 	s.view.Store(next)
 	return nil
@@ -306,6 +328,9 @@ func (s *Set) Write(slot uint32, vec []float32) {
 		} else {
 			copy(row, vec)
 		}
+		if s.codec != nil {
+			s.codec.Encode(s.code(v, slot), row[:s.dim])
+		}
 		return
 	}
 	if s.metric == index.Cosine {
@@ -313,7 +338,19 @@ func (s *Set) Write(slot uint32, vec []float32) {
 		Normalise(unit, vec)
 		vec = unit
 	}
-	simd.ToHalf(v.F16[off:off+s.dim], vec)
+	half := v.F16[off : off+s.dim]
+	simd.ToHalf(half, vec)
+	if s.codec != nil {
+		rounded := make([]float32, s.dim)
+		simd.FromHalf(rounded, half)
+		s.codec.Encode(s.code(v, slot), rounded)
+	}
+}
+
+// code is the code row of slot.
+func (s *Set) code(v *View, slot uint32) []byte {
+	off := int(slot) * s.codeSize
+	return v.Code[off : off+s.codeSize : off+s.codeSize]
 }
 
 // Normalise writes vec scaled to length one to dst, which may be vec. The sum of
@@ -453,9 +490,10 @@ func (s *Set) Append(slot uint32, dst []float32) []float32 {
 	return dst
 }
 
-// VectorBytes is the memory of rows in use, and MapBytes that of ids, states
+// VectorBytes is the memory of rows in use, CodeBytes that of their codes, and MapBytes that of ids, states
 // and the map from ids to slots.
 func (s *Set) VectorBytes() int64 { return s.n.Load() * int64(s.stride*s.width()) }
+func (s *Set) CodeBytes() int64   { return s.n.Load() * int64(s.codeSize) }
 func (s *Set) MapBytes() int64 {
 	return s.n.Load()*4 + (s.n.Load()+7)/8 + s.slots.bytes() + s.died.bytes()
 }
@@ -479,7 +517,7 @@ func (s *Set) Closed() bool { return s.closed.Load() }
 
 func (s *Set) release() error {
 	var first error
-	for _, r := range []*arena.Region{s.rows, s.ids, s.live} {
+	for _, r := range []*arena.Region{s.rows, s.ids, s.live, s.codes} {
 		if r == nil {
 			continue
 		}

@@ -1,0 +1,310 @@
+// Package quant turns vectors into compact codes that an index may walk in
+// their stead: a quarter of the bytes of float32 or less, so that a quarter of
+// the memory has to be read for each distance.
+//
+// # Codes
+//
+// A code is a pure function of one vector: nothing is trained, nothing drifts,
+// and equal vectors have equal codes. A vector x is kept as
+//
+//	x̂ = offset + scale·c    c integer, one per component
+//
+// in a row of a 16-byte header and the integers (all little-endian):
+//
+//	 0  4  scale, float32
+//	 4  2  error: no less than ‖x − x̂‖, bfloat16
+//	 6  2  offset, bfloat16
+//	 8  4  Σ x̂, float32
+//	12  4  Σ x̂², float32
+//	16  …  int8: dim bytes, c in -128..127
+//	       int4: ⌈dim/2⌉ bytes, c in 0..15; byte j holds component j in its low
+//	       half and component ⌈dim/2⌉+j in its high half
+//
+// filled with zero bytes to a multiple of 16. A vector of integers that span at
+// most 255 is kept by int8 without any loss.
+//
+// # Distances
+//
+// A query is quantised in the same way to 8 bits, q̂ = a + t·u. Then
+//
+//	q̂·x̂ = a·Σx̂ + t·offset·Σu + t·scale·Σu·c
+//
+// needs one sum of products of bytes, and every metric is a linear function of
+// it and of the header. What is computed is the distance of q̂ and x̂: it differs
+// from that of q and x by no more than Query.Least says.
+package quant
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/eiderdb/eider/index"
+	"github.com/eiderdb/eider/simd"
+)
+
+const header = 16 // bytes
+
+// Codec writes and scores codes of one kind and dimension. It is immutable.
+type Codec struct {
+	dim  int
+	code index.Codes
+}
+
+// New returns the codec of a kind for vectors of dim components. Errors:
+// index.ErrOption.
+func New(code index.Codes, dim int) (*Codec, error) {
+	switch {
+	case code != index.Int8 && code != index.Int4:
+		return nil, fmt.Errorf("%w: codes %q are none of int8, int4", index.ErrOption, code)
+	case dim < 1 || dim > index.MaxDim:
+		return nil, fmt.Errorf("%w: dim %d is not in 1..%d", index.ErrOption, dim, index.MaxDim)
+	}
+	return &Codec{dim: dim, code: code}, nil
+}
+
+// Dim is the number of components, Code the kind.
+func (c *Codec) Dim() int          { return c.dim }
+func (c *Codec) Code() index.Codes { return c.code }
+
+// Size is the number of bytes of a row, header included: a multiple of 16.
+func (c *Codec) Size() int { return (header + c.bytes() + 15) &^ 15 }
+
+// bytes is the number of bytes of the integers.
+func (c *Codec) bytes() int {
+	if c.code == index.Int4 {
+		return (c.dim + 1) / 2
+	}
+	return c.dim
+}
+
+// Encode writes the code of v, of Dim finite components, to row, of Size bytes.
+// O(dim).
+func (c *Codec) Encode(row []byte, v []float32) {
+	if c.code == index.Int4 {
+		c.encode4(row, v)
+	} else {
+		c.encode8(row, v)
+	}
+}
+
+// Decode writes x̂ to dst, of Dim components.
+func (c *Codec) Decode(dst []float32, row []byte) {
+	scale, offset := parameters(row)
+	if c.code == index.Int4 {
+		half := c.bytes()
+		for j := range dst {
+			u := row[header+j%half]
+			if j >= half {
+				u >>= 4
+			}
+			dst[j] = offset + scale*float32(u&15)
+		}
+		return
+	}
+	for j := range dst {
+		dst[j] = offset + scale*float32(int8(row[header+j]))
+	}
+}
+
+// Error is no less than the Euclidean distance of a row's vector and what
+// Decode makes of it; 0 means that Decode returns the vector itself.
+func Error(row []byte) float32 {
+	return math.Float32frombits(uint32(binary.LittleEndian.Uint16(row[4:])) << 16)
+}
+
+// Norm is the squared Euclidean norm of what Decode makes of a row.
+func Norm(row []byte) float32 { return float(row[12:]) }
+
+// Check reports why row cannot be one that Encode wrote: index.ErrCorrupt.
+func (c *Codec) Check(row []byte) error {
+	if len(row) != c.Size() {
+		return fmt.Errorf("%w: a code of %d bytes, want %d", index.ErrCorrupt, len(row), c.Size())
+	}
+	scale, offset := parameters(row)
+	for _, f := range []float32{scale, offset, Error(row), float(row[8:]), Norm(row)} {
+		if f != f || f > math.MaxFloat32 || f < -math.MaxFloat32 {
+			return fmt.Errorf("%w: the header of a code is not finite", index.ErrCorrupt)
+		}
+	}
+	if scale < 0 || Error(row) < 0 || Norm(row) < 0 {
+		return fmt.Errorf("%w: the header of a code is negative", index.ErrCorrupt)
+	}
+	return nil
+}
+
+func parameters(row []byte) (scale, offset float32) {
+	return float(row), math.Float32frombits(uint32(binary.LittleEndian.Uint16(row[6:])) << 16)
+}
+
+func float(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) }
+
+// seal writes the header: err is ‖x−x̂‖, sum Σc and square Σc².
+func (c *Codec) seal(row []byte, scale, offset float32, err float64, sum, square int) {
+	le := binary.LittleEndian
+	s, o, n := float64(scale), float64(offset), float64(c.dim)
+	le.PutUint32(row, math.Float32bits(scale))
+	le.PutUint16(row[4:], above(err))
+	le.PutUint16(row[6:], uint16(math.Float32bits(offset)>>16))
+	le.PutUint32(row[8:], math.Float32bits(float32(n*o+s*float64(sum))))
+	norm := n*o*o + 2*o*s*float64(sum) + s*s*float64(square)
+	le.PutUint32(row[12:], math.Float32bits(float32(max(0, norm))))
+}
+
+// above is the least bfloat16 that is no less than x >= 0.
+func above(x float64) uint16 {
+	f := float32(x)
+	if float64(f) < x {
+		f = math.Nextafter32(f, math.MaxFloat32)
+	}
+	return uint16((math.Float32bits(f) + 0xffff) >> 16)
+}
+
+// bfloat is x rounded to a bfloat16.
+func bfloat(x float32) float32 {
+	b := math.Float32bits(x)
+	return math.Float32frombits((b + 0x7fff + b>>16&1) &^ 0xffff)
+}
+
+// bounds returns the least and the largest component.
+func bounds(v []float32) (lo, hi float32) {
+	lo, hi = v[0], v[0]
+	for _, x := range v[1:] {
+		lo, hi = min(lo, x), max(hi, x)
+	}
+	return lo, hi
+}
+
+// whole reports whether every component is an integer.
+func whole(v []float32) bool {
+	for _, x := range v {
+		if x != float32(int32(x)) {
+			return false
+		}
+	}
+	return true
+}
+
+// magic, added and taken away, rounds a float32 of magnitude below 2²² to the
+// nearest integer.
+const magic = 3 << 22
+
+func (c *Codec) encode8(row []byte, v []float32) {
+	lo, hi := bounds(v)
+	var scale, offset float32
+	exact := false
+	if hi-lo <= 255 && lo >= -1<<20 && hi <= 1<<20 && whole(v) {
+		offset, scale = bfloat(float32(math.Floor(float64(lo+hi+1)/2))), 1
+		exact = lo-offset >= -128 && hi-offset <= 127
+	}
+	if !exact {
+		offset = bfloat(lo/2 + hi/2)
+		scale = max((hi-offset)/127, (offset-lo)/128)
+	}
+	scale, inv := inverse(scale)
+	codes := row[header : header+len(v)]
+	var sum, square int32 // below 2²⁶
+	var err float32
+	var any uint32
+	for j, x := range v {
+		y := min(max((x-offset)*inv, -128), 127) + magic - magic
+		d := x - (offset + scale*y)
+		err += d * d
+		any |= math.Float32bits(d)
+		i := int32(y)
+		sum += i
+		square += i * i
+		codes[j] = byte(i)
+	}
+	clear(row[header+len(v):])
+	c.seal(row, scale, offset, root(err, any, c.dim), int(sum), int(square))
+}
+
+// inverse returns scale and what to multiply by instead of dividing by it: zeros
+// where the components are so nearly equal that it has no inverse.
+func inverse(scale float32) (s, inv float32) {
+	if inv = 1 / scale; scale <= 0 || inv > math.MaxFloat32 {
+		return 0, 0
+	}
+	return scale, inv
+}
+
+// root is an upper bound of the norm of dim differences: err is the sum of their
+// squares, which may be short by dim ulps, and any has the bits of all of them.
+// Squares below 2⁻¹⁴⁹ are lost.
+func root(err float32, any uint32, dim int) float64 {
+	if any&^(1<<31) == 0 {
+		return 0
+	}
+	return math.Sqrt(float64(err)*(1+float64(dim)*1.2e-7) + float64(dim)*1.5e-45)
+}
+
+// clips are the shares of a vector's range that encode4 tries: with 16 levels it
+// often pays to let the outermost components saturate.
+var clips = [...]float32{1, 0.9, 0.8, 0.7, 0.6}
+
+func (c *Codec) encode4(row []byte, v []float32) {
+	lo, hi := bounds(v)
+	best := float32(math.MaxFloat32)
+	var scale, offset float32
+	for _, clip := range clips {
+		mid, reach := lo/2+hi/2, (hi/2-lo/2)*clip
+		o := bfloat(mid - reach)
+		s := (mid + reach - o) / 15
+		if e := saturated(v, o, s); e < best || clip == 1 {
+			best, scale, offset = e, s, o
+		}
+	}
+	scale, inv := inverse(scale)
+	half := c.bytes()
+	clear(row[header:])
+	sum, square := 0, 0
+	var err float32
+	var any uint32
+	for j, x := range v {
+		y := min(max((x-offset)*inv, 0), 15) + magic - magic
+		d := x - (offset + scale*y)
+		err += d * d
+		any |= math.Float32bits(d)
+		i := int(y)
+		sum += i
+		square += i * i
+		if j < half {
+			row[header+j] |= byte(i)
+		} else {
+			row[header+j-half] |= byte(i) << 4
+		}
+	}
+	c.seal(row, scale, offset, root(err, any, c.dim), sum, square)
+}
+
+// saturated is the squared error of coding v by 16 levels.
+func saturated(v []float32, offset, scale float32) (err float32) {
+	scale, inv := inverse(scale)
+	for _, x := range v {
+		y := min(max((x-offset)*inv, 0), 15) + magic - magic
+		d := x - (offset + scale*y)
+		err += d * d
+	}
+	return err
+}
+
+// Rows writes the distance from q to each of the codes that follow each other in
+// rows, stride bytes apart, to out.
+func (c *Codec) Rows(q *Query, rows []byte, stride int, out []float32) {
+	if c.code == index.Int4 {
+		simd.AffineRowsI4(q.signed, &q.k, rows, stride, out)
+	} else {
+		simd.AffineRowsI8(q.bytes, &q.k, rows, stride, out)
+	}
+}
+
+// Gather writes the distance from q to the codes ids[i] of rows, stride bytes
+// apart, to out[i].
+func (c *Codec) Gather(q *Query, rows []byte, stride int, ids []uint32, out []float32) {
+	if c.code == index.Int4 {
+		simd.AffineGatherI4(q.signed, &q.k, rows, stride, ids, out)
+	} else {
+		simd.AffineGatherI8(q.bytes, &q.k, rows, stride, ids, out)
+	}
+}

@@ -1,0 +1,75 @@
+package vectors
+
+import (
+	"github.com/eiderdb/eider/index/quant"
+)
+
+// Probe is a query as a walk wants it: against codes where the set keeps them, else
+// against the vectors. Its memory is reused; one Probe serves one goroutine.
+type Probe struct {
+	Vec     []float32 // the query of Score; what Row returned, for a probe that Retrace made
+	code    quant.Query
+	buf     []float32
+	partial Partial
+}
+
+// Coded reports whether walks go by codes.
+func (s *Set) Coded() bool { return s.codec != nil }
+
+// Trace makes p the query q, which must have passed index.CheckVector and not
+// change while p is in use; for Near only with walk. O(dim).
+func (s *Set) Trace(p *Probe, q []float32, walk bool) {
+	p.Vec, p.buf = s.Query(q, p.buf)
+	if walk && s.codec != nil {
+		s.codec.Prepare(&p.code, s.metric, p.Vec)
+	}
+}
+
+// Retrace makes p the vector of slot.
+func (s *Set) Retrace(p *Probe, v *View, slot uint32) {
+	if s.codec != nil {
+		s.codec.PrepareRow(&p.code, s.metric, s.code(v, slot))
+		return
+	}
+	if s.half && len(p.buf) < s.dim {
+		p.buf = make([]float32, s.dim)
+	}
+	p.Vec = s.Row(v, slot, p.buf)
+}
+
+// Near writes the distance from p to each of slots to out, by codes if there are
+// any. Where it is limit or more it may write any value >= limit: without codes
+// it is ScoreWithin.
+func (s *Set) Near(p *Probe, v *View, slots []uint32, out []float32, limit float32) {
+	if s.codec != nil {
+		s.codec.Gather(&p.code, v.Code, s.codeSize, slots, out)
+		return
+	}
+	s.ScoreWithin(v, p.Vec, slots, out, limit, &p.partial)
+}
+
+// Rounding is how far two distances by Near may differ that ought to be equal:
+// codes are scored by float32 arithmetic on norms, vectors by their differences.
+func (s *Set) Rounding(p *Probe, d float32) float32 {
+	const slop = 1e-5 // relative error by which two orders of summation differ
+	r := max(d, -d) * slop
+	if s.codec != nil {
+		r += p.code.Rounding()
+	}
+	return r
+}
+
+// Doubt is how far d, the distance from p to slot by Near, is likely to be from
+// that of the vectors; see quant.Query.Likely.
+func (s *Set) Doubt(p *Probe, v *View, slot uint32, d float32) float32 {
+	if s.codec == nil {
+		return s.Rounding(p, d)
+	}
+	row := s.code(v, slot)
+	return p.code.Likely(d, quant.Error(row), quant.Norm(row)) + p.code.Rounding()
+}
+
+// twins reports whether the codes of two slots are equal.
+func (s *Set) twins(v *View, a, b uint32) bool {
+	return string(s.code(v, a)) == string(s.code(v, b))
+}
