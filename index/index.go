@@ -91,7 +91,11 @@ type Config struct {
 	Dim     int     // 1..MaxDim
 	Metric  Metric  // "" means L2
 	Storage Storage // "" means Float32
-	Codes   Codes   // what a graph is walked on; the flat index ignores it
+	Codes   Codes   // what graphs are walked on and long scans go through first
+
+	// Source, if set, keeps the vectors: the index holds their codes only, and reads
+	// from Source, or from Params.Source, the few it needs. Needs Codes.
+	Source Source
 
 	// HNSW parameters; the flat index ignores them. Zero means the default.
 	M              int   // links per node and upper level, 2..128, default 16 (level 0 has 2M)
@@ -100,6 +104,13 @@ type Config struct {
 	Seed           int64 // of the level generator; equal seeds and one worker give equal graphs
 	Workers        int   // goroutines that link fresh vectors, default GOMAXPROCS
 	MaxFresh       int   // fresh vectors tolerated before Insert blocks (back-pressure), default 20000
+}
+
+// Source reads vectors that an index does not hold in memory.
+type Source interface {
+	// Read appends the vector of id, as it was inserted, to dst. It may be called
+	// from many goroutines at once.
+	Read(id uint32, dst []float32) ([]float32, error)
 }
 
 // Hit is one found id. Hits are ordered by (Distance, ID), so ties are stable.
@@ -127,6 +138,8 @@ type Params struct {
 	Allow *roaring.Bitmap
 	// Exact asks for a scan of every allowed vector instead of a graph walk.
 	Exact bool
+	// Source, if set, is read in place of Config.Source: it sees what this reader may.
+	Source Source
 	// Accept, if set, is asked about ids in order of distance when the final
 	// hits are chosen; ids it refuses are left out. It must refuse few: it is
 	// for ids born after the reader's snapshot, not for filters.
@@ -194,7 +207,8 @@ type Stats struct {
 	Live        int    `json:"live"`         // vectors that searches can return
 	Dead        int    `json:"dead"`         // deleted, memory not yet reused
 	Fresh       int    `json:"fresh"`        // live, not yet linked into the graph
-	VectorBytes int64  `json:"vector_bytes"` // memory of vectors
+	VectorBytes int64  `json:"vector_bytes"` // memory of vectors, 0 if they stay on disk
+	CodeBytes   int64  `json:"code_bytes"`   // memory of codes
 	GraphBytes  int64  `json:"graph_bytes"`  // memory of links, levels, id maps
 	MaxLevel    int    `json:"max_level"`    // highest graph level, 0 for flat
 }

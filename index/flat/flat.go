@@ -43,7 +43,7 @@ type grave struct {
 // searcher is what one running search needs.
 type searcher struct {
 	scan  vectors.Scan
-	query []float32
+	probe vectors.Probe
 	hint  uint32
 }
 
@@ -92,9 +92,8 @@ func (x *Index) Search(ctx context.Context, q []float32, p index.Params, dst []i
 	if err := ctx.Err(); err != nil || p.K < 1 {
 		return dst, w, err
 	}
-	var query []float32
-	query, s.query = x.set.Query(q, s.query)
-	out, n, err := s.scan.Exact(ctx, x.set, query, p, dst)
+	x.set.Trace(&s.probe, q)
+	out, n, err := s.scan.Exact(ctx, x.set, &s.probe, p, dst)
 	w.Distances = n
 	return out, w, err
 }
@@ -215,7 +214,7 @@ func (x *Index) Save(ctx context.Context, _ io.Writer) error {
 func (x *Index) Stats() index.Stats {
 	return index.Stats{
 		Kind: "flat", Live: x.set.Len(), Dead: x.set.Dead(),
-		VectorBytes: x.set.VectorBytes(), GraphBytes: x.set.MapBytes(),
+		VectorBytes: x.set.VectorBytes(), CodeBytes: x.set.CodeBytes(), GraphBytes: x.set.MapBytes(),
 	}
 }
 

@@ -202,8 +202,8 @@ func (x *Index) Stats() index.Stats {
 	x.towerMu.Unlock()
 	s := index.Stats{
 		Kind: "hnsw", Live: x.set.Len(), Dead: x.set.Dead(), Fresh: x.fresh.len(),
-		VectorBytes: x.set.VectorBytes(),
-		GraphBytes:  x.set.MapBytes() + n*int64(x.m0+1)*4 + blocks,
+		VectorBytes: x.set.VectorBytes(), CodeBytes: x.set.CodeBytes(),
+		GraphBytes: x.set.MapBytes() + n*int64(x.m0+1)*4 + blocks,
 	}
 	if e := x.entry.Load(); e != noEntry {
 		s.MaxLevel = int(e & 0xff)

@@ -13,11 +13,21 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestHNSWKeepsTheIndexContract(t *testing.T) {
-	indextest.Run(t, "hnsw", func(cfg index.Config) (index.Index, error) {
-		x, err := hnsw.New(cfg)
-		if err != nil {
-			return nil, err
-		}
-		return x, nil
-	})
+	for name, f := range map[string]indextest.Factory{
+		"float32":      open,
+		"int8":         indextest.Coded(open, index.Int8),
+		"int4":         indextest.Coded(open, index.Int4),
+		"int8 on disk": indextest.OnDisk(open, index.Int8),
+		"int4 on disk": indextest.OnDisk(open, index.Int4),
+	} {
+		indextest.Run(t, name, f)
+	}
+}
+
+func open(cfg index.Config) (index.Index, error) {
+	x, err := hnsw.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return x, nil
 }

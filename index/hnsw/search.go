@@ -27,13 +27,12 @@ func (x *Index) Search(ctx context.Context, q []float32, p index.Params, dst []i
 	}
 	c.enter(x)
 	n := x.set.Len() + x.set.Dead()
+	x.set.Trace(&c.probe, q)
 	if p.Exact || n <= small || !x.ready.Load() || c.entry == noEntry {
-		x.set.Trace(&c.probe, q, false)
 		return x.exact(ctx, c, p, dst, w)
 	}
 	ef := x.ef(p, n)
 	c.copies = max(x.set.Slack(p), x.m0/4)
-	x.set.Trace(&c.probe, q, true)
 	if ef >= n/2 {
 		return x.exact(ctx, c, p, dst, w)
 	}
@@ -61,7 +60,7 @@ func (x *Index) ef(p index.Params, n int) int {
 
 // exact scores all that p allows.
 func (x *Index) exact(ctx context.Context, c *searcher, p index.Params, dst []index.Hit, w index.Work) ([]index.Hit, index.Work, error) {
-	out, scored, err := c.scan.Exact(ctx, x.set, c.probe.Vec, p, dst)
+	out, scored, err := c.scan.Exact(ctx, x.set, &c.probe, p, dst)
 	w.Distances += scored
 	w.Exact = true
 	return out, w, err
@@ -86,7 +85,10 @@ func (x *Index) near(ctx context.Context, c *searcher, p index.Params, ef int, d
 		if err != nil {
 			return dst, w, err
 		}
-		out := x.hits(c, c.pool.e, p, dst)
+		out, err := x.hits(c, c.pool.e, p, dst)
+		if err != nil {
+			return dst, w, err
+		}
 		if len(out)-len(dst) >= p.K {
 			return out, w, nil
 		}
@@ -132,7 +134,7 @@ func (x *Index) scanTail(ctx context.Context, c *searcher, at uint64, p *pool, w
 // hits appends the first of e that are visible and accepted, nearest first, to
 // dst. It scores them again by the whole-row kernel, whose rounding is that of an
 // exact scan, and puts ties in order of id.
-func (x *Index) hits(c *searcher, e []entry, p index.Params, dst []index.Hit) []index.Hit {
+func (x *Index) hits(c *searcher, e []entry, p index.Params, dst []index.Hit) ([]index.Hit, error) {
 	want := x.set.Slack(p)
 	top := &c.scan.Top
 	top.Reset(want)
@@ -147,7 +149,9 @@ func (x *Index) hits(c *searcher, e []entry, p index.Params, dst []index.Hit) []
 				m++
 			}
 		}
-		c.scan.Slots(x.set, c.sv, c.probe.Vec, c.slots[:m])
+		if err := c.scan.Slots(x.set, c.sv, &c.probe, c.slots[:m], p.Source); err != nil {
+			return dst, err
+		}
 	}
-	return x.set.Pick(dst, top.Sort(), p)
+	return x.set.Pick(dst, top.Sort(), p), nil
 }

@@ -92,8 +92,9 @@ func (x *Index) sifted(ctx context.Context, c *searcher, p index.Params, ef int,
 			return dst, w, err
 		}
 		if within {
-			if out := x.hits(c, c.found.e, p, dst); len(out)-len(dst) >= p.K {
-				return out, w, nil
+			out, err := x.hits(c, c.found.e, p, dst)
+			if err != nil || len(out)-len(dst) >= p.K {
+				return out, w, err
 			}
 		}
 		if !within || !c.found.full() || ef >= allowed/4 {

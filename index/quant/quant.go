@@ -116,6 +116,16 @@ func Error(row []byte) float32 {
 // Norm is the squared Euclidean norm of what Decode makes of a row.
 func Norm(row []byte) float32 { return float(row[12:]) }
 
+// Extent is what bounds on distances go by: the error and the squared norm of a
+// row's code, and the magnitude of its offset; or the largest of each of many.
+type Extent struct{ Err, Norm, Offset float32 }
+
+// Measure is the extent of a row.
+func Measure(row []byte) Extent {
+	_, offset := parameters(row)
+	return Extent{Error(row), Norm(row), max(offset, -offset)}
+}
+
 // Check reports why row cannot be one that Encode wrote: index.ErrCorrupt.
 func (c *Codec) Check(row []byte) error {
 	if len(row) != c.Size() {

@@ -200,7 +200,7 @@ func TestTrueDistanceIsNeverBelowLeast(t *testing.T) {
 				c.Prepare(&q, m, v)
 				row := encoded(c, w)
 				c.Rows(&q, row, c.Size(), out)
-				if true, least := distance(m, v, w), q.Least(out[0], quant.Error(row), quant.Norm(row)); float64(least) > true {
+				if true, least := distance(m, v, w), q.Least(out[0], quant.Measure(row)); float64(least) > true {
 					t.Fatalf("%s: %v, but least is %v", m, true, least)
 				}
 			}
@@ -229,7 +229,7 @@ func TestDistancesAreNearlyAlwaysWithinLikely(t *testing.T) {
 			c.Prepare(&q, index.L2, v)
 			row := encoded(c, w)
 			c.Rows(&q, row, c.Size(), out)
-			if math.Abs(float64(out[0])-distance(index.L2, v, w)) > float64(q.Likely(out[0], quant.Error(row), quant.Norm(row))) {
+			if math.Abs(float64(out[0])-distance(index.L2, v, w)) > float64(q.Likely(out[0], quant.Measure(row))) {
 				far++
 			}
 		}

@@ -17,6 +17,7 @@ type Query struct {
 	err    float64 // ‖q − q̂‖
 	norm   float64 // ‖q̂‖
 	dim    float64
+	mid    float64 // |a|·√dim, the size of the constant part
 }
 
 // Prepare makes q the query v, of Dim finite components; normalised under cosine.
@@ -28,7 +29,7 @@ func (c *Codec) Prepare(q *Query, m index.Metric, v []float32) {
 	q.bytes, q.signed = q.bytes[:c.dim], q.signed[:c.dim]
 	lo, hi := bounds(v)
 	a, t := lo, (hi-lo)/255
-	if hi-lo <= 255 && lo >= -1<<20 && hi <= 1<<20 && whole(v) {
+	if c.code == index.Int8 && hi-lo <= 255 && lo >= -1<<20 && hi <= 1<<20 && whole(v) {
 		t = 1
 	}
 	t, inv := inverse(t)
@@ -111,6 +112,7 @@ func (c *Codec) prepareRow4(q *Query, m index.Metric, row []byte) {
 // set fixes the linear function of the kernels: see the package comment.
 func (q *Query) set(m index.Metric, a, t float32, sum, norm float64, dim int) {
 	q.metric, q.norm, q.dim = m, math.Sqrt(norm), float64(dim)
+	q.mid = math.Abs(float64(a)) * math.Sqrt(q.dim)
 	tb := float32(float64(t) * sum)
 	switch m {
 	case index.L2:
@@ -123,40 +125,69 @@ func (q *Query) set(m index.Metric, a, t float32, sum, norm float64, dim int) {
 }
 
 // Least bounds the true distance of a row from below: d is its distance from q by
-// codes, err its Error, norm its Norm. By the triangle inequality ‖q−x‖ >= ‖q̂−x̂‖ − ‖q−q̂‖ − ‖x−x̂‖, and
-// |q·x − q̂·x̂| <= ‖q−q̂‖·‖x̂‖ + ‖q‖·‖x−x̂‖ (Cauchy-Schwarz). Rounding of the
-// kernel's float32 arithmetic is allowed for.
-func (q *Query) Least(d, err, norm float32) float32 {
-	x := math.Sqrt(float64(norm))
-	round := 4e-7 * (q.norm*q.norm + x*x + 2*q.norm*x)
+// codes. By the triangle inequality
+// ‖q−x‖ >= ‖q̂−x̂‖ − ‖q−q̂‖ − ‖x−x̂‖, and by that of Cauchy and Schwarz
+// |q·x − q̂·x̂| <= ‖q−q̂‖·‖x̂‖ + ‖q‖·‖x−x̂‖. Rounding of the kernel's float32
+// arithmetic is allowed for.
+func (q *Query) Least(d float32, e Extent) float32 {
 	if q.metric == index.L2 {
-		r := math.Sqrt(max(0, float64(d)-round)) - q.err - float64(err)
+		r := math.Sqrt(max(0, float64(d)-q.round(e))) - q.err - float64(e.Err)
 		if r <= 0 {
 			return 0
 		}
 		return float32(r * r * (1 - 1e-6))
 	}
-	return float32(float64(d) - q.err*x - (q.norm+q.err)*float64(err) - round - 1e-6)
+	return float32(float64(d) - q.width(e))
 }
 
-// Likely is an estimate of how far the distance d of a row may be off, whose error
-// is err and whose norm is norm: four standard deviations if the errors of
-// components are independent of the vectors. It is what rescoring goes by; Least
-// is what exactness needs.
-func (q *Query) Likely(d, err, norm float32) float32 {
-	e, n := float64(err), float64(norm)
-	switch q.metric {
-	case index.L2:
-		return float32(8 * math.Sqrt(max(0, float64(d))*(q.err*q.err+e*e)/q.dim))
-	default:
-		return float32(4 * math.Sqrt((n*q.err*q.err+q.norm*q.norm*e*e)/q.dim))
-	}
-}
-
-// Rounding is how far two computations of the same distance by codes may differ.
-func (q *Query) Rounding() float32 {
+// Most bounds it from above.
+func (q *Query) Most(d float32, e Extent) float32 {
 	if q.metric == index.L2 {
-		return float32(1e-6 * q.norm * q.norm)
+		r := math.Sqrt(max(0, float64(d)+q.round(e))) + q.err + float64(e.Err)
+		return float32(r * r * (1 + 1e-6))
 	}
-	return float32(1e-6 * max(1, q.norm*q.norm))
+	return float32(float64(d) + q.width(e))
+}
+
+// Cut is the distance by codes above which Least is above limit for every row
+// within e.
+func (q *Query) Cut(limit float32, e Extent) float32 {
+	if limit > math.MaxFloat32 {
+		return limit
+	}
+	if q.metric == index.L2 {
+		r := math.Sqrt(max(0, float64(limit)))*(1+1e-6) + q.err + float64(e.Err)
+		return float32((r*r + q.round(e)) * (1 + 1e-6))
+	}
+	return float32(float64(limit) + q.width(e) + 1e-6*math.Abs(float64(limit)))
+}
+
+// round is how far the kernel's float32 arithmetic may be off: each of its terms,
+// bounded here by norms, carries about six roundings.
+func (q *Query) round(e Extent) float64 {
+	x, b := math.Sqrt(float64(e.Norm)), float64(e.Offset)*math.Sqrt(q.dim)
+	rest := q.norm + q.mid
+	return 4e-7 * (q.norm*q.norm + x*x + 2*(q.mid*x+rest*b+rest*(x+b)))
+}
+
+// width bounds the error of an inner product.
+func (q *Query) width(e Extent) float64 {
+	return q.err*math.Sqrt(float64(e.Norm)) + (q.norm+q.err)*float64(e.Err) + q.round(e) + 1e-6
+}
+
+// Likely is an estimate of how far the distance d of a row may be off: four
+// standard deviations if the errors of components are independent of the vectors.
+// It is what rescoring goes by; Least is what exactness needs.
+func (q *Query) Likely(d float32, e Extent) float32 {
+	err, n := float64(e.Err), float64(e.Norm)
+	if q.metric == index.L2 {
+		return float32(8*math.Sqrt(max(0, float64(d))*(q.err*q.err+err*err)/q.dim) + q.round(e))
+	}
+	return float32(4*math.Sqrt((n*q.err*q.err+q.norm*q.norm*err*err)/q.dim) + q.round(e))
+}
+
+// Rounding is how far two computations of the distance from q to rows like q may
+// differ.
+func (q *Query) Rounding() float32 {
+	return float32(q.round(Extent{Norm: float32(q.norm * q.norm), Offset: float32(q.mid / math.Sqrt(q.dim))}))
 }

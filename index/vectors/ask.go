@@ -24,7 +24,8 @@ func (s *Set) Distances(q []float32, ids []uint32, out []float32) error {
 		return index.ErrClosed
 	}
 	defer s.Leave(t)
-	query, _ := s.Query(q, nil)
+	var p Probe
+	s.Trace(&p, q)
 	v := s.View()
 	var slots [block]uint32
 	for len(ids) > 0 {
@@ -36,29 +37,34 @@ func (s *Set) Distances(q []float32, ids []uint32, out []float32) error {
 			}
 			slots[i] = slot
 		}
-		s.scoreKnown(v, query, slots[:m], out[:m])
+		if err := s.scoreKnown(v, &p, slots[:m], out[:m]); err != nil {
+			return err
+		}
 		ids, out = ids[m:], out[m:]
 	}
 	return nil
 }
 
 // scoreKnown is Score where the slot MaxUint32 is infinitely far.
-func (s *Set) scoreKnown(v *View, query []float32, slots []uint32, out []float32) {
+func (s *Set) scoreKnown(v *View, p *Probe, slots []uint32, out []float32) error {
 	for from := 0; from < len(slots); {
 		to := from
 		for to < len(slots) && slots[to] != math.MaxUint32 {
 			to++
 		}
-		s.Score(v, query, slots[from:to], out[from:to])
+		if err := s.scoreTrue(v, p, slots[from:to], out[from:to], nil); err != nil {
+			return err
+		}
 		for ; to < len(slots) && slots[to] == math.MaxUint32; to++ {
 			out[to] = float32(math.Inf(1))
 		}
 		from = to
 	}
+	return nil
 }
 
 // Vector appends the stored vector of id to dst; false if id has no slot or the
-// set is closed.
+// set is closed or the vector cannot be read.
 func (s *Set) Vector(id uint32, dst []float32) ([]float32, bool) {
 	t, ok := s.Enter(id)
 	if !ok {
@@ -68,6 +74,10 @@ func (s *Set) Vector(id uint32, dst []float32) ([]float32, bool) {
 	slot, ok := s.Slot(id)
 	if !ok {
 		return dst, false
+	}
+	if s.rows == nil {
+		out, err := s.recall(s.View(), slot, dst, nil)
+		return out, err == nil
 	}
 	return s.Append(slot, dst), true
 }

@@ -41,18 +41,18 @@ func holds(hits []index.Hit, id uint32) bool {
 }
 
 // Exact appends the p.K nearest ids that p admits to dst by scoring every one
-// of them, and returns the distances computed. query is one that Query returned.
+// of them, and returns the distances computed. q is one that Trace made, for walks if the set is Coded.
 // With p.Accept it asks again for more hits while too few are taken.
-func (c *Scan) Exact(ctx context.Context, s *Set, query []float32, p index.Params, dst []index.Hit) ([]index.Hit, int, error) {
+func (c *Scan) Exact(ctx context.Context, s *Set, q *Probe, p index.Params, dst []index.Hit) ([]index.Hit, int, error) {
 	v := s.View()
 	total := 0
 	for want := s.Slack(p); ; want *= 4 {
 		var scored int
 		var err error
 		if p.Allow != nil {
-			scored, err = c.Allowed(ctx, s, v, query, p.At, p.Allow, want)
+			scored, err = c.Allowed(ctx, s, v, q, p.At, p.Allow, want, p.Source)
 		} else {
-			scored, err = c.All(ctx, s, v, query, p.At, want)
+			scored, err = c.All(ctx, s, v, q, p.At, want, p.Source)
 		}
 		total += scored
 		if err != nil {

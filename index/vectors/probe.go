@@ -11,16 +11,17 @@ type Probe struct {
 	code    quant.Query
 	buf     []float32
 	partial Partial
+	row     []float32 // a vector that was read
 }
 
 // Coded reports whether walks go by codes.
 func (s *Set) Coded() bool { return s.codec != nil }
 
 // Trace makes p the query q, which must have passed index.CheckVector and not
-// change while p is in use; for Near only with walk. O(dim).
-func (s *Set) Trace(p *Probe, q []float32, walk bool) {
+// change while p is in use; O(dim).
+func (s *Set) Trace(p *Probe, q []float32) {
 	p.Vec, p.buf = s.Query(q, p.buf)
-	if walk && s.codec != nil {
+	if s.codec != nil {
 		s.codec.Prepare(&p.code, s.metric, p.Vec)
 	}
 }
@@ -65,11 +66,5 @@ func (s *Set) Doubt(p *Probe, v *View, slot uint32, d float32) float32 {
 	if s.codec == nil {
 		return s.Rounding(p, d)
 	}
-	row := s.code(v, slot)
-	return p.code.Likely(d, quant.Error(row), quant.Norm(row)) + p.code.Rounding()
-}
-
-// twins reports whether the codes of two slots are equal.
-func (s *Set) twins(v *View, a, b uint32) bool {
-	return string(s.code(v, a)) == string(s.code(v, b))
+	return p.code.Likely(d, quant.Measure(s.code(v, slot)))
 }

@@ -28,6 +28,7 @@ type Scan struct {
 	// one.
 	Threads int
 	others  []*Scan
+	sieve   sieve
 }
 
 // done reports whether ctx has ended; cheaper than ctx.Err.
@@ -41,14 +42,29 @@ func done(ctx context.Context) bool {
 }
 
 // All resets Top to k and offers it every slot visible at. It returns the number
-// of distances computed and the context's error. O(slots·dim), bound by memory
-// bandwidth.
-func (c *Scan) All(ctx context.Context, s *Set, v *View, query []float32, at uint64, k int) (int, error) {
+// of distances computed, and the context's error or src's. O(slots·dim), bound by
+// memory bandwidth; by codes where the set keeps them and it pays.
+func (c *Scan) All(ctx context.Context, s *Set, v *View, p *Probe, at uint64, k int, src index.Source) (int, error) {
 	n := min(s.Slots(), v.Cap)
+	c.Top.Reset(k)
+	coded := s.sieved(n)
+	var m int
+	var err error
 	if c.Threads < 2 || n*s.dim < parallel {
-		c.Top.Reset(k)
-		return c.span(ctx, s, v, query, at, 0, n)
+		m, err = c.part(ctx, s, v, p, at, 0, n, k, coded)
+	} else {
+		m, err = c.split(ctx, s, v, p, at, n, k, coded)
 	}
+	if coded && err == nil {
+		var more int
+		more, err = c.settle(s, v, p, src)
+		m += more
+	}
+	return m, err
+}
+
+// split scans on c.Threads goroutines and brings together what they found.
+func (c *Scan) split(ctx context.Context, s *Set, v *View, p *Probe, at uint64, n, k int, coded bool) (int, error) {
 	for len(c.others) < c.Threads-1 {
 		c.others = append(c.others, &Scan{})
 	}
@@ -58,14 +74,17 @@ func (c *Scan) All(ctx context.Context, s *Set, v *View, query []float32, at uin
 	for i, o := range c.others[:c.Threads-1] {
 		o.Top.Reset(k)
 		wg.Go(func() {
-			m, _ := o.span(ctx, s, v, query, at, min(n, (i+1)*part), min(n, (i+2)*part))
+			m, _ := o.part(ctx, s, v, p, at, min(n, (i+1)*part), min(n, (i+2)*part), k, coded)
 			total.Add(int64(m))
 		})
 	}
-	c.Top.Reset(k)
-	m, err := c.span(ctx, s, v, query, at, 0, min(n, part))
+	m, err := c.part(ctx, s, v, p, at, 0, min(n, part), k, coded)
 	wg.Wait()
 	for _, o := range c.others[:c.Threads-1] {
+		if coded {
+			c.sieve.merge(&o.sieve)
+			continue
+		}
 		for _, h := range o.Top.Sort() {
 			c.Top.Push(h)
 		}
@@ -74,6 +93,21 @@ func (c *Scan) All(ctx context.Context, s *Set, v *View, query []float32, at uin
 		err = ctx.Err()
 	}
 	return m + int(total.Load()), err
+}
+
+// part scans some slots into Top, or into the sieve.
+func (c *Scan) part(ctx context.Context, s *Set, v *View, p *Probe, at uint64, from, to, k int, coded bool) (int, error) {
+	if coded {
+		c.sieve.reset(k)
+		return c.strain(ctx, s, v, p, at, from, to)
+	}
+	return c.span(ctx, s, v, p.Vec, at, from, to)
+}
+
+// sieved reports whether n rows are better scanned by codes. A probe for that has
+// to be traced for walks.
+func (s *Set) sieved(n int) bool {
+	return s.codec != nil && (s.rows == nil || n*s.dim >= 1<<19)
 }
 
 // span scans slots from..to-1; from is a multiple of block. A word of Live is
@@ -129,47 +163,33 @@ func (s *Set) visibleWord(v *View, w int, at uint64) uint32 {
 }
 
 // Allowed is All restricted to the ids of allow: it scores only those.
-func (c *Scan) Allowed(ctx context.Context, s *Set, v *View, query []float32, at uint64, allow *roaring.Bitmap, k int) (int, error) {
+func (c *Scan) Allowed(ctx context.Context, s *Set, v *View, p *Probe, at uint64, allow *roaring.Bitmap, k int, src index.Source) (int, error) {
 	c.Top.Reset(k)
-	var since, scored, n int
-	it := allow.ManyIterator()
-	for {
-		m := it.NextMany(c.ids[:])
-		if m == 0 {
-			break
-		}
-		for _, id := range c.ids[:m] {
-			slot, ok := s.Bound(id)
-			if !ok || !s.Visible(slot, at) || int(slot) >= v.Cap {
-				continue
-			}
-			c.slots[n] = slot
-			if n++; n == block {
-				c.Slots(s, v, query, c.slots[:n])
-				scored += n
-				n = 0
-			}
-		}
-		if since += m * s.dim; since >= checked {
-			since = 0
-			if done(ctx) {
-				return scored, ctx.Err()
-			}
-		}
+	if !s.sieved(int(allow.GetCardinality())) {
+		return c.allowed(ctx, s, v, at, allow, func(slots []uint32) error { return c.Slots(s, v, p, slots, src) })
 	}
-	c.Slots(s, v, query, c.slots[:n])
-	return scored + n, ctx.Err()
+	c.sieve.reset(k)
+	n, err := c.allowed(ctx, s, v, at, allow, func(slots []uint32) error { c.strainSlots(s, v, p, slots); return nil })
+	if err != nil {
+		return n, err
+	}
+	m, err := c.settle(s, v, p, src)
+	return n + m, err
 }
 
-// Slots offers Top each of slots, which the caller knows to be
-// visible.
-func (c *Scan) Slots(s *Set, v *View, query []float32, slots []uint32) {
+// Slots offers Top each of slots, which the caller knows to be visible. Errors:
+// those of src, if the vectors are not in memory.
+func (c *Scan) Slots(s *Set, v *View, p *Probe, slots []uint32, src index.Source) error {
 	for len(slots) > block {
-		c.Slots(s, v, query, slots[:block])
+		if err := c.Slots(s, v, p, slots[:block], src); err != nil {
+			return err
+		}
 		slots = slots[block:]
 	}
 	out := c.out[:len(slots)]
-	s.Score(v, query, slots, out)
+	if err := s.scoreTrue(v, p, slots, out, src); err != nil {
+		return err
+	}
 	limit := c.Top.Limit()
 	for j, d := range out {
 		if d <= limit {
@@ -177,4 +197,5 @@ func (c *Scan) Slots(s *Set, v *View, query []float32, slots []uint32) {
 			limit = c.Top.Limit()
 		}
 	}
+	return nil
 }

@@ -84,9 +84,22 @@ func (s *Set) invert(out []float32) {
 	}
 }
 
+// Between is the distance between a query and a vector, as Score computes it.
+func (s *Set) Between(query, vec []float32) float32 {
+	if s.metric == index.L2 {
+		return simd.L2(query, vec)
+	}
+	d := [1]float32{simd.Dot(query, vec)}
+	s.invert(d[:])
+	return d[0]
+}
+
 // Equal reports whether two slots hold the same vector, bit for bit but for the
-// sign of zero.
+// sign of zero; where the vectors are not in memory, the same code.
 func (s *Set) Equal(v *View, a, b uint32) bool {
+	if s.rows == nil {
+		return string(s.code(v, a)) == string(s.code(v, b))
+	}
 	i, j := int(a)*s.stride, int(b)*s.stride
 	if s.half {
 		return slices.Equal(v.F16[i:i+s.dim], v.F16[j:j+s.dim])

@@ -38,6 +38,9 @@ type Set struct {
 
 	codec    *quant.Codec // nil without codes
 	codeSize int          // bytes from code to code
+	source   index.Source // of vectors, if rows is nil
+	extent   extent       // of the codes
+	scratch  sync.Pool    // of *[]float32
 
 	rows, ids, live, codes *arena.Region
 	view                   atomic.Pointer[View]
@@ -79,6 +82,8 @@ func Check(cfg index.Config) error {
 		return fmt.Errorf("%w: dim %d is not in 1..%d", index.ErrOption, cfg.Dim, index.MaxDim)
 	case cfg.Metric != "" && !cfg.Metric.Valid():
 		return fmt.Errorf("%w: metric %q is none of l2, ip, cosine", index.ErrOption, cfg.Metric)
+	case cfg.Source != nil && cfg.Codes == index.None:
+		return fmt.Errorf("%w: vectors that stay on disk need codes to be searched by; set codes to int8", index.ErrOption)
 	case cfg.Storage != "" && cfg.Storage != index.Float32 && cfg.Storage != index.Float16:
 		return fmt.Errorf("%w: storage %q is none of float32, float16", index.ErrOption, cfg.Storage)
 	}
@@ -98,18 +103,22 @@ func New(cfg index.Config, room int, grow func(capacity int) error) (*Set, error
 	}
 	s.stride = stride(cfg.Dim, s.width())
 	var err error
+	s.scratch.New = func() any { b := make([]float32, cfg.Dim); return &b }
 	if cfg.Codes != index.None {
 		if s.codec, err = quant.New(cfg.Codes, cfg.Dim); err != nil {
 			return nil, err
 		}
-		s.codeSize = s.codec.Size()
-		if s.codes, err = arena.Reserve(s.reserve(s.codeSize)); err != nil {
-			return nil, err
-		}
+		s.codeSize, s.source = s.codec.Size(), cfg.Source
 	}
-	if s.rows, err = arena.Reserve(s.reserve(s.stride * s.width())); err == nil {
+	if s.source == nil {
+		s.rows, err = arena.Reserve(s.reserve(s.stride * s.width()))
+	}
+	if err == nil {
 		if s.ids, err = arena.Reserve(s.reserve(4)); err == nil {
 			s.live, err = arena.Reserve(s.reserve(1))
+			if err == nil && s.codec != nil {
+				s.codes, err = arena.Reserve(s.reserve(s.codeSize))
+			}
 		}
 	}
 	if err != nil {
@@ -146,6 +155,9 @@ func (s *Set) reserve(size int) int64 {
 
 // most is the number of slots the set has address space for.
 func (s *Set) most() int {
+	if s.source != nil {
+		return min(MaxSlots, s.room/s.codeSize)
+	}
 	return min(MaxSlots, s.room/(s.stride*s.width()))
 }
 
@@ -254,12 +266,14 @@ func (s *Set) reach(want int) error {
 		return fmt.Errorf("%w: %d slots", arena.ErrFull, s.most())
 	}
 	capacity := min((max(want, v.Cap+v.Cap/2, 1024)+63)&^63, s.most())
-	if !s.rows.Stable() {
+	if !s.ids.Stable() {
 		s.Move.Lock()
 		defer s.Move.Unlock()
 	}
-	if err := s.rows.Grow(int64(capacity) * int64(s.stride*s.width())); err != nil {
-		return err
+	if s.rows != nil {
+		if err := s.rows.Grow(int64(capacity) * int64(s.stride*s.width())); err != nil {
+			return err
+		}
 	}
 	if err := s.ids.Grow(int64(capacity) * 4); err != nil {
 		return err
@@ -278,9 +292,11 @@ func (s *Set) reach(want int) error {
 		}
 	}
 	next := &View{Cap: capacity, IDs: arena.Whole[uint32](s.ids), Live: arena.Whole[uint32](s.live)}
-	if s.half {
+	switch {
+	case s.rows == nil:
+	case s.half:
 		next.F16 = arena.Whole[uint16](s.rows)
-	} else {
+	default:
 		next.F32 = arena.Whole[float32](s.rows)
 	}
 	if s.codes != nil {
@@ -315,36 +331,46 @@ func (s *Set) Verify(vec []float32) error {
 }
 
 // Write copies vec, which must have passed Verify, to the row of a slot that the
-// caller has reserved: normalised under cosine, rounded under Float16.
+// caller has reserved: normalised under cosine, rounded under Float16; and its
+// code.
 func (s *Set) Write(slot uint32, vec []float32) {
 	s.Move.RLock()
 	defer s.Move.RUnlock()
 	v := s.view.Load()
-	off := int(slot) * s.stride
-	if !s.half {
-		row := v.F32[off : off+s.stride]
+	if s.rows != nil && !s.half {
+		row := v.F32[int(slot)*s.stride:][:s.dim]
 		if s.metric == index.Cosine {
-			Normalise(row[:s.dim], vec)
+			Normalise(row, vec)
 		} else {
 			copy(row, vec)
 		}
-		if s.codec != nil {
-			s.codec.Encode(s.code(v, slot), row[:s.dim])
-		}
+		s.encode(v, slot, row)
 		return
 	}
+	b := s.scratch.Get().(*[]float32)
+	defer s.scratch.Put(b)
+	row := *b
 	if s.metric == index.Cosine {
-		unit := make([]float32, s.dim)
-		Normalise(unit, vec)
-		vec = unit
+		Normalise(row, vec)
+	} else {
+		copy(row, vec)
 	}
-	half := v.F16[off : off+s.dim]
-	simd.ToHalf(half, vec)
-	if s.codec != nil {
-		rounded := make([]float32, s.dim)
-		simd.FromHalf(rounded, half)
-		s.codec.Encode(s.code(v, slot), rounded)
+	if s.rows != nil {
+		half := v.F16[int(slot)*s.stride:][:s.dim]
+		simd.ToHalf(half, row)
+		simd.FromHalf(row, half)
 	}
+	s.encode(v, slot, row)
+}
+
+// encode writes the code of row.
+func (s *Set) encode(v *View, slot uint32, row []float32) {
+	if s.codec == nil {
+		return
+	}
+	code := s.code(v, slot)
+	s.codec.Encode(code, row)
+	s.extent.add(quant.Measure(code))
 }
 
 // code is the code row of slot.
@@ -492,8 +518,13 @@ func (s *Set) Append(slot uint32, dst []float32) []float32 {
 
 // VectorBytes is the memory of rows in use, CodeBytes that of their codes, and MapBytes that of ids, states
 // and the map from ids to slots.
-func (s *Set) VectorBytes() int64 { return s.n.Load() * int64(s.stride*s.width()) }
-func (s *Set) CodeBytes() int64   { return s.n.Load() * int64(s.codeSize) }
+func (s *Set) VectorBytes() int64 {
+	if s.rows == nil {
+		return 0
+	}
+	return s.n.Load() * int64(s.stride*s.width())
+}
+func (s *Set) CodeBytes() int64 { return s.n.Load() * int64(s.codeSize) }
 func (s *Set) MapBytes() int64 {
 	return s.n.Load()*4 + (s.n.Load()+7)/8 + s.slots.bytes() + s.died.bytes()
 }

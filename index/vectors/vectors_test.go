@@ -95,13 +95,15 @@ func TestAScanOnTwoThreadsFindsWhatOneFinds(t *testing.T) {
 		s.Publish(slot)
 	}
 	s.Delete(77, 5)
+	var p Probe
+	s.Trace(&p, vec)
 	one, two := Scan{}, Scan{Threads: 2}
 	ctx := context.Background()
 	for _, at := range []uint64{0, 4, 5} {
-		if _, err := one.All(ctx, s, s.View(), vec, at, 20); err != nil {
+		if _, err := one.All(ctx, s, s.View(), &p, at, 20, nil); err != nil {
 			t.Fatal(err)
 		}
-		scored, err := two.All(ctx, s, s.View(), vec, at, 20)
+		scored, err := two.All(ctx, s, s.View(), &p, at, 20, nil)
 		if err != nil || scored < n {
 			t.Fatalf("%d scored, %v", scored, err)
 		}
@@ -114,7 +116,7 @@ func TestAScanOnTwoThreadsFindsWhatOneFinds(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, err := two.All(ctx, s, s.View(), vec, 0, 20); !errors.Is(err, context.Canceled) {
+	if _, err := two.All(ctx, s, s.View(), &p, 0, 20, nil); !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
 }

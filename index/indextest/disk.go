@@ -1,0 +1,64 @@
+package indextest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/eiderdb/eider/index"
+)
+
+// Coded is make with codes.
+func Coded(make Factory, codes index.Codes) Factory {
+	return func(cfg index.Config) (index.Index, error) {
+		cfg.Codes = codes
+		return make(cfg)
+	}
+}
+
+// OnDisk is make with codes and a Source that keeps the vectors.
+func OnDisk(make Factory, codes index.Codes) Factory {
+	return func(cfg index.Config) (index.Index, error) {
+		d := &disk{vecs: map[uint32][]float32{}}
+		cfg.Codes, cfg.Source = codes, d
+		x, err := make(cfg)
+		if err != nil {
+			return nil, err
+		}
+		d.Index = x
+		return d, nil
+	}
+}
+
+// disk is an index and the source of its vectors.
+type disk struct {
+	index.Index
+	mu   sync.RWMutex
+	vecs map[uint32][]float32
+}
+
+func (d *disk) Insert(ctx context.Context, id uint32, vec []float32) error {
+	d.mu.Lock()
+	old, had := d.vecs[id]
+	d.vecs[id] = append([]float32(nil), vec...)
+	d.mu.Unlock()
+	err := d.Index.Insert(ctx, id, vec)
+	if err != nil {
+		d.mu.Lock()
+		if delete(d.vecs, id); had {
+			d.vecs[id] = old
+		}
+		d.mu.Unlock()
+	}
+	return err
+}
+
+func (d *disk) Read(id uint32, dst []float32) ([]float32, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	v, ok := d.vecs[id]
+	if !ok {
+		return dst, fmt.Errorf("id %d was never inserted", id)
+	}
+	return append(dst, v...), nil
+}
