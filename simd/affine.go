@@ -3,6 +3,7 @@ package simd
 import (
 	"encoding/binary"
 	"math"
+	"math/bits"
 )
 
 // AffineHeader is the number of bytes before the codes of an affine row: a
@@ -36,6 +37,50 @@ func AffineGatherI8(q []uint8, k *[5]float32, rows []uint8, stride int, ids []ui
 	}
 }
 
+// AffineRowsI4 writes the score of q and row i to out[i], as AffineRowsI8 does,
+// of codes 0 to 15 with U = Σ q[j]*code[j]. With h = (len(q)+1)/2 a row is its
+// header and h bytes: byte j holds code j in its low nibble and code h+j in its
+// high one, which must be zero in the last byte if len(q) is odd. U is exact for
+// up to 1,118,481 codes.
+func AffineRowsI4(q []int8, k *[5]float32, rows []uint8, stride int, out []float32) {
+	dense("AffineRowsI4", AffineHeader+(len(q)+1)/2, len(rows), stride, len(out))
+	if len(out) > 0 {
+		active.Load().affineRowsI4(hide(q), coefficients(k), hide(rows), stride, hide(out))
+	}
+}
+
+// AffineGatherI4 writes the score of q and row ids[i], as AffineRowsI4 has it, to
+// out[i], under the same rules as DotGather; stride counts bytes.
+func AffineGatherI4(q []int8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32) {
+	listed("AffineGatherI4", AffineHeader+(len(q)+1)/2, len(rows), stride, ids, len(out))
+	if len(ids) > 0 {
+		active.Load().affineGatherI4(hide(q), coefficients(k), hide(rows), stride, hide(ids), hide(out))
+	}
+}
+
+// AffineRowsI1 writes the score of q and row i to out[i], as AffineRowsI8 does,
+// of codes of one bit. A row is its header and w little-endian words; q is four
+// planes of w words, one after the other, so len(q) must be 4*w, and U = Σ 2ᵖ *
+// popcount(plane p & row). U is exact for up to 2,236,962 words. It panics as
+// AffineRowsI8 does, and if len(q) is no multiple of four.
+func AffineRowsI1(q []uint64, k *[5]float32, rows []uint8, stride int, out []float32) {
+	planes("AffineRowsI1", len(q))
+	dense("AffineRowsI1", AffineHeader+2*len(q), len(rows), stride, len(out))
+	if len(out) > 0 {
+		active.Load().affineRowsI1(hide(q), coefficients(k), hide(rows), stride, hide(out))
+	}
+}
+
+// AffineGatherI1 writes the score of q and row ids[i], as AffineRowsI1 has it, to
+// out[i], under the same rules as DotGather; stride counts bytes.
+func AffineGatherI1(q []uint64, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32) {
+	planes("AffineGatherI1", len(q))
+	listed("AffineGatherI1", AffineHeader+2*len(q), len(rows), stride, ids, len(out))
+	if len(ids) > 0 {
+		active.Load().affineGatherI1(hide(q), coefficients(k), hide(rows), stride, hide(ids), hide(out))
+	}
+}
+
 // coefficients hides k as hide does a slice.
 func coefficients(k *[5]float32) *[5]float32 { return (*[5]float32)(hide(k[:])) }
 
@@ -47,6 +92,33 @@ func codesI8(q, codes []uint8) int32 {
 		s += int32(x) * int32(int8(codes[i]))
 	}
 	return s
+}
+
+// codesI4 is Σ q[j]*code[j] of signed bytes and nibbles.
+func codesI4(q []int8, codes []uint8) int32 {
+	h := (len(q) + 1) / 2
+	lo, hi := q[:h], q[h:]
+	codes = codes[:h]
+	var s int32
+	for i, x := range hi {
+		s += int32(x)*int32(codes[i]>>4) + int32(lo[i])*int32(codes[i]&15)
+	}
+	if len(hi) < h {
+		s += int32(lo[h-1]) * int32(codes[h-1]&15)
+	}
+	return s
+}
+
+// codesI1 is Σ 2ᵖ * popcount(plane p & codes).
+func codesI1(q []uint64, codes []uint8) int32 {
+	w := len(q) / 4
+	p0, p1, p2, p3 := q[:w], q[w:][:w], q[2*w:][:w], q[3*w:][:w]
+	n := 0
+	for i, p := range p0 {
+		x := binary.LittleEndian.Uint64(codes[8*i:])
+		n += bits.OnesCount64(p&x) + 2*bits.OnesCount64(p1[i]&x) + 4*bits.OnesCount64(p2[i]&x) + 8*bits.OnesCount64(p3[i]&x)
+	}
+	return int32(n)
 }
 
 // affineScore is what the header of row makes of u. The conversions keep the
@@ -84,4 +156,20 @@ func affineRowsI8(q []uint8, k *[5]float32, rows []uint8, stride int, out []floa
 
 func affineGatherI8(q []uint8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32) {
 	affineGather(codesI8, len(q), q, k, rows, stride, ids, out)
+}
+
+func affineRowsI4(q []int8, k *[5]float32, rows []uint8, stride int, out []float32) {
+	affineRows(codesI4, (len(q)+1)/2, q, k, rows, stride, out)
+}
+
+func affineGatherI4(q []int8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32) {
+	affineGather(codesI4, (len(q)+1)/2, q, k, rows, stride, ids, out)
+}
+
+func affineRowsI1(q []uint64, k *[5]float32, rows []uint8, stride int, out []float32) {
+	affineRows(codesI1, 2*len(q), q, k, rows, stride, out)
+}
+
+func affineGatherI1(q []uint64, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32) {
+	affineGather(codesI1, 2*len(q), q, k, rows, stride, ids, out)
 }

@@ -33,10 +33,48 @@ func affineI8() []affineFamily[uint8] {
 		func(n int) int { return n }, 1, extreme[uint8], func(int, []uint8) {}}}
 }
 
-// affines runs a check, of which it takes the instances, for each family under
-// each implementation.
-func affines(t *testing.T, bytes func(*testing.T, affineFamily[uint8])) {
-	implementations(t, func(t *testing.T) { run(t, affineI8(), bytes) })
+func affineI4() []affineFamily[int8] {
+	return []affineFamily[int8]{{"AffineI4", AffineRowsI4, AffineGatherI4,
+		func(q []int8, codes []uint8) (u int64) {
+			h := (len(q) + 1) / 2
+			for j, x := range q {
+				u += int64(x) * int64(codes[j%h]>>(j/h*4)&15)
+			}
+			return u
+		},
+		func(n int) int { return (n + 1) / 2 }, 1, extreme[int8], func(n int, codes []uint8) {
+			if n%2 != 0 {
+				codes[n/2] &= 15
+			}
+		}}}
+}
+
+func affineI1() []affineFamily[uint64] {
+	return []affineFamily[uint64]{{"AffineI1", AffineRowsI1, AffineGatherI1,
+		func(q []uint64, codes []uint8) (u int64) {
+			for p := range 4 {
+				plane := q[p*len(q)/4:][:len(q)/4]
+				for j := range len(codes[:2*len(q)]) * 8 {
+					u += int64(plane[j/64]>>(j%64)&1) * int64(codes[j/8]>>(j%8)&1) << p
+				}
+			}
+			return u
+		},
+		func(n int) int { return 2 * n }, 4, (*rand.Rand).Uint64, func(int, []uint8) {}}}
+}
+
+// affines runs a generic check, of which it takes the three instances, for each
+// family under each implementation.
+func affines(t *testing.T,
+	bytes func(*testing.T, affineFamily[uint8]),
+	nibbles func(*testing.T, affineFamily[int8]),
+	bits func(*testing.T, affineFamily[uint64]),
+) {
+	implementations(t, func(t *testing.T) {
+		run(t, affineI8(), bytes)
+		run(t, affineI4(), nibbles)
+		run(t, affineI1(), bits)
+	})
 }
 
 // score is the formula of AffineRowsI8, one rounding at a time: float64 holds
@@ -71,14 +109,14 @@ func (f affineFamily[Q]) lengths() []int {
 	for n := range 301 {
 		l = append(l, n*f.unit)
 	}
-	for _, n := range []int{384, 400, 784, 1024, 1536, 2100, 4200} {
-		l = append(l, n/f.unit*f.unit)
+	if f.unit > 1 {
+		return append(l[:40], 96*f.unit, 300*f.unit)
 	}
-	return slices.Compact(l)
+	return append(l, 384, 400, 784, 1024, 1536, 2100, 4200)
 }
 
 func TestAffineScoresAreThoseOfTheirFormulaBitForBit(t *testing.T) {
-	affines(t, affineMatches[uint8])
+	affines(t, affineMatches, affineMatches, affineMatches)
 }
 
 func affineMatches[Q any](t *testing.T, f affineFamily[Q]) {
@@ -112,39 +150,77 @@ func affineMatches[Q any](t *testing.T, f affineFamily[Q]) {
 }
 
 func TestAffineSumsDoNotSaturate(t *testing.T) {
-	affines(t, func(t *testing.T, f affineFamily[uint8]) {
-		const n = 4200
-		for _, code := range []uint8{0x80, 0x7f} {
-			q, row := slices.Repeat([]uint8{255}, n), slices.Repeat([]uint8{code}, AffineHeader+n)
-			clear(row[:AffineHeader])
-			binary.LittleEndian.PutUint32(row, math.Float32bits(1))
-			out := make([]float32, 4)
-			f.gather(q, &[5]float32{1: 1}, row, len(row), make([]uint32, 4), out)
-			if want := float32(255 * n * int(int8(code))); out[0] != want || out[3] != want {
-				t.Errorf("codes %d: %v, want %v", int8(code), out, want)
-			}
-		}
-	})
+	affines(t,
+		func(t *testing.T, f affineFamily[uint8]) {
+			f.extreme(t, 4200, 255, 0x80, 4200*255*-128)
+			f.extreme(t, 4200, 255, 0x7f, 4200*255*127)
+		},
+		func(t *testing.T, f affineFamily[int8]) {
+			f.extreme(t, 4200, -128, 0xff, 4200*-128*15)
+			f.extreme(t, 4200, 127, 0xff, 4200*127*15)
+		},
+		func(t *testing.T, f affineFamily[uint64]) { f.extreme(t, 4*300, math.MaxUint64, 0xff, 300*64*15) })
+}
+
+// extreme scores four rows of one code against a query of one value, of which
+// the sum is u.
+func (f affineFamily[Q]) extreme(t *testing.T, n int, x Q, code uint8, u float32) {
+	q, row := slices.Repeat([]Q{x}, n), slices.Repeat([]uint8{code}, AffineHeader+f.codes(n))
+	clear(row[:AffineHeader])
+	binary.LittleEndian.PutUint32(row, math.Float32bits(1))
+	out := make([]float32, 4)
+	f.gather(q, &[5]float32{1: 1}, row, len(row), make([]uint32, 4), out)
+	if out[0] != u || out[3] != u {
+		t.Errorf("%v against codes %#x: %v, want %v", x, code, out, u)
+	}
 }
 
 func TestAffineCallersStayOnTheStack(t *testing.T) {
 	rows := make([]uint8, 4*64)
 	var sum float32
-	n := testing.AllocsPerRun(100, func() {
+	call := func() {
 		var q [48]uint8
+		var nibbles [96]int8
+		var bits [24]uint64
 		var out [4]float32
 		k, ids := [5]float32{1, 1}, [4]uint32{3, 2, 1, 0}
 		AffineGatherI8(q[:], &k, rows, 64, ids[:], out[:])
 		AffineRowsI8(q[:], &k, rows, 64, out[:])
+		AffineGatherI4(nibbles[:], &k, rows, 64, ids[:], out[:])
+		AffineRowsI4(nibbles[:], &k, rows, 64, out[:])
+		AffineGatherI1(bits[:], &k, rows, 64, ids[:], out[:])
+		AffineRowsI1(bits[:], &k, rows, 64, out[:])
 		sum += out[0]
-	})
-	if n != 0 {
-		t.Errorf("%v allocations a call", n)
 	}
+	implementations(t, func(t *testing.T) {
+		if n := testing.AllocsPerRun(100, call); n != 0 {
+			t.Errorf("%v allocations a call", n)
+		}
+	})
 }
 
 func FuzzAffineI8(f *testing.F) {
 	fuzzAffine(f, affineI8(), func(b []byte) []uint8 { return b })
+}
+
+func FuzzAffineI4(f *testing.F) {
+	fuzzAffine(f, affineI4(), func(b []byte) []int8 {
+		q := make([]int8, len(b))
+		for i, x := range b {
+			q[i] = int8(x)
+		}
+		return q
+	})
+}
+
+func FuzzAffineI1(f *testing.F) {
+	fuzzAffine(f, affineI1(), func(b []byte) []uint64 {
+		q := make([]uint64, len(b)/8)
+		for i := range q {
+			q[i] = binary.LittleEndian.Uint64(b[8*i:])
+		}
+		return q
+	})
 }
 
 // fuzzAffine takes coefficients, a row and a query from the input and checks

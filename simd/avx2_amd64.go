@@ -95,6 +95,18 @@ func affineRowsI8AVX2(q []uint8, k *[5]float32, rows []uint8, stride int, out []
 func affineGatherI8AVX2(q []uint8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
 
 //go:noescape
+func affineRowsI4AVX2(tail *[64]int8, q []int8, k *[5]float32, rows []uint8, stride int, out []float32)
+
+//go:noescape
+func affineGatherI4AVX2(tail *[64]int8, q []int8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
+
+//go:noescape
+func affineRowsI1AVX2(q []uint64, k *[5]float32, rows []uint8, stride int, out []float32)
+
+//go:noescape
+func affineGatherI1AVX2(q []uint64, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
+
+//go:noescape
 func popcountAVX2(a []uint64) int
 
 //go:noescape

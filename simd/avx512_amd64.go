@@ -92,6 +92,18 @@ func affineRowsI8AVX512(q []uint8, k *[5]float32, rows []uint8, stride int, out 
 func affineGatherI8AVX512(q []uint8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
 
 //go:noescape
+func affineRowsI4AVX512(q []int8, k *[5]float32, rows []uint8, stride int, out []float32)
+
+//go:noescape
+func affineGatherI4AVX512(q []int8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
+
+//go:noescape
+func affineRowsI1AVX512(q []uint64, k *[5]float32, rows []uint8, stride int, out []float32)
+
+//go:noescape
+func affineGatherI1AVX512(q []uint64, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
+
+//go:noescape
 func popcountAVX512(a []uint64) int
 
 //go:noescape

@@ -153,14 +153,20 @@ func BenchmarkPair(b *testing.B) {
 // in a large matrix of huge pages.
 func BenchmarkAffineGather(b *testing.B) {
 	for _, place := range []string{"L1", "huge"} {
-		mem := view8[uint8](matrix(b, place))
+		mem := view[uint8](matrix(b, place))
 		out, k := make([]float32, 32), &[5]float32{1, 1, 1, 1, 1}
 		for _, dim := range []int{128, 400, 784, 1536} {
-			stride := AffineHeader + dim
-			q, next := make([]uint8, dim), cycle(32, len(mem)/stride)
-			b.Run(fmt.Sprintf("%s/%d/I8", place, dim), func(b *testing.B) {
-				fastest(b, 32, func() { AffineGatherI8(q, k, mem, stride, next(), out) })
-			})
+			report := func(name string, codes int, score func(stride int, ids []uint32)) {
+				stride := AffineHeader + codes
+				next := cycle(32, len(mem)/stride)
+				b.Run(fmt.Sprintf("%s/%d/%s", place, dim, name), func(b *testing.B) {
+					fastest(b, 32, func() { score(stride, next()) })
+				})
+			}
+			bytes, nibbles, planes := make([]uint8, dim), make([]int8, dim), make([]uint64, (dim+63)/64*4)
+			report("I8", dim, func(stride int, ids []uint32) { AffineGatherI8(bytes, k, mem, stride, ids, out) })
+			report("I4", (dim+1)/2, func(stride int, ids []uint32) { AffineGatherI4(nibbles, k, mem, stride, ids, out) })
+			report("I1", 2*len(planes), func(stride int, ids []uint32) { AffineGatherI1(planes, k, mem, stride, ids, out) })
 		}
 	}
 }

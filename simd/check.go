@@ -35,6 +35,13 @@ func listed(name string, dim, size, stride int, ids []uint32, out int) {
 	}
 }
 
+// planes panics unless n words are four planes of equal length.
+func planes(name string, n int) {
+	if n%4 != 0 {
+		panic(fmt.Sprintf("simd: %s: query of %d words; it must be four planes of equal length", name, n))
+	}
+}
+
 // inside panics unless row lies within size elements.
 func inside(name string, dim, size, stride int, row uint64) {
 	hi, start := bits.Mul64(row, uint64(stride))

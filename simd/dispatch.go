@@ -49,6 +49,10 @@ type kernels struct {
 
 	affineRowsI8   func(q []uint8, k *[5]float32, rows []uint8, stride int, out []float32)
 	affineGatherI8 func(q []uint8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
+	affineRowsI4   func(q []int8, k *[5]float32, rows []uint8, stride int, out []float32)
+	affineGatherI4 func(q []int8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
+	affineRowsI1   func(q []uint64, k *[5]float32, rows []uint8, stride int, out []float32)
+	affineGatherI1 func(q []uint64, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
 }
 
 var (

@@ -111,6 +111,10 @@ func TestWrongLengthsPanicByName(t *testing.T) {
 
 		"AffineRowsI8":   func() { AffineRowsI8(u, new([5]float32), make([]uint8, 47), 24, out) },
 		"AffineGatherI8": func() { AffineGatherI8(u, new([5]float32), make([]uint8, 96), 23, ids, out) },
+		"AffineRowsI4":   func() { AffineRowsI4(b[:7], new([5]float32), make([]uint8, 39), 20, out) },
+		"AffineGatherI4": func() { AffineGatherI4(b[:7], new([5]float32), make([]uint8, 96), 19, ids, out) },
+		"AffineRowsI1":   func() { AffineRowsI1(w[:6], new([5]float32), make([]uint8, 96), 32, out) },
+		"AffineGatherI1": func() { AffineGatherI1(w, new([5]float32), make([]uint8, 64), 32, ids, out) },
 	} {
 		func() {
 			defer func() {

@@ -309,6 +309,8 @@ func variants(t *testing.T, tables map[string]*kernels) {
 			run(t, wordFamilies(), matches)
 			run(t, wordFamilies(), shapesAgree)
 			run(t, affineI8(), affineMatches)
+			run(t, affineI4(), affineMatches)
+			run(t, affineI1(), affineMatches)
 		})
 	}
 }

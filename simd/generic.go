@@ -63,6 +63,10 @@ var generic = kernels{
 	},
 	affineRowsI8:   affineRowsI8,
 	affineGatherI8: affineGatherI8,
+	affineRowsI4:   affineRowsI4,
+	affineGatherI4: affineGatherI4,
+	affineRowsI1:   affineRowsI1,
+	affineGatherI1: affineGatherI1,
 }
 
 // eachRow scores q against consecutive rows.

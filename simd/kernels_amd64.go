@@ -39,10 +39,12 @@ func avx512(two *kernels, vnni, popcnt bool) *kernels {
 		k.dotU8, k.dotRowsU8, k.dotGatherU8 = dotU8AVX512, dotRowsU8AVX512, dotGatherU8AVX512
 		k.l2U8, k.l2RowsU8, k.l2GatherU8 = l2U8AVX512, l2RowsU8AVX512, l2GatherU8AVX512
 		k.affineRowsI8, k.affineGatherI8 = affineRowsI8AVX512, affineGatherI8AVX512
+		k.affineRowsI4, k.affineGatherI4 = affineRowsI4AVX512, affineGatherI4AVX512
 	}
 	if popcnt {
 		k.popcount, k.hamming = popcountAVX512, hammingAVX512
 		k.hammingRows, k.hammingGather = hammingRowsAVX512, hammingGatherAVX512
+		k.affineRowsI1, k.affineGatherI1 = affineRowsI1AVX512, affineGatherI1AVX512
 	}
 	return &k
 }
@@ -53,6 +55,10 @@ const (
 	floatBlock = 8
 	byteBlock  = 16
 	wordBlock  = 4
+
+	// A block of nibbles may begin in the header, which multiplies zeros.
+	nibbleBlock = 2*AffineHeader - 1
+	planeBlock  = 4 * wordBlock
 )
 
 func avx2() *kernels {
@@ -111,23 +117,21 @@ func avx2() *kernels {
 			}
 			return popcountAVX2(a)
 		},
-		hamming:       longPair(wordBlock, hammingAVX2, g.hamming),
-		hammingRows:   longRows(wordBlock, hammingRowsAVX2, g.hammingRows),
-		hammingGather: longGather(wordBlock, hammingGatherAVX2, g.hammingGather),
-		affineRowsI8: func(q []uint8, k *[5]float32, rows []uint8, stride int, out []float32) {
-			if len(q) < byteBlock {
-				affineRowsI8(q, k, rows, stride, out)
-			} else {
-				affineRowsI8AVX2(q, k, rows, stride, out)
-			}
-		},
-		affineGatherI8: func(q []uint8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32) {
-			if len(q) < byteBlock {
-				affineGatherI8(q, k, rows, stride, ids, out)
-			} else {
-				affineGatherI8AVX2(q, k, rows, stride, ids, out)
-			}
-		},
+		hamming:        longPair(wordBlock, hammingAVX2, g.hamming),
+		hammingRows:    longRows(wordBlock, hammingRowsAVX2, g.hammingRows),
+		hammingGather:  longGather(wordBlock, hammingGatherAVX2, g.hammingGather),
+		affineRowsI8:   longAffineRows(byteBlock, affineRowsI8AVX2, g.affineRowsI8),
+		affineGatherI8: longAffineGather(byteBlock, affineGatherI8AVX2, g.affineGatherI8),
+		affineRowsI4: longAffineRows(nibbleBlock, func(q []int8, k *[5]float32, rows []uint8, stride int, out []float32) {
+			tail := halves(q)
+			affineRowsI4AVX2(&tail, q, k, rows, stride, out)
+		}, g.affineRowsI4),
+		affineGatherI4: longAffineGather(nibbleBlock, func(q []int8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32) {
+			tail := halves(q)
+			affineGatherI4AVX2(&tail, q, k, rows, stride, ids, out)
+		}, g.affineGatherI4),
+		affineRowsI1:   longAffineRows(planeBlock, affineRowsI1AVX2, g.affineRowsI1),
+		affineGatherI1: longAffineGather(planeBlock, affineGatherI1AVX2, g.affineGatherI1),
 	}
 }
 
@@ -159,6 +163,37 @@ func longGather[Q, R, S any](n int, long, short func([]Q, []R, int, []uint32, []
 			short(q, rows, stride, ids, out)
 		} else {
 			long(q, rows, stride, ids, out)
+		}
+	}
+}
+
+// halves is the last block of a query of nibbles, of 32 bytes of each half: at
+// the end of each those that come after whole blocks, zeros before them.
+func halves(q []int8) (tail [64]int8) {
+	h, whole := (len(q)+1)/2, len(q)/2&^31
+	copy(tail[32-(h-whole):], q[whole:h])
+	copy(tail[64-(h-whole):], q[h+whole:])
+	return tail
+}
+
+// longAffineRows is long, or short for queries of fewer than n elements.
+func longAffineRows[Q any](n int, long, short func([]Q, *[5]float32, []uint8, int, []float32)) func([]Q, *[5]float32, []uint8, int, []float32) {
+	return func(q []Q, k *[5]float32, rows []uint8, stride int, out []float32) {
+		if len(q) < n {
+			short(q, k, rows, stride, out)
+		} else {
+			long(q, k, rows, stride, out)
+		}
+	}
+}
+
+// longAffineGather is long, or short for queries of fewer than n elements.
+func longAffineGather[Q any](n int, long, short func([]Q, *[5]float32, []uint8, int, []uint32, []float32)) func([]Q, *[5]float32, []uint8, int, []uint32, []float32) {
+	return func(q []Q, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32) {
+		if len(q) < n {
+			short(q, k, rows, stride, ids, out)
+		} else {
+			long(q, k, rows, stride, ids, out)
 		}
 	}
 }

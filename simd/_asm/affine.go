@@ -12,24 +12,33 @@ import (
 const header = 16
 
 // affine is the sum of products of a query and affine codes, and the float32
-// that the row's header makes of it. Registers: row r accumulates in r, the
-// second block of a lone row in 1; 8 holds the query; 4-7 and 9 hold the
-// coefficients; 10 and 11 are for passing values; 12-15 as each kind says.
+// that the row's header makes of it. Codes are in code.go. Registers: row r
+// accumulates in r, unless its kind says otherwise, and a lone row in 0 and 1 by
+// turns; 4-7 and 9 hold the coefficients; 8 and 10-15 are for each kind.
 type affine struct {
 	isa  ISA
 	code coder
+	b    *body
 }
 
-// coder is what a width of code computes for a block of W bytes or words.
+// coder is what a width of code computes for a block of codes.
 type coder interface {
-	// Kind ends the kernel's name; Types are as those of an op.
+	// Kind ends the kernel's name; Types are as those of an op, where elements
+	// are the units that the codes of a row are counted in: bytes or words.
 	Kind() string
 	Types() (q string, qsize, rowsize int)
+	// Width is the number of units in a block.
 	Width() int
+	// Extent is the number of units in a row, and up to which whole blocks may
+	// go, of a query of n elements.
+	Extent(n reg.GPVirtual) (dim, whole reg.GPVirtual)
 	Const(b *body)
-	Query(m Mem, k *mask)
-	// Row adds the block of a row at m to register acc.
-	Row(m Mem, acc int, k *mask)
+	// Start makes the accumulators of row r; Row adds the block at m to them.
+	Start(r int)
+	Query(b *body, m Mem, k *mask)
+	Row(m Mem, r int, k *mask)
+	// Merge leaves in registers 0 to n-1 lanes whose sums are those of the rows.
+	Merge(n int)
 }
 
 func (o *affine) ISA() ISA                  { return o.isa }
@@ -49,18 +58,22 @@ func (o *affine) Const(b *body) {
 	for i, v := range coefficients {
 		VBROADCASTSS(Mem{Base: k, Disp: 4 * i}, X(v))
 	}
+	o.b = b
 	o.code.Const(b)
 }
 
-func (o *affine) Start(r int)                  { o.isa.zero(r) }
-func (o *affine) Query(m Mem, _ int, k *mask)  { o.code.Query(m, k) }
+func (o *affine) Start(r int)                  { o.code.Start(r) }
+func (o *affine) Query(m Mem, _ int, k *mask)  { o.code.Query(o.b, m, k) }
 func (o *affine) Row(m Mem, r, u int, k *mask) { o.code.Row(m, r+u, k) }
+
 func (o *affine) Fold(n int, _ bool) {
 	if n == 1 {
+		o.code.Merge(2)
 		VPADDD(o.isa.Vec(1), o.isa.Vec(0), o.isa.Vec(0))
 		foldInts(o.isa, 1, 1)
 		return
 	}
+	o.code.Merge(4)
 	foldFour(o.isa)
 }
 
@@ -123,59 +136,17 @@ func (o *affine) finish(b *body, n int) {
 
 // affines writes the two kernels of a width of code.
 func affines(isa ISA, code coder) {
-	o := &affine{isa, code}
+	o := &affine{isa: isa, code: code}
 	q, _, _ := code.Types()
 	sfx := code.Kind() + isa.Suffix()
 	args := fmt.Sprintf("q []%s, k *[5]float32, rows []uint8, stride int", q)
+	if c, ok := code.(*affine4); ok && c.isa == AVX2 {
+		args = "tail *[64]int8, " + args
+	}
 	TEXT("affineRows"+sfx, 4, fmt.Sprintf("func(%s, out []float32)", args))
 	Pragma("noescape")
 	denseRows(o)
 	TEXT("affineGather"+sfx, 4, fmt.Sprintf("func(%s, ids []uint32, out []float32)", args))
 	Pragma("noescape")
 	gatherRows(o)
-}
-
-// affine8 is one signed byte a component against an unsigned query: AVX-512 has
-// an instruction for just that; AVX2 widens to 16 bits.
-type affine8 struct{ isa ISA }
-
-func (c *affine8) Kind() string                          { return "I8" }
-func (c *affine8) Types() (q string, qsize, rowsize int) { return "uint8", 1, 1 }
-func (c *affine8) Const(*body)                           {}
-
-func (c *affine8) Width() int {
-	if c.isa == AVX512 {
-		return 64
-	}
-	return 16
-}
-
-func (c *affine8) Query(m Mem, k *mask) {
-	q := c.isa.Vec(8)
-	switch {
-	case c.isa == AVX2:
-		VPMOVZXBW(m, q)
-		if k != nil {
-			VPAND(k.v, q, q)
-		}
-	case k == nil:
-		VMOVDQU8(m, q)
-	default:
-		VMOVDQU8_Z(m, k.k, q)
-	}
-}
-
-func (c *affine8) Row(m Mem, acc int, k *mask) {
-	q, t := c.isa.Vec(8), c.isa.Vec(10)
-	switch {
-	case c.isa == AVX2:
-		VPMOVSXBW(m, t)
-		VPMADDWD(t, q, t)
-		VPADDD(t, c.isa.Vec(acc), c.isa.Vec(acc))
-	case k == nil:
-		VPDPBUSD(m, q, c.isa.Vec(acc))
-	default:
-		VMOVDQU8_Z(m, k.k, t)
-		VPDPBUSD(t, q, c.isa.Vec(acc))
-	}
 }

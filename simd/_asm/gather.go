@@ -35,11 +35,16 @@ func gatherRows(o op) {
 	}
 	CMPQ(g.n, U8(1))
 	JLE(LabelRef("few"))
-	CMPQ(g.dim, U32(uint32(narrow/g.size)))
-	JG(LabelRef("wide"))
+	wide := g.head == 0 || o.(*affine).code.Kind() == "I8"
+	if wide {
+		CMPQ(g.dim, U32(uint32(narrow/g.size)))
+		JG(LabelRef("wide"))
+	}
 	g.whole()
-	JMP(LabelRef("few"))
-	g.streams()
+	if wide {
+		JMP(LabelRef("few"))
+		g.streams()
+	}
 
 	Label("few")
 	TESTQ(g.n, g.n)
@@ -80,6 +85,12 @@ func (g *gather) whole() {
 		MOVQ(U32(uint32(rows)), t)
 		CMPQ(g.dim, U32(uint32(lookahead/(rows+4)/g.size)))
 		CMOVQGT(t, ahead)
+	}
+	if g.head > 0 {
+		// Rows of a few lines take more in flight.
+		MOVQ(U32(24), t)
+		CMPQ(g.dim, U32(uint32(128/g.size)))
+		CMOVQLE(t, ahead)
 	}
 	j := GP64()
 	XORQ(j, j)

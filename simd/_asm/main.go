@@ -4,7 +4,7 @@
 // Every distance kernel comes in three shapes with one body (see shape.go): a
 // pair, consecutive rows, and rows by id. What a body computes is an op: the
 // float ops are in float.go, bytes in byte.go, bits in bits.go. Affine codes, in
-// affine.go, have rows and rows by id only. What is not a distance is in
+// affine.go and code.go, have rows and rows by id only. What is not a distance is in
 // vector.go.
 package main
 
@@ -37,7 +37,9 @@ func main() {
 		shapes(newBytes(i, l2, false))
 	}
 	shapes(&bits{isa: i})
-	affines(i, &affine8{i})
+	affines(i, &affine8{lanes{i}})
+	affines(i, &affine4{lanes{i}})
+	affines(i, &affine1{isa: i})
 	popcount(i)
 	cosine(i)
 	axpy(i)

@@ -84,17 +84,19 @@ func shapes(o op) {
 // begin loads the query and prepares the constants.
 func begin(o op, query string) *body {
 	b := &body{op: o}
-	if _, ok := o.(*affine); ok {
-		b.head = header
-	}
 	w, u := o.Blocks()
 	b.q = Load(Param(query).Base(), GP64()).(reg.GPVirtual)
 	b.dim = Load(Param(query).Len(), GP64()).(reg.GPVirtual)
+	whole := b.dim
+	if a, ok := o.(*affine); ok {
+		b.head = header
+		b.dim, whole = a.code.Extent(b.dim)
+	}
 	b.limit = GP64()
-	MOVQ(b.dim, b.limit)
+	MOVQ(whole, b.limit)
 	ANDQ(I32(int32(-w*u)), b.limit)
 	if o.ISA() == AVX512 {
-		// The low dim mod w*u bits, w to a mask register.
+		// As many low bits as elements are left, w to a mask register.
 		rem, ones := GP64(), GP64()
 		MOVQ(b.dim, rem)
 		SUBQ(b.limit, rem)
