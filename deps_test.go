@@ -36,7 +36,8 @@ storage/format, internal/fault < storage;
 
 # An index knows vectors, never storage. Kinds do not know each other.
 NONE < index;
-simd, internal/arena, index < index/vectors;
+simd, index < index/quant;
+simd, internal/arena, index/quant < index/vectors;
 storage/format, index/vectors < index/flat, index/hnsw;
 index/flat < index/indextest;
 

@@ -83,14 +83,18 @@ func (db *DB) startLive(coll uint32, name string, id uint16, spec Vector, lsn ui
 }
 
 func (l *live) config() index.Config {
-	return index.Config{
+	c := index.Config{
 		Dim: l.spec.Dim, Metric: l.spec.Metric, Storage: l.spec.Storage,
 		M: l.spec.Index.M, EfConstruction: l.spec.Index.EfConstruction, Ef: l.spec.Index.Ef,
-		Seed: 1, Workers: l.db.opts.Workers,
+		Codes: l.spec.Index.codes(l.spec.Dim), Seed: 1, Workers: l.db.opts.Workers,
 		// The committer must never wait for linking; writers wait before they
 		// enter it, in room.
 		MaxFresh: 1 << 30,
 	}
+	if l.onDisk() {
+		c.Source = latest{l}
+	}
+	return c
 }
 
 // load fills the index from a view that holds every change before begun.

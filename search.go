@@ -311,6 +311,9 @@ func (s *search) source(i int, r *Retrieve, k int) ([]index.Hit, index.Metric, e
 		return nil, "", err
 	}
 	p := index.Params{K: k, Ef: r.Ef, At: s.view.LSN(), Exact: r.Exact}
+	if lv.onDisk() {
+		p.Source = viewed{lv, s.view}
+	}
 	plan := "exact: asked for"
 	matches := s.matches
 	if exclude != nil {

@@ -213,8 +213,12 @@ func (sh *shape) addVector(at int, name, options string) error {
 			v.Storage, nerr = index.Storage(val), nil
 		case "index":
 			v.Index.Kind, nerr = val, nil
+		case "codes":
+			v.Index.Codes, nerr = val, nil
+		case "originals":
+			v.Index.Originals, nerr = val, nil
 		default:
-			return fmt.Errorf("unknown vector option %q; use dim, metric, storage, index, m, ef, efc", key)
+			return fmt.Errorf("unknown vector option %q; use dim, metric, storage, index, m, ef, efc, codes, originals", key)
 		}
 		if nerr != nil {
 			return fmt.Errorf("option %q is not a number", opt)

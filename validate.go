@@ -150,6 +150,12 @@ func (v Vector) normalise(name string) (Vector, error) {
 		return bad("m %d; use 2 to 128", v.Index.M)
 	case v.Index.Kind == "hnsw" && (v.Index.EfConstruction < v.Index.M || v.Index.EfConstruction > MaxEf):
 		return bad("ef_construction %d; use m (%d) to %d", v.Index.EfConstruction, v.Index.M, MaxEf)
+	case !slices.Contains([]string{"", "none", "int8", "int4"}, v.Index.Codes):
+		return bad("codes %q; use int8, int4 or none", v.Index.Codes)
+	case !slices.Contains([]string{"", "memory", "disk"}, v.Index.Originals):
+		return bad("originals %q; use memory or disk", v.Index.Originals)
+	case v.Index.Originals == "disk" && v.Index.codes(v.Dim) == index.None:
+		return bad("originals on disk need codes to be searched by; set codes to int8")
 	case v.Index.Ef < 0 || v.Index.Ef > MaxEf:
 		return bad("ef %d; use 0 (automatic) to %d", v.Index.Ef, MaxEf)
 	case len(v.Source) > 0 && v.Encoder == "":
@@ -161,6 +167,17 @@ func (v Vector) normalise(name string) (Vector, error) {
 		}
 	}
 	return v, nil
+}
+
+// codes is what Codes says, or its default for a vector of dim components.
+func (v VectorIndex) codes(dim int) index.Codes {
+	switch {
+	case v.Codes == "none" || v.Codes == "" && (v.Kind != "hnsw" || dim < 64) && v.Originals != "disk":
+		return index.None
+	case v.Codes == "":
+		return index.Int8
+	}
+	return index.Codes(v.Codes)
 }
 
 // clone is a copy that shares nothing with s.

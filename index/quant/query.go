@@ -37,7 +37,7 @@ func (c *Codec) Prepare(q *Query, m index.Metric, v []float32) {
 	var err float32
 	var any uint32
 	for j, x := range v {
-		y := min((x-a)*inv, 255) + magic - magic
+		y := clamp((x-a)*inv, 0, 255) + magic - magic
 		d := x - (a + t*y)
 		err += d * d
 		any |= math.Float32bits(d)
@@ -73,13 +73,7 @@ func (c *Codec) PrepareRow(q *Query, m index.Metric, row []byte) {
 	}
 	codes := row[header : header+c.dim]
 	dst := q.bytes[:c.dim]
-	j := 0
-	for ; j+8 <= len(codes); j += 8 {
-		binary.LittleEndian.PutUint64(dst[j:], binary.LittleEndian.Uint64(codes[j:])^0x8080808080808080)
-	}
-	for ; j < len(codes); j++ {
-		dst[j] = codes[j] ^ 0x80
-	}
+	flip(dst, codes)
 	// offset + scale·c = (offset - 128·scale) + scale·u with u = c + 128
 	scale, offset := parameters(row)
 	sum := 0.0
@@ -88,6 +82,23 @@ func (c *Codec) PrepareRow(q *Query, m index.Metric, row []byte) {
 	}
 	q.err = 0
 	q.set(m, offset-128*scale, scale, sum, float64(Norm(row)), c.dim)
+}
+
+// flip turns signed bytes into the unsigned ones 128 above them.
+func flip(dst, src []byte) {
+	const sign = 0x8080808080808080
+	le := binary.LittleEndian
+	for len(src) >= 32 && len(dst) >= 32 {
+		a, b := (*[32]byte)(src), (*[32]byte)(dst)
+		le.PutUint64(b[0:], le.Uint64(a[0:])^sign)
+		le.PutUint64(b[8:], le.Uint64(a[8:])^sign)
+		le.PutUint64(b[16:], le.Uint64(a[16:])^sign)
+		le.PutUint64(b[24:], le.Uint64(a[24:])^sign)
+		src, dst = src[32:], dst[32:]
+	}
+	for j, c := range src {
+		dst[j] = c ^ 0x80
+	}
 }
 
 // prepareRow4 widens 4-bit codes: offset + scale·u = (offset + 8·scale) + scale·(u-8).
