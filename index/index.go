@@ -91,7 +91,12 @@ type Config struct {
 	Dim     int     // 1..MaxDim
 	Metric  Metric  // "" means L2
 	Storage Storage // "" means Float32
-	Codes   Codes   // what graphs are walked on and long scans go through first
+	// Widths divide codes into blocks after these numbers of leading components,
+	// ascending: a graph is walked on the first block alone, and what a walk finds is
+	// reordered by each longer prefix in turn. For nested vectors; needs Codes, and
+	// metric l2 or cosine.
+	Widths []int
+	Codes  Codes // what graphs are walked on and long scans go through first
 
 	// Source, if set, keeps the vectors: the index holds their codes only, and reads
 	// from Source, or from Params.Source, the few it needs. Needs Codes.

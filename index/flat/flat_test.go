@@ -18,6 +18,8 @@ func TestFlatKeepsTheIndexContract(t *testing.T) {
 		"int8":         indextest.Coded(open, index.Int8),
 		"int4":         indextest.Coded(open, index.Int4),
 		"int8 on disk": indextest.OnDisk(open, index.Int8),
+		"int8 nested":  indextest.Nested(open, index.Int8),
+		"int4 nested":  indextest.Nested(open, index.Int4),
 		"int4 on disk": indextest.OnDisk(open, index.Int4),
 	} {
 		indextest.Run(t, name, f)

@@ -1,7 +1,9 @@
 package hnsw
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/eiderdb/eider/index"
 )
@@ -136,10 +138,13 @@ func (x *Index) scanTail(ctx context.Context, c *searcher, at uint64, p *pool, w
 // exact scan, and puts ties in order of id.
 func (x *Index) hits(c *searcher, e []entry, p index.Params, dst []index.Hit) ([]index.Hit, error) {
 	want := x.set.Slack(p)
+	for level := 1; level < x.set.Levels(); level++ {
+		e = x.deepen(c, e, level, want)
+	}
 	top := &c.scan.Top
 	top.Reset(want)
 	for i := 0; i < len(e); {
-		if d := e[i].d; top.Len() == want && d-x.set.Doubt(&c.probe, c.sv, e[i].slot&slotMask, d) > top.Limit() {
+		if top.Len() == want && x.set.Least(&c.probe, c.sv, e[i].slot&slotMask, x.set.Levels()-1, e[i].d) > top.Limit() {
 			break
 		}
 		m := 0
@@ -154,4 +159,25 @@ func (x *Index) hits(c *searcher, e []entry, p index.Params, dst []index.Hit) ([
 		}
 	}
 	return x.set.Pick(dst, top.Sort(), p), nil
+}
+
+// deepen adds what block level of the codes adds to the distances of e, sorts e
+// again and returns it; from the second block on, the nearer half of it: the
+// funnel of nested vectors.
+func (x *Index) deepen(c *searcher, e []entry, level, want int) []entry {
+	if level > 1 {
+		e = e[:min(len(e), max(len(e)/2, 4*want))]
+	}
+	for from := 0; from < len(e); from += len(c.slots) {
+		part := e[from:min(len(e), from+len(c.slots))]
+		for i := range part {
+			c.slots[i] = part[i].slot & slotMask
+		}
+		x.set.Deepen(&c.probe, c.sv, level, c.slots[:len(part)], c.out)
+		for i := range part {
+			part[i].d += c.out[i]
+		}
+	}
+	slices.SortFunc(e, func(a, b entry) int { return cmp.Compare(a.d, b.d) })
+	return e
 }

@@ -62,3 +62,14 @@ func (d *disk) Read(id uint32, dst []float32) ([]float32, error) {
 	}
 	return append(dst, v...), nil
 }
+
+// Nested is make with codes divided in the middle, where that is possible.
+func Nested(make Factory, codes index.Codes) Factory {
+	return func(cfg index.Config) (index.Index, error) {
+		cfg.Codes = codes
+		if cfg.Dim > 1 && cfg.Metric != index.IP {
+			cfg.Widths = []int{(cfg.Dim + 1) / 2}
+		}
+		return make(cfg)
+	}
+}

@@ -23,6 +23,13 @@
 // filled with zero bytes to a multiple of 16. A vector of integers that span at
 // most 255 is kept by int8 without any loss.
 //
+// # Blocks
+//
+// For nested (Matryoshka) vectors a row may be divided at some widths into blocks,
+// each with a header and a scale of its own. A search then goes by the first block
+// and adds the others where it pays: squared distances of blocks add up, and the
+// norms in the headers of blocks not looked at yet bound what they can add.
+//
 // # Distances
 //
 // A query is quantised in the same way to 8 bits, q̂ = a + t·u. Then
@@ -31,13 +38,14 @@
 //
 // needs one sum of products of bytes, and every metric is a linear function of
 // it and of the header. What is computed is the distance of q̂ and x̂: it differs
-// from that of q and x by no more than Query.Least says.
+// from that of q and x by no more than Bounds.Least says.
 package quant
 
 import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/eiderdb/eider/index"
 	"github.com/eiderdb/eider/simd"
@@ -45,54 +53,99 @@ import (
 
 const header = 16 // bytes
 
-// Codec writes and scores codes of one kind and dimension. It is immutable.
+// Codec writes and scores codes of one kind, dimension and division into blocks. It
+// is immutable.
 type Codec struct {
-	dim  int
-	code index.Codes
+	dim    int
+	size   int
+	code   index.Codes
+	blocks []block
 }
 
-// New returns the codec of a kind for vectors of dim components. Errors:
-// index.ErrOption.
-func New(code index.Codes, dim int) (*Codec, error) {
+// block is the code of a run of components. A row is its blocks, one after the
+// other.
+type block struct {
+	from, to int // components
+	at, size int // bytes in the row; size is a multiple of 16
+	code     index.Codes
+}
+
+// New returns the codec of a kind for vectors of dim components. widths, if any,
+// are the ascending numbers of leading components after which a block ends: a
+// distance over the first blocks alone is then there for less, and what the next
+// block adds is had from that block alone. Errors: index.ErrOption.
+func New(code index.Codes, dim int, widths ...int) (*Codec, error) {
 	switch {
 	case code != index.Int8 && code != index.Int4:
 		return nil, fmt.Errorf("%w: codes %q are none of int8, int4", index.ErrOption, code)
 	case dim < 1 || dim > index.MaxDim:
 		return nil, fmt.Errorf("%w: dim %d is not in 1..%d", index.ErrOption, dim, index.MaxDim)
 	}
-	return &Codec{dim: dim, code: code}, nil
+	c := &Codec{dim: dim, code: code}
+	from := 0
+	for _, to := range append(slices.Clone(widths), dim) {
+		if to == dim && from == dim {
+			break
+		}
+		if to <= from || to > dim {
+			return nil, fmt.Errorf("%w: widths %v do not ascend within 1..%d", index.ErrOption, widths, dim)
+		}
+		b := block{from: from, to: to, at: c.size, code: code}
+		b.size = (header + b.bytes() + 15) &^ 15
+		c.blocks = append(c.blocks, b)
+		c.size += b.size
+		from = to
+	}
+	return c, nil
 }
 
-// Dim is the number of components, Code the kind.
+// Dim is the number of components, Code the kind, and Levels the number of blocks.
 func (c *Codec) Dim() int          { return c.dim }
 func (c *Codec) Code() index.Codes { return c.code }
+func (c *Codec) Levels() int       { return len(c.blocks) }
 
-// Size is the number of bytes of a row, header included: a multiple of 16.
-func (c *Codec) Size() int { return (header + c.bytes() + 15) &^ 15 }
+// Width is the number of components that the blocks 0..level hold.
+func (c *Codec) Width(level int) int { return c.blocks[level].to }
+
+// Size is the number of bytes of a row, headers included: a multiple of 16.
+func (c *Codec) Size() int { return c.size }
+
+func (b *block) dim() int { return b.to - b.from }
 
 // bytes is the number of bytes of the integers.
-func (c *Codec) bytes() int {
-	if c.code == index.Int4 {
-		return (c.dim + 1) / 2
+func (b *block) bytes() int {
+	if b.code == index.Int4 {
+		return (b.dim() + 1) / 2
 	}
-	return c.dim
+	return b.dim()
 }
 
 // Encode writes the code of v, of Dim finite components, to row, of Size bytes.
 // O(dim).
 func (c *Codec) Encode(row []byte, v []float32) {
-	if c.code == index.Int4 {
-		c.encode4(row, v)
-	} else {
-		c.encode8(row, v)
+	for i := range c.blocks {
+		b := &c.blocks[i]
+		part := row[b.at : b.at+b.size]
+		if c.code == index.Int4 {
+			b.encode4(part, v[b.from:b.to])
+		} else {
+			b.encode8(part, v[b.from:b.to])
+		}
 	}
 }
 
 // Decode writes x̂ to dst, of Dim components.
 func (c *Codec) Decode(dst []float32, row []byte) {
+	for i := range c.blocks {
+		b := &c.blocks[i]
+		b.decode(dst[b.from:b.to], row[b.at:])
+	}
+}
+
+func (b *block) decode(dst []float32, row []byte) {
 	scale, offset := parameters(row)
-	if c.code == index.Int4 {
-		half := c.bytes()
+	if b.code == index.Int4 {
+		half := b.bytes()
 		for j := range dst {
 			u := row[header+j%half]
 			if j >= half {
@@ -107,23 +160,43 @@ func (c *Codec) Decode(dst []float32, row []byte) {
 	}
 }
 
-// Error is no less than the Euclidean distance of a row's vector and what
-// Decode makes of it; 0 means that Decode returns the vector itself.
-func Error(row []byte) float32 {
+// failure is no less than the distance of a block's components and their code, and
+// norm the squared norm of what its code stands for.
+func failure(row []byte) float32 {
 	return math.Float32frombits(uint32(binary.LittleEndian.Uint16(row[4:])) << 16)
 }
 
-// Norm is the squared Euclidean norm of what Decode makes of a row.
-func Norm(row []byte) float32 { return float(row[12:]) }
+func norm(row []byte) float32 { return float(row[12:]) }
 
-// Extent is what bounds on distances go by: the error and the squared norm of a
-// row's code, and the magnitude of its offset; or the largest of each of many.
+// Extent is what bounds on distances go by: no less than the Euclidean distance
+// of a vector and what Decode makes of its code, the squared norm of the latter,
+// and the magnitude of the code's offset; or the largest of each of many.
 type Extent struct{ Err, Norm, Offset float32 }
 
-// Measure is the extent of a row.
-func Measure(row []byte) Extent {
-	_, offset := parameters(row)
-	return Extent{Error(row), Norm(row), max(offset, -offset)}
+// Measure is the extent of a row's blocks 0..level.
+func (c *Codec) Measure(row []byte, level int) (e Extent) {
+	for i := range c.blocks[:level+1] {
+		r := row[c.blocks[i].at:]
+		_, offset := parameters(r)
+		e.Offset = max(e.Offset, offset, -offset)
+		e.Norm += norm(r)
+		if f := failure(r); i == 0 {
+			e.Err = f
+		} else {
+			e.Err = float32(math.Hypot(float64(e.Err), float64(f)) * (1 + 1e-6))
+		}
+	}
+	return e
+}
+
+// Exact reports whether Decode gives back the very vector a row was made of.
+func (c *Codec) Exact(row []byte) bool {
+	for i := range c.blocks {
+		if failure(row[c.blocks[i].at:]) != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Check reports why row cannot be one that Encode wrote: index.ErrCorrupt.
@@ -131,14 +204,17 @@ func (c *Codec) Check(row []byte) error {
 	if len(row) != c.Size() {
 		return fmt.Errorf("%w: a code of %d bytes, want %d", index.ErrCorrupt, len(row), c.Size())
 	}
-	scale, offset := parameters(row)
-	for _, f := range []float32{scale, offset, Error(row), float(row[8:]), Norm(row)} {
-		if f != f || f > math.MaxFloat32 || f < -math.MaxFloat32 {
-			return fmt.Errorf("%w: the header of a code is not finite", index.ErrCorrupt)
+	for i := range c.blocks {
+		r := row[c.blocks[i].at:]
+		scale, offset := parameters(r)
+		for _, f := range [...]float32{scale, offset, failure(r), float(r[8:]), norm(r)} {
+			if f != f || f > math.MaxFloat32 || f < -math.MaxFloat32 {
+				return fmt.Errorf("%w: the header of a code is not finite", index.ErrCorrupt)
+			}
 		}
-	}
-	if scale < 0 || Error(row) < 0 || Norm(row) < 0 {
-		return fmt.Errorf("%w: the header of a code is negative", index.ErrCorrupt)
+		if scale < 0 || failure(r) < 0 || norm(r) < 0 {
+			return fmt.Errorf("%w: the header of a code is negative", index.ErrCorrupt)
+		}
 	}
 	return nil
 }
@@ -150,9 +226,9 @@ func parameters(row []byte) (scale, offset float32) {
 func float(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) }
 
 // seal writes the header: err is ‖x−x̂‖, sum Σc and square Σc².
-func (c *Codec) seal(row []byte, scale, offset float32, err float64, sum, square int) {
+func (b *block) seal(row []byte, scale, offset float32, err float64, sum, square int) {
 	le := binary.LittleEndian
-	s, o, n := float64(scale), float64(offset), float64(c.dim)
+	s, o, n := float64(scale), float64(offset), float64(b.dim())
 	le.PutUint32(row, math.Float32bits(scale))
 	le.PutUint16(row[4:], above(err))
 	le.PutUint16(row[6:], uint16(math.Float32bits(offset)>>16))
@@ -215,7 +291,7 @@ func whole(v []float32) bool {
 // nearest integer.
 const magic = 3 << 22
 
-func (c *Codec) encode8(row []byte, v []float32) {
+func (b *block) encode8(row []byte, v []float32) {
 	lo, hi := bounds(v)
 	var scale, offset float32
 	exact := false
@@ -243,7 +319,7 @@ func (c *Codec) encode8(row []byte, v []float32) {
 		codes[j] = byte(i)
 	}
 	clear(row[header+len(v):])
-	c.seal(row, scale, offset, root(err, any, c.dim), int(sum), int(square))
+	b.seal(row, scale, offset, root(err, any, b.dim()), int(sum), int(square))
 }
 
 // inverse returns scale and what to multiply by instead of dividing by it: zeros
@@ -269,7 +345,7 @@ func root(err float32, any uint32, dim int) float64 {
 // often pays to let the outermost components saturate.
 var clips = [...]float32{1, 0.9, 0.8, 0.7, 0.6}
 
-func (c *Codec) encode4(row []byte, v []float32) {
+func (b *block) encode4(row []byte, v []float32) {
 	lo, hi := bounds(v)
 	best := float32(math.MaxFloat32)
 	var scale, offset float32
@@ -282,7 +358,7 @@ func (c *Codec) encode4(row []byte, v []float32) {
 		}
 	}
 	scale, inv := inverse(scale)
-	half := c.bytes()
+	half := b.bytes()
 	clear(row[header:])
 	sum, square := 0, 0
 	var err float32
@@ -301,7 +377,7 @@ func (c *Codec) encode4(row []byte, v []float32) {
 			row[header+j-half] |= byte(i) << 4
 		}
 	}
-	c.seal(row, scale, offset, root(err, any, c.dim), sum, square)
+	b.seal(row, scale, offset, root(err, any, b.dim()), sum, square)
 }
 
 // saturated is the squared error of coding v by 16 levels.
@@ -315,22 +391,24 @@ func saturated(v []float32, offset, scale float32) (err float32) {
 	return err
 }
 
-// Rows writes the distance from q to each of the codes that follow each other in
-// rows, stride bytes apart, to out.
-func (c *Codec) Rows(q *Query, rows []byte, stride int, out []float32) {
+// Rows writes the distance from q, over the first block, to each of the codes that
+// follow each other in rows to out.
+func (c *Codec) Rows(q *Query, rows []byte, out []float32) {
+	b := &c.blocks[0]
 	if c.code == index.Int4 {
-		simd.AffineRowsI4(q.signed, &q.k, rows, stride, out)
+		simd.AffineRowsI4(q.signed[:b.to], &q.k[0], rows, c.size, out)
 	} else {
-		simd.AffineRowsI8(q.bytes, &q.k, rows, stride, out)
+		simd.AffineRowsI8(q.bytes[:b.to], &q.k[0], rows, c.size, out)
 	}
 }
 
-// Gather writes the distance from q to the codes ids[i] of rows, stride bytes
-// apart, to out[i].
-func (c *Codec) Gather(q *Query, rows []byte, stride int, ids []uint32, out []float32) {
+// Gather writes the distance from q, over block level alone, to the codes ids[i] of
+// rows to out[i]. The distance over several blocks is the sum.
+func (c *Codec) Gather(q *Query, level int, rows []byte, ids []uint32, out []float32) {
+	b := &c.blocks[level]
 	if c.code == index.Int4 {
-		simd.AffineGatherI4(q.signed, &q.k, rows, stride, ids, out)
+		simd.AffineGatherI4(q.signed[b.from:b.to], &q.k[level], rows[b.at:], c.size, ids, out)
 	} else {
-		simd.AffineGatherI8(q.bytes, &q.k, rows, stride, ids, out)
+		simd.AffineGatherI8(q.bytes[b.from:b.to], &q.k[level], rows[b.at:], c.size, ids, out)
 	}
 }

@@ -89,12 +89,12 @@ func TestErrorOfACodeBoundsItsDistanceFromTheVector(t *testing.T) {
 			v := gaussian(r, c.Dim(), 1, shift)
 			row := encoded(c, v)
 			c.Decode(back, row)
-			got, bound := norm(minus(v, back)), float64(quant.Error(row))
+			got, bound := norm(minus(v, back)), float64(c.Measure(row, c.Levels()-1).Err)
 			if got > bound {
 				t.Errorf("shift %v: off by %v, bound %v", shift, got, bound)
 			}
-			if want := norm(back); math.Abs(math.Sqrt(float64(quant.Norm(row)))-want) > 1e-5*want {
-				t.Errorf("shift %v: norm %v, want %v", shift, math.Sqrt(float64(quant.Norm(row))), want)
+			if want := norm(back); math.Abs(math.Sqrt(float64(c.Measure(row, c.Levels()-1).Norm))-want) > 1e-5*want {
+				t.Errorf("shift %v: norm %v, want %v", shift, math.Sqrt(float64(c.Measure(row, c.Levels()-1).Norm)), want)
 			}
 			if err := c.Check(row); err != nil {
 				t.Error(err)
@@ -133,7 +133,7 @@ func TestBytesAreKeptWithoutLoss(t *testing.T) {
 				v[i] = float32(from + r.Intn(256))
 			}
 			row := encoded(c, v)
-			if e := quant.Error(row); e != 0 {
+			if e := c.Measure(row, c.Levels()-1).Err; e != 0 {
 				t.Fatalf("dim %d from %d: error %v", dim, from, e)
 			}
 			c.Decode(back, row)
@@ -163,11 +163,11 @@ func TestDistancesAreThoseOfTheDecodedVectors(t *testing.T) {
 			var q quant.Query
 			for i := range back {
 				c.PrepareRow(&q, m, rows[i*c.Size():(i+1)*c.Size()])
-				c.Rows(&q, rows, c.Size(), out)
-				c.Gather(&q, rows, c.Size(), ids, gathered)
+				c.Rows(&q, rows, out)
+				c.Gather(&q, 0, rows, ids, gathered)
 				for j := range back {
 					want := distance(m, back[i], back[j])
-					if d := math.Abs(float64(out[j]) - want); d > float64(q.Rounding())+1e-6 {
+					if d := math.Abs(float64(out[j]) - want); d > float64(q.Bounds(0).Rounding())+1e-6 {
 						t.Fatalf("%s of %d and %d: %v, want %v", m, i, j, out[j], want)
 					}
 				}
@@ -199,8 +199,8 @@ func TestTrueDistanceIsNeverBelowLeast(t *testing.T) {
 				var q quant.Query
 				c.Prepare(&q, m, v)
 				row := encoded(c, w)
-				c.Rows(&q, row, c.Size(), out)
-				if true, least := distance(m, v, w), q.Least(out[0], quant.Measure(row)); float64(least) > true {
+				c.Rows(&q, row, out)
+				if true, least := distance(m, v, w), q.Bounds(0).Least(out[0], c.Measure(row, c.Levels()-1)); float64(least) > true {
 					t.Fatalf("%s: %v, but least is %v", m, true, least)
 				}
 			}
@@ -228,8 +228,8 @@ func TestDistancesAreNearlyAlwaysWithinLikely(t *testing.T) {
 			var q quant.Query
 			c.Prepare(&q, index.L2, v)
 			row := encoded(c, w)
-			c.Rows(&q, row, c.Size(), out)
-			if math.Abs(float64(out[0])-distance(index.L2, v, w)) > float64(q.Likely(out[0], quant.Measure(row))) {
+			c.Rows(&q, row, out)
+			if math.Abs(float64(out[0])-distance(index.L2, v, w)) > float64(q.Bounds(0).Likely(out[0], c.Measure(row, c.Levels()-1))) {
 				far++
 			}
 		}
@@ -259,13 +259,13 @@ func TestOddVectorsHaveUsableCodes(t *testing.T) {
 				}
 				back := make([]float32, 8)
 				c.Decode(back, row)
-				if d, bound := norm(minus(v, back)), float64(quant.Error(row)); d > bound*1.000001 {
+				if d, bound := norm(minus(v, back)), float64(c.Measure(row, c.Levels()-1).Err); d > bound*1.000001 {
 					t.Errorf("decoded %v, off by %v, bound %v", back, d, bound)
 				}
 				var q quant.Query
 				out := []float32{0}
 				c.Prepare(&q, index.L2, v)
-				c.Rows(&q, row, c.Size(), out)
+				c.Rows(&q, row, out)
 				if out[0] != out[0] {
 					t.Error("distance is not a number")
 				}
@@ -321,7 +321,7 @@ func FuzzCheck(f *testing.F) {
 			c.Decode(back, row)
 			var q quant.Query
 			c.PrepareRow(&q, index.L2, row)
-			c.Rows(&q, row, c.Size(), make([]float32, 1))
+			c.Rows(&q, row, make([]float32, 1))
 		}
 	})
 }

@@ -12,24 +12,73 @@ import (
 type Query struct {
 	bytes  []uint8 // int8 codes: 0..255
 	signed []int8  // int4 codes: -128..127
-	k      [5]float32
+	k      [][5]float32
+	upto   []Bounds
+	rest   []tail // of the blocks after a level
+}
+
+// tail is the norm of some components of q̂, and the distance from those of q.
+type tail struct{ norm, err float64 }
+
+// Bounds says how far distances by codes, over the blocks 0..level, may be from
+// those over the components that these blocks hold.
+type Bounds struct {
 	metric index.Metric
 	err    float64 // ‖q − q̂‖
 	norm   float64 // ‖q̂‖
 	dim    float64
-	mid    float64 // |a|·√dim, the size of the constant part
+	mid    float64 // no less than the norm of the constant part of q̂
+}
+
+// Bounds are those of the distances over blocks 0..level.
+func (q *Query) Bounds(level int) *Bounds { return &q.upto[level] }
+
+func (q *Query) grow(c *Codec) {
+	if len(q.bytes) != c.dim || len(q.k) != len(c.blocks) {
+		q.bytes, q.signed = make([]uint8, c.dim), make([]int8, c.dim)
+		q.k, q.upto = make([][5]float32, len(c.blocks)), make([]Bounds, len(c.blocks))
+		q.rest = make([]tail, len(c.blocks))
+	}
 }
 
 // Prepare makes q the query v, of Dim finite components; normalised under cosine.
-// O(dim).
+// With several blocks the metric is L2: distances of blocks add up. O(dim).
 func (c *Codec) Prepare(q *Query, m index.Metric, v []float32) {
-	if len(q.bytes) < c.dim {
-		q.bytes, q.signed = make([]uint8, c.dim), make([]int8, c.dim)
+	q.grow(c)
+	for i := range c.blocks {
+		c.blocks[i].prepare(q, i, m, v)
 	}
-	q.bytes, q.signed = q.bytes[:c.dim], q.signed[:c.dim]
+	whole := &q.upto[len(c.blocks)-1]
+	for i := range q.rest {
+		u := &q.upto[i]
+		q.rest[i] = tail{root2(whole.norm, u.norm), root2(whole.err, u.err)}
+	}
+}
+
+// root2 is √(a²−b²), 0 if b is larger.
+func root2(a, b float64) float64 { return math.Sqrt(max(0, (a-b)*(a+b))) }
+
+// Rest is the least squared distance that the blocks of row after level can add:
+// by the triangle inequality it is no less than the squared difference of their
+// norms. It reads headers only.
+func (c *Codec) Rest(q *Query, row []byte, level int) float32 {
+	n, e := 0.0, 0.0
+	for _, b := range c.blocks[level+1:] {
+		r := row[b.at:]
+		n += float64(norm(r))
+		e += float64(failure(r)) * float64(failure(r))
+	}
+	t := &q.rest[level]
+	d := math.Abs(t.norm-math.Sqrt(n)) - t.err - math.Sqrt(e) - 1e-6*(t.norm+math.Sqrt(n))
+	return float32(d * max(d, 0) * (1 - 1e-6))
+}
+
+func (b *block) prepare(q *Query, level int, m index.Metric, v []float32) {
+	v = v[b.from:b.to]
+	codes := q.bytes[b.from:b.to]
 	lo, hi := bounds(v)
 	a, t := lo, (hi-lo)/255
-	if c.code == index.Int8 && hi-lo <= 255 && lo >= -1<<20 && hi <= 1<<20 && whole(v) {
+	if b.code == index.Int8 && hi-lo <= 255 && lo >= -1<<20 && hi <= 1<<20 && whole(v) {
 		t = 1
 	}
 	t, inv := inverse(t)
@@ -44,44 +93,41 @@ func (c *Codec) Prepare(q *Query, m index.Metric, v []float32) {
 		i := int32(y)
 		sum += i
 		square += i * i
-		q.bytes[j] = byte(i)
+		codes[j] = byte(i)
 	}
-	if c.code == index.Int4 {
-		for j, u := range q.bytes {
-			q.signed[j] = int8(u ^ 0x80)
+	if b.code == index.Int4 {
+		signed := q.signed[b.from:b.to]
+		for j, u := range codes {
+			signed[j] = int8(u ^ 0x80)
 		}
 		// a + t·u = (a + 128·t) + t·(u-128)
-		square += -256*sum + 128*128*int32(c.dim)
-		sum -= 128 * int32(c.dim)
+		square += -256*sum + 128*128*int32(b.dim())
+		sum -= 128 * int32(b.dim())
 		a += 128 * t
 	}
-	q.err = root(err, any, c.dim)
-	n := float64(c.dim)
+	n := float64(b.dim())
 	norm := n*float64(a)*float64(a) + 2*float64(a)*float64(t)*float64(sum) + float64(t)*float64(t)*float64(square)
-	q.set(m, a, t, float64(sum), max(0, norm), c.dim)
+	q.set(level, m, a, t, float64(sum), max(0, norm), root(err, any, b.dim()), b.dim())
 }
 
-// PrepareRow makes q the vector that Decode makes of row. It is for int8 codes,
-// and much cheaper than Prepare.
+// PrepareRow makes q the vector that Decode makes of row, for distances over the
+// first block only. For int8 codes it is much cheaper than Prepare.
 func (c *Codec) PrepareRow(q *Query, m index.Metric, row []byte) {
-	if len(q.bytes) < c.dim {
-		q.bytes, q.signed = make([]uint8, c.dim), make([]int8, c.dim)
-	}
+	q.grow(c)
+	b := &c.blocks[0]
 	if c.code == index.Int4 {
-		c.prepareRow4(q, m, row)
+		b.prepareRow4(q, m, row)
 		return
 	}
-	codes := row[header : header+c.dim]
-	dst := q.bytes[:c.dim]
-	flip(dst, codes)
+	n := b.dim()
+	flip(q.bytes[:n], row[header:header+n])
 	// offset + scale·c = (offset - 128·scale) + scale·u with u = c + 128
 	scale, offset := parameters(row)
 	sum := 0.0
 	if scale > 0 {
-		sum = (float64(float(row[8:]))-float64(c.dim)*float64(offset))/float64(scale) + 128*float64(c.dim)
+		sum = (float64(float(row[8:]))-float64(n)*float64(offset))/float64(scale) + 128*float64(n)
 	}
-	q.err = 0
-	q.set(m, offset-128*scale, scale, sum, float64(Norm(row)), c.dim)
+	q.set(0, m, offset-128*scale, scale, sum, float64(norm(row)), 0, n)
 }
 
 // flip turns signed bytes into the unsigned ones 128 above them.
@@ -102,36 +148,41 @@ func flip(dst, src []byte) {
 }
 
 // prepareRow4 widens 4-bit codes: offset + scale·u = (offset + 8·scale) + scale·(u-8).
-func (c *Codec) prepareRow4(q *Query, m index.Metric, row []byte) {
-	half := c.bytes()
-	q.signed = q.signed[:c.dim]
+func (b *block) prepareRow4(q *Query, m index.Metric, row []byte) {
+	half := b.bytes()
 	sum := 0
 	for j := range half {
 		u := row[header+j]
 		q.signed[j] = int8(u&15) - 8
 		sum += int(u&15) - 8
-		if half+j < c.dim {
+		if half+j < b.dim() {
 			q.signed[half+j] = int8(u>>4) - 8
 			sum += int(u>>4) - 8
 		}
 	}
 	scale, offset := parameters(row)
-	q.err = 0
-	q.set(m, offset+8*scale, scale, float64(sum), float64(Norm(row)), c.dim)
+	q.set(0, m, offset+8*scale, scale, float64(sum), float64(norm(row)), 0, b.dim())
 }
 
-// set fixes the linear function of the kernels: see the package comment.
-func (q *Query) set(m index.Metric, a, t float32, sum, norm float64, dim int) {
-	q.metric, q.norm, q.dim = m, math.Sqrt(norm), float64(dim)
-	q.mid = math.Abs(float64(a)) * math.Sqrt(q.dim)
+// set fixes the linear function of a block's kernel, see the package comment, and
+// the bounds up to it.
+func (q *Query) set(level int, m index.Metric, a, t float32, sum, norm, err float64, dim int) {
+	b := Bounds{metric: m, err: err, norm: math.Sqrt(norm), dim: float64(dim)}
+	b.mid = math.Abs(float64(a)) * math.Sqrt(b.dim)
+	if level > 0 {
+		u := &q.upto[level-1]
+		b.err, b.norm = math.Hypot(b.err, u.err), math.Hypot(b.norm, u.norm)
+		b.mid, b.dim = b.mid+u.mid, b.dim+u.dim
+	}
+	q.upto[level] = b
 	tb := float32(float64(t) * sum)
 	switch m {
 	case index.L2:
-		q.k = [5]float32{float32(norm), -2 * t, -2 * tb, -2 * a, 1}
+		q.k[level] = [5]float32{float32(norm), -2 * t, -2 * tb, -2 * a, 1}
 	case index.IP:
-		q.k = [5]float32{0, -t, -tb, -a, 0}
+		q.k[level] = [5]float32{0, -t, -tb, -a, 0}
 	default:
-		q.k = [5]float32{1, -t, -tb, -a, 0}
+		q.k[level] = [5]float32{1, -t, -tb, -a, 0}
 	}
 }
 
@@ -140,7 +191,7 @@ func (q *Query) set(m index.Metric, a, t float32, sum, norm float64, dim int) {
 // ‖q−x‖ >= ‖q̂−x̂‖ − ‖q−q̂‖ − ‖x−x̂‖, and by that of Cauchy and Schwarz
 // |q·x − q̂·x̂| <= ‖q−q̂‖·‖x̂‖ + ‖q‖·‖x−x̂‖. Rounding of the kernel's float32
 // arithmetic is allowed for.
-func (q *Query) Least(d float32, e Extent) float32 {
+func (q *Bounds) Least(d float32, e Extent) float32 {
 	if q.metric == index.L2 {
 		r := math.Sqrt(max(0, float64(d)-q.round(e))) - q.err - float64(e.Err)
 		if r <= 0 {
@@ -152,7 +203,7 @@ func (q *Query) Least(d float32, e Extent) float32 {
 }
 
 // Most bounds it from above.
-func (q *Query) Most(d float32, e Extent) float32 {
+func (q *Bounds) Most(d float32, e Extent) float32 {
 	if q.metric == index.L2 {
 		r := math.Sqrt(max(0, float64(d)+q.round(e))) + q.err + float64(e.Err)
 		return float32(r * r * (1 + 1e-6))
@@ -162,7 +213,7 @@ func (q *Query) Most(d float32, e Extent) float32 {
 
 // Cut is the distance by codes above which Least is above limit for every row
 // within e.
-func (q *Query) Cut(limit float32, e Extent) float32 {
+func (q *Bounds) Cut(limit float32, e Extent) float32 {
 	if limit > math.MaxFloat32 {
 		return limit
 	}
@@ -175,21 +226,21 @@ func (q *Query) Cut(limit float32, e Extent) float32 {
 
 // round is how far the kernel's float32 arithmetic may be off: each of its terms,
 // bounded here by norms, carries about six roundings.
-func (q *Query) round(e Extent) float64 {
+func (q *Bounds) round(e Extent) float64 {
 	x, b := math.Sqrt(float64(e.Norm)), float64(e.Offset)*math.Sqrt(q.dim)
 	rest := q.norm + q.mid
 	return 4e-7 * (q.norm*q.norm + x*x + 2*(q.mid*x+rest*b+rest*(x+b)))
 }
 
 // width bounds the error of an inner product.
-func (q *Query) width(e Extent) float64 {
+func (q *Bounds) width(e Extent) float64 {
 	return q.err*math.Sqrt(float64(e.Norm)) + (q.norm+q.err)*float64(e.Err) + q.round(e) + 1e-6
 }
 
 // Likely is an estimate of how far the distance d of a row may be off: four
 // standard deviations if the errors of components are independent of the vectors.
 // It is what rescoring goes by; Least is what exactness needs.
-func (q *Query) Likely(d float32, e Extent) float32 {
+func (q *Bounds) Likely(d float32, e Extent) float32 {
 	err, n := float64(e.Err), float64(e.Norm)
 	if q.metric == index.L2 {
 		return float32(8*math.Sqrt(max(0, float64(d))*(q.err*q.err+err*err)/q.dim) + q.round(e))
@@ -199,6 +250,6 @@ func (q *Query) Likely(d float32, e Extent) float32 {
 
 // Rounding is how far two computations of the distance from q to rows like q may
 // differ.
-func (q *Query) Rounding() float32 {
+func (q *Bounds) Rounding() float32 {
 	return float32(q.round(Extent{Norm: float32(q.norm * q.norm), Offset: float32(q.mid / math.Sqrt(q.dim))}))
 }

@@ -22,14 +22,14 @@ func (s *Set) Coded() bool { return s.codec != nil }
 func (s *Set) Trace(p *Probe, q []float32) {
 	p.Vec, p.buf = s.Query(q, p.buf)
 	if s.codec != nil {
-		s.codec.Prepare(&p.code, s.metric, p.Vec)
+		s.codec.Prepare(&p.code, s.walked, p.Vec)
 	}
 }
 
 // Retrace makes p the vector of slot.
 func (s *Set) Retrace(p *Probe, v *View, slot uint32) {
 	if s.codec != nil {
-		s.codec.PrepareRow(&p.code, s.metric, s.code(v, slot))
+		s.codec.PrepareRow(&p.code, s.walked, s.code(v, slot))
 		return
 	}
 	if s.half && len(p.buf) < s.dim {
@@ -39,11 +39,11 @@ func (s *Set) Retrace(p *Probe, v *View, slot uint32) {
 }
 
 // Near writes the distance from p to each of slots to out, by codes if there are
-// any. Where it is limit or more it may write any value >= limit: without codes
+// any: by their first block, where squared distance stands for cosine. Where it is limit or more it may write any value >= limit: without codes
 // it is ScoreWithin.
 func (s *Set) Near(p *Probe, v *View, slots []uint32, out []float32, limit float32) {
 	if s.codec != nil {
-		s.codec.Gather(&p.code, v.Code, s.codeSize, slots, out)
+		s.codec.Gather(&p.code, 0, v.Code, slots, out)
 		return
 	}
 	s.ScoreWithin(v, p.Vec, slots, out, limit, &p.partial)
@@ -55,16 +55,31 @@ func (s *Set) Rounding(p *Probe, d float32) float32 {
 	const slop = 1e-5 // relative error by which two orders of summation differ
 	r := max(d, -d) * slop
 	if s.codec != nil {
-		r += p.code.Rounding()
+		r += p.code.Bounds(0).Rounding()
 	}
 	return r
 }
 
-// Doubt is how far d, the distance from p to slot by Near, is likely to be from
-// that of the vectors; see quant.Query.Likely.
-func (s *Set) Doubt(p *Probe, v *View, slot uint32, d float32) float32 {
+// Least is what the distance between the vectors is likely to be no less than,
+// where d is the distance from p to slot by codes up to level, or by Near without
+// codes; see quant.Bounds.Likely.
+func (s *Set) Least(p *Probe, v *View, slot uint32, level int, d float32) float32 {
 	if s.codec == nil {
-		return s.Rounding(p, d)
+		return d - s.Rounding(p, d)
 	}
-	return p.code.Likely(d, quant.Measure(s.code(v, slot)))
+	return (d - p.code.Bounds(level).Likely(d, s.codec.Measure(s.code(v, slot), level))) * s.unit
+}
+
+// Levels is the number of blocks of a code: 1 unless Config.Widths divide it.
+func (s *Set) Levels() int {
+	if s.codec == nil {
+		return 1
+	}
+	return s.codec.Levels()
+}
+
+// Deepen writes what block level of the codes adds to the distances from p to
+// slots to out.
+func (s *Set) Deepen(p *Probe, v *View, level int, slots []uint32, out []float32) {
+	s.codec.Gather(&p.code, level, v.Code, slots, out)
 }

@@ -38,6 +38,8 @@ type Set struct {
 
 	codec    *quant.Codec // nil without codes
 	codeSize int          // bytes from code to code
+	walked   index.Metric // of distances by codes
+	unit     float32      // what makes them distances of metric
 	source   index.Source // of vectors, if rows is nil
 	extent   extent       // of the codes
 	scratch  sync.Pool    // of *[]float32
@@ -82,6 +84,8 @@ func Check(cfg index.Config) error {
 		return fmt.Errorf("%w: dim %d is not in 1..%d", index.ErrOption, cfg.Dim, index.MaxDim)
 	case cfg.Metric != "" && !cfg.Metric.Valid():
 		return fmt.Errorf("%w: metric %q is none of l2, ip, cosine", index.ErrOption, cfg.Metric)
+	case len(cfg.Widths) > 0 && (cfg.Codes == index.None || cfg.Metric == index.IP):
+		return fmt.Errorf("%w: widths need codes, and metric l2 or cosine", index.ErrOption)
 	case cfg.Source != nil && cfg.Codes == index.None:
 		return fmt.Errorf("%w: vectors that stay on disk need codes to be searched by; set codes to int8", index.ErrOption)
 	case cfg.Storage != "" && cfg.Storage != index.Float32 && cfg.Storage != index.Float16:
@@ -105,10 +109,14 @@ func New(cfg index.Config, room int, grow func(capacity int) error) (*Set, error
 	var err error
 	s.scratch.New = func() any { b := make([]float32, cfg.Dim); return &b }
 	if cfg.Codes != index.None {
-		if s.codec, err = quant.New(cfg.Codes, cfg.Dim); err != nil {
+		if s.codec, err = quant.New(cfg.Codes, cfg.Dim, cfg.Widths...); err != nil {
 			return nil, err
 		}
 		s.codeSize, s.source = s.codec.Size(), cfg.Source
+		s.walked, s.unit = s.metric, 1
+		if s.codec.Levels() > 1 && s.metric == index.Cosine {
+			s.walked, s.unit = index.L2, 0.5 // |a-b|² = 2(1-a·b) for unit vectors, and adds up
+		}
 	}
 	if s.source == nil {
 		s.rows, err = arena.Reserve(s.reserve(s.stride * s.width()))
@@ -370,7 +378,7 @@ func (s *Set) encode(v *View, slot uint32, row []float32) {
 	}
 	code := s.code(v, slot)
 	s.codec.Encode(code, row)
-	s.extent.add(quant.Measure(code))
+	s.extent.add(s.codec, code)
 }
 
 // code is the code row of slot.

@@ -21,7 +21,9 @@ import (
 type sieve struct {
 	most index.Top // the k least upper bounds, by slot
 	kept []bound
-	cut  float32 // a distance by codes above it cannot matter
+	cut  float32 // a distance by the first block above it cannot matter
+	one  [1]uint32
+	add  [1]float32
 }
 
 // bound is a slot and the least distance it can have.
@@ -42,9 +44,19 @@ func (f *sieve) reset(k int) {
 // offer takes a slot at distance d <= f.cut by codes.
 func (f *sieve) offer(s *Set, v *View, p *Probe, slot uint32, d float32) {
 	row := s.code(v, slot)
-	e := quant.Measure(row)
 	limit := f.most.Limit()
-	least := p.code.Least(d, e)
+	last := s.codec.Levels() - 1
+	for level := range last {
+		if p.code.Bounds(level).Least(d, s.codec.Measure(row, level))+s.codec.Rest(&p.code, row, level) > limit {
+			return
+		}
+		f.one[0] = slot
+		s.codec.Gather(&p.code, level+1, v.Code, f.one[:], f.add[:])
+		d += f.add[0]
+	}
+	e := s.codec.Measure(row, last)
+	b := p.code.Bounds(last)
+	least := b.Least(d, e)
 	if least > limit {
 		return
 	}
@@ -52,9 +64,9 @@ func (f *sieve) offer(s *Set, v *View, p *Probe, slot uint32, d float32) {
 		f.kept = slices.DeleteFunc(f.kept, func(b bound) bool { return b.least > limit })
 	}
 	f.kept = append(f.kept, bound{least, slot})
-	f.most.Push(index.Hit{ID: slot, Distance: p.code.Most(d, e)})
+	f.most.Push(index.Hit{ID: slot, Distance: b.Most(d, e)})
 	if l := f.most.Limit(); l != limit {
-		f.cut = p.code.Cut(l, s.extent.get())
+		f.cut = p.code.Bounds(0).Cut(l, s.extent.get())
 	}
 }
 
@@ -78,7 +90,7 @@ func (c *Scan) settle(s *Set, v *View, p *Probe, src index.Source) (int, error) 
 		batch = 8 // each costs a read
 	}
 	scored := 0
-	for rest := f.kept; len(rest) > 0 && rest[0].least <= c.Top.Limit(); {
+	for rest := f.kept; len(rest) > 0 && rest[0].least*s.unit <= c.Top.Limit(); {
 		m := min(len(rest), batch)
 		for i, b := range rest[:m] {
 			c.slots[i] = b.slot
@@ -108,7 +120,7 @@ func (c *Scan) strain(ctx context.Context, s *Set, v *View, p *Probe, at uint64,
 			continue
 		}
 		out := c.out[:m]
-		s.codec.Rows(&p.code, v.Code[i*s.codeSize:(i+m)*s.codeSize], s.codeSize, out)
+		s.codec.Rows(&p.code, v.Code[i*s.codeSize:(i+m)*s.codeSize], out)
 		scored += m
 		cut := f.cut
 		for j, d := range out {
@@ -130,7 +142,7 @@ func (c *Scan) strain(ctx context.Context, s *Set, v *View, p *Probe, at uint64,
 // strainSlots offers the sieve slots that the caller knows to be visible.
 func (c *Scan) strainSlots(s *Set, v *View, p *Probe, slots []uint32) {
 	out := c.out[:len(slots)]
-	s.codec.Gather(&p.code, v.Code, s.codeSize, slots, out)
+	s.codec.Gather(&p.code, 0, v.Code, slots, out)
 	f := &c.sieve
 	for j, d := range out {
 		if d <= f.cut {
@@ -139,11 +151,12 @@ func (c *Scan) strainSlots(s *Set, v *View, p *Probe, slots []uint32) {
 	}
 }
 
-// extent is the largest of each measure of the codes so far.
+// extent is the largest of each measure of the first blocks so far.
 type extent struct{ err, norm, offset atomic.Uint32 }
 
 // add takes the measures of a code: numbers >= 0, whose bits are in their order.
-func (x *extent) add(e quant.Extent) {
+func (x *extent) add(c *quant.Codec, row []byte) {
+	e := c.Measure(row, 0)
 	raise(&x.err, e.Err)
 	raise(&x.norm, e.Norm)
 	raise(&x.offset, e.Offset)
@@ -187,7 +200,7 @@ func (s *Set) scoreTrue(v *View, p *Probe, slots []uint32, out []float32, src in
 func (s *Set) recall(v *View, slot uint32, dst []float32, src index.Source) ([]float32, error) {
 	n := len(dst)
 	code := s.code(v, slot)
-	if quant.Error(code) == 0 {
+	if s.codec.Exact(code) {
 		dst = slices.Grow(dst, s.dim)[:n+s.dim]
 		s.codec.Decode(dst[n:], code)
 		return dst, nil
