@@ -106,6 +106,7 @@ type api struct {
 	log       *slog.Logger
 	gates     [3]*gate // by pool
 	meter     *meter
+	journal   journal
 	openapi   []byte
 	snapshots *os.Root // nil when Options.Snapshots is ""
 	advice    advice
@@ -131,7 +132,7 @@ func newHandler(db *eider.DB, o Options, draining <-chan struct{}) (http.Handler
 	if o.Key != "" && len(o.Key) < minKey {
 		return nil, nil, fmt.Errorf("api: Options.Key has %d characters; use at least %d, for example from `openssl rand -base64 32`", len(o.Key), minKey)
 	}
-	a := &api{db: db, o: o, log: o.Logger, started: time.Now(), draining: draining}
+	a := &api{db: db, o: o, log: o.Logger, journal: journal{log: o.Logger}, started: time.Now(), draining: draining}
 	a.gates = [3]*gate{
 		reading:   newGate(o.Readers, o.Queue, o.QueueTime),
 		writing:   newGate(o.Writers, o.Queue, o.QueueTime),

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -106,28 +105,11 @@ func (a *api) outermost(next http.Handler) http.Handler {
 	})
 }
 
-// record counts and logs one finished request. The path is logged as its
-// pattern: ids and query strings may be private.
+// record counts and logs one finished request.
 func (a *api) record(w *response, r *http.Request, start time.Time) {
-	took := time.Since(start)
-	a.meter.observe(w.route, r.Method, w.status, took)
-	level := slog.LevelInfo
-	if w.status >= 500 {
-		level = slog.LevelWarn
-	}
-	if !a.log.Enabled(r.Context(), level) {
-		return
-	}
-	a.log.LogAttrs(r.Context(), level, "request",
-		slog.String("request_id", w.id),
-		slog.String("method", r.Method),
-		slog.String("route", w.route),
-		slog.Int("status", w.status),
-		slog.Int64("bytes_in", max(r.ContentLength, 0)),
-		slog.Int64("bytes_out", w.bytes),
-		slog.Duration("took", took),
-		slog.String("key", w.who),
-		slog.String("remote", r.RemoteAddr))
+	now := time.Now()
+	a.meter.observe(w.route, r.Method, w.status, now.Sub(start))
+	a.journal.note(w, r, now, now.Sub(start))
 }
 
 // refuse answers with a problem, unless an answer is already on its way: then

@@ -16,6 +16,10 @@ import (
 // DefaultAddr is where Server listens when it is told nothing.
 const DefaultAddr = "127.0.0.1:8080"
 
+// journalLag is how long a line of the access log may wait to be written with
+// others.
+const journalLag = 20 * time.Millisecond
+
 // ErrNoKey reports a Listen on a network interface by a server without a key.
 var ErrNoKey = errors.New("api: refusing to listen beyond loopback without a key; set one (Options.Key), make one (POST /v1/keys), or listen on " + DefaultAddr)
 
@@ -41,6 +45,7 @@ func NewServer(db *eider.DB, o Options) (*Server, error) {
 		return nil, err
 	}
 	s.a = a
+	a.journal.lag = journalLag
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true) // HTTP/2 needs TLS, which a proxy in front speaks
 	s.http = &http.Server{
@@ -85,7 +90,7 @@ func (s *Server) Serve(l net.Listener) error {
 	if conns <= 0 {
 		conns = 4096
 	}
-	err := s.http.Serve(&cappedListener{Listener: l, free: make(chan struct{}, conns), closed: make(chan struct{})})
+	err := s.http.Serve(newListener(l, conns, s.a.o.Patience))
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -110,50 +115,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err != nil {
 		s.http.Close()
 	}
+	s.a.journal.flush()
 	if s.a.snapshots != nil {
 		s.a.snapshots.Close()
 	}
-	return err
-}
-
-// cappedListener holds back Accept while too many connections are open.
-type cappedListener struct {
-	net.Listener
-	free   chan struct{}
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (l *cappedListener) Accept() (net.Conn, error) {
-	select {
-	case l.free <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.free
-		return nil, err
-	}
-	if tcp, ok := c.(*net.TCPConn); ok {
-		tcp.SetKeepAlivePeriod(30 * time.Second)
-	}
-	return &cappedConn{Conn: c, l: l}, nil
-}
-
-func (l *cappedListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close()
-}
-
-type cappedConn struct {
-	net.Conn
-	l    *cappedListener
-	once sync.Once
-}
-
-func (c *cappedConn) Close() error {
-	err := c.Conn.Close()
-	c.once.Do(func() { <-c.l.free })
 	return err
 }
