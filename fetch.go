@@ -14,24 +14,37 @@ import (
 	"github.com/eiderdb/eider/storage/format"
 )
 
-// fetch reads the documents of the final rows.
+// fetch reads the documents of the final rows. The ids of one result are parts
+// of one string.
 func (s *search) fetch(rows []row) error {
-	s.result.Hits = make([]Hit, len(rows))
-	for i, r := range rows {
+	hits := make([]Hit, len(rows))
+	s.ids, s.ends = s.ids[:0], s.ends[:0]
+	for i := range rows {
 		if i%64 == 0 && s.ctx.Err() != nil {
 			return s.ctx.Err()
 		}
-		d, err := s.st.read(s.view, r.ord, s.q.Fields, s.q.Vectors)
+		r := &rows[i]
+		rec, id, err := s.reader.Record(s.st.id, r.ord)
 		if err != nil {
 			return err
 		}
-		h := Hit{ID: d.ID, Score: r.score, Version: d.Version, Fields: d.Fields, Vectors: d.Vectors, Group: r.group}
-		for _, p := range r.parts {
-			h.Explain = append(h.Explain, SourceScore{Source: p.Source, Rank: p.Rank, Score: p.Score, Fused: p.Fused,
-				Distance: float64(s.result.distances[p.Source][r.ord])})
+		s.ids = append(s.ids, id...)
+		s.ends = append(s.ends, len(s.ids))
+		d, err := s.st.decode(s.view, rec, s.q.Fields, s.q.Vectors)
+		if err != nil {
+			return err
 		}
-		s.result.Hits[i] = h
+		hits[i] = Hit{Score: r.score, Version: d.Version, Fields: d.Fields, Vectors: d.Vectors, Group: r.group}
+		for _, p := range r.parts {
+			hits[i].Explain = append(hits[i].Explain, SourceScore{Source: p.Source, Rank: p.Rank, Score: p.Score, Fused: p.Fused,
+				Distance: float64(s.distances[p.Source][r.ord])})
+		}
 	}
+	ids, from := string(s.ids), 0
+	for i, to := range s.ends {
+		hits[i].ID, from = ids[from:to], to
+	}
+	s.result.Hits = hits
 	s.phase(Phase{Name: "fetch", In: len(rows), Out: len(rows)})
 	return nil
 }
@@ -198,7 +211,7 @@ func (c *Collection) matching(ctx context.Context, view *storage.View, st *state
 	if err := f.Validate(); err != nil {
 		return nil, err
 	}
-	if err := st.checkFields(f.Names(), "/filter"); err != nil {
+	if err := st.checkFilter(f); err != nil {
 		return nil, err
 	}
 	e, err := index.Evaluate(ctx, f, live, &fields{state: st, view: view, ctx: ctx})

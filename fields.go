@@ -130,6 +130,8 @@ func (f *fields) IDs(ids []string) (*roaring.Bitmap, error) {
 // Scan reads one field of every document in within.
 func (f *fields) Scan(ctx context.Context, name string, within *roaring.Bitmap, fn func(id uint32, values []any)) error {
 	t := f.stored.Schema.Fields[name].Type
+	var reader storage.Reader
+	reader.Reset(f.view)
 	var values []any
 	n := 0
 	for it := within.Iterator(); it.HasNext(); n++ {
@@ -137,7 +139,7 @@ func (f *fields) Scan(ctx context.Context, name string, within *roaring.Bitmap, 
 			return ctx.Err()
 		}
 		ord := it.Next()
-		rec, err := f.view.Record(f.id, ord)
+		rec, _, err := reader.Record(f.id, ord)
 		if err != nil {
 			return err
 		}

@@ -38,7 +38,7 @@ func (q *Query) normalise() error {
 		return bad("/sort", "%d sort keys; at most 8", len(q.Sort))
 	}
 	for i := range q.Retrieve {
-		if err := q.Retrieve[i].check(fmt.Sprintf("/retrieve/%d", i), bad); err != nil {
+		if err := q.Retrieve[i].check(i, bad); err != nil {
 			return err
 		}
 	}
@@ -77,22 +77,22 @@ func (q *Query) normalise() error {
 	return nil
 }
 
-func (r *Retrieve) check(at string, bad func(at, format string, args ...any) error) error {
+func (r *Retrieve) check(i int, bad func(at, format string, args ...any) error) error {
 	switch {
 	case (r.Near == nil) == (r.Like == nil):
-		return bad(at, "a source is exactly one of near and like")
+		return bad(sourceAt(i, ""), "a source is exactly one of near and like")
 	case r.K < 0 || r.K > MaxLimit:
-		return bad(at+"/k", "k %d; use 1 to %d", r.K, MaxLimit)
+		return bad(sourceAt(i, "/k"), "k %d; use 1 to %d", r.K, MaxLimit)
 	case r.Ef < 0 || r.Ef > MaxEf:
-		return bad(at+"/ef", "ef %d; use 0 (automatic) to %d", r.Ef, MaxEf)
+		return bad(sourceAt(i, "/ef"), "ef %d; use 0 (automatic) to %d", r.Ef, MaxEf)
 	case r.Weight < 0 || math.IsNaN(r.Weight) || math.IsInf(r.Weight, 0):
-		return bad(at+"/weight", "weight %v; use a finite number of at least 0", r.Weight)
+		return bad(sourceAt(i, "/weight"), "weight %v; use a finite number of at least 0", r.Weight)
 	case r.Near != nil && (r.Near.Text == "") == (len(r.Near.Value) == 0):
-		return bad(at+"/near", "near has exactly one of value and text")
+		return bad(sourceAt(i, "/near"), "near has exactly one of value and text")
 	case r.Like != nil && len(r.Like.Positive) == 0:
-		return bad(at+"/like/positive", "like needs at least one positive id")
+		return bad(sourceAt(i, "/like/positive"), "like needs at least one positive id")
 	case r.Like != nil && len(r.Like.Positive)+len(r.Like.Negative) > 1000:
-		return bad(at+"/like", "at most 1000 examples")
+		return bad(sourceAt(i, "/like"), "at most 1000 examples")
 	}
 	return nil
 }

@@ -74,7 +74,11 @@ func (s *search) byIndex(by Sort, need int) ([]row, error) {
 			rows = append(rows, row{ord: it.Next()})
 		}
 	}
-	s.phase(Phase{Name: "sort", Plan: "walk the index of " + by.Field, In: int(s.matches.GetCardinality()), Out: len(rows), Counts: map[string]int{"values": n}})
+	ph := Phase{Name: "sort", Plan: "walk the index of " + by.Field, In: int(s.matches.GetCardinality()), Out: len(rows)}
+	if s.q.Explain {
+		ph.Counts = map[string]int{"values": n}
+	}
+	s.phase(ph)
 	return rows, err
 }
 
@@ -90,7 +94,7 @@ func (s *search) sortRows(rows []row) ([]row, error) {
 		if i%256 == 0 && s.ctx.Err() != nil {
 			return nil, s.ctx.Err()
 		}
-		rec, err := s.view.Record(s.st.id, r.ord)
+		rec, _, err := s.reader.Record(s.st.id, r.ord)
 		if err != nil {
 			return nil, err
 		}
@@ -194,7 +198,7 @@ func (s *search) group(rows []row) (heads []row, full bool, err error) {
 	names := []string{}
 	byKey := map[string]row{}
 	for _, r := range rows {
-		rec, err := s.view.Record(s.st.id, r.ord)
+		rec, _, err := s.reader.Record(s.st.id, r.ord)
 		if err != nil {
 			return nil, false, err
 		}

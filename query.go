@@ -44,6 +44,10 @@ type Query struct {
 	Total bool `json:"total,omitempty"`
 	// Explain asks what each phase did, with times, counts and per-hit scores.
 	Explain bool `json:"explain,omitempty"`
+	// Timed asks for the times and plans of the phases alone, without their
+	// counts and the scores of hits, which cost more than the clock. Explain
+	// includes it.
+	Timed bool `json:"-"`
 }
 
 // Retrieve is one candidate source: exactly one of Near and Like.
@@ -110,7 +114,7 @@ type GroupBy struct {
 
 // Hit is one found document.
 type Hit struct {
-	ID      string               `json:"id"`
+	ID      string               `json:"id"`    // shares memory with the other ids of its result
 	Score   float64              `json:"score"` // larger is better; see index.Metric.Score and Fuse
 	Version uint64               `json:"version,omitempty"`
 	Fields  map[string]any       `json:"fields,omitempty"`
@@ -143,12 +147,10 @@ type Result struct {
 	// are not Paged.
 	Cursor string `json:"cursor,omitempty"`
 	LSN    uint64 `json:"lsn"`
-	// Explain is the account of phases, with Query.Explain.
+	// Explain is the account of phases, with Query.Explain or Query.Timed.
 	Explain *Explain `json:"explain,omitempty"`
 	// Advice are hints about slow ways this query had to take.
 	Advice []string `json:"advice,omitempty"`
-
-	distances []map[uint32]float32 // by source and ordinal, for explain
 }
 
 // Explain is the account of a query's phases.

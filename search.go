@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -22,12 +24,14 @@ import (
 // ErrNotFound (an example of Like), ErrEncoder, ErrCursor, ErrClosed, or the
 // context's, within 10 ms of its end.
 func (c *Collection) Search(ctx context.Context, q Query) (Result, error) {
-	s, err := c.begin(ctx, &q)
-	if err != nil {
-		return Result{}, c.fail("search", "", err)
+	s := searches.Get().(*search)
+	s.ctx, s.c, s.q = ctx, c, q
+	err := s.begin()
+	if err == nil {
+		err = s.run()
 	}
-	defer s.end()
-	r, err := s.run()
+	r := s.result
+	s.end()
 	if err != nil {
 		return Result{}, c.fail("search", "", err)
 	}
@@ -39,57 +43,106 @@ type search struct {
 	ctx    context.Context
 	c      *Collection
 	st     *state
-	view   *storage.View
-	q      *Query
+	view   *storage.View // nil before begin has taken it
+	q      Query
 	page   page // from the cursor
 	want   int  // hits up to the end of this page
 	fields fields
 
-	filtered bool            // matches restricts, otherwise it is all live documents
-	matches  *roaring.Bitmap // read only
-	result   Result
-	members  map[string][]row // rows of each group, best first
-	phases   []Phase
-	mark     time.Time
+	filtered  bool            // matches restricts, otherwise it is all live documents
+	matches   *roaring.Bitmap // read only
+	result    Result
+	distances []map[uint32]float32 // by source and ordinal, for explain
+	members   map[string][]row     // rows of each group, best first
+	phases    []Phase
+	mark      time.Time
+
+	scratch
 }
 
-// begin checks q, fills its defaults in, and takes the snapshot it reads.
-func (c *Collection) begin(ctx context.Context, q *Query) (*search, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
+// scratch is what a search leaves to the next. None of it reaches a Result.
+type scratch struct {
+	accept func(id uint32) bool // whether matches holds id
+	reader storage.Reader
+	near   []index.Hit // of the source asked last
+	found  []row
+	ids    []byte // text of the hits' ids
+	ends   []int  // of each id in it
+}
+
+var searches = sync.Pool{New: func() any {
+	s := new(search)
+	s.accept = func(id uint32) bool { return s.matches.Contains(id) }
+	return s
+}}
+
+// begin checks the query, fills its defaults in, and takes the snapshot it
+// reads.
+func (s *search) begin() error {
+	if err := s.ctx.Err(); err != nil {
+		return err
 	}
-	if err := q.normalise(); err != nil {
-		return nil, err
+	if err := s.q.normalise(); err != nil {
+		return err
 	}
-	s := &search{ctx: ctx, c: c, q: q}
-	if q.Cursor != "" {
+	if s.q.Cursor != "" {
 		var err error
-		if s.page, err = openCursor(q.Cursor, cursorSearch, q.fingerprint(c.name)); err != nil {
-			return nil, err
+		if s.page, err = openCursor(s.q.Cursor, cursorSearch, s.q.fingerprint(s.c.name)); err != nil {
+			return err
 		}
 	}
 	var err error
-	if s.view, err = c.db.viewAt(s.page.LSN); err != nil {
-		return nil, err
+	if s.view, err = s.c.db.viewAt(s.page.LSN); err != nil {
+		return err
 	}
-	if s.st, err = c.stateAt(s.view.LSN()); err != nil {
-		s.view.Release()
-		return nil, err
+	if s.st, err = s.c.stateAt(s.view.LSN()); err != nil {
+		return err
 	}
-	s.fields = fields{state: s.st, view: s.view, ctx: ctx}
-	s.want = s.page.Offset + q.Limit
+	s.reader.Reset(s.view)
+	s.fields = fields{state: s.st, view: s.view, ctx: s.ctx}
+	s.want = s.page.Offset + s.q.Limit
 	if s.want > MaxOffset {
-		s.view.Release()
-		return nil, fmt.Errorf("%w: page ends at hit %d; pages go to %d, narrow the filter instead", ErrInvalid, s.want, MaxOffset)
+		return fmt.Errorf("%w: page ends at hit %d; pages go to %d, narrow the filter instead", ErrInvalid, s.want, MaxOffset)
 	}
-	s.mark = time.Now()
-	return s, nil
+	if s.timed() {
+		s.mark = time.Now()
+	}
+	return nil
 }
 
-func (s *search) end() { s.view.Release() }
+// Memory that a search beyond the ordinary needed is not kept.
+const (
+	keptRows  = 1024
+	keptBytes = 64 << 10
+)
+
+// end lets the snapshot go and leaves the memory to the next search.
+func (s *search) end() {
+	if s.view != nil {
+		s.view.Release()
+	}
+	kept := s.scratch
+	kept.reader.Reset(nil)
+	kept.reader.Shrink(keptBytes)
+	clear(kept.found) // rows hold values of documents
+	if cap(kept.found) > keptRows {
+		kept.found, kept.near, kept.ends = nil, nil, nil
+	}
+	if cap(kept.ids) > keptBytes {
+		kept.ids = nil
+	}
+	*s = search{scratch: kept}
+	searches.Put(s)
+}
+
+// timed reports whether anybody will see the phases.
+func (s *search) timed() bool { return s.q.Explain || s.q.Timed }
 
 // phase closes the phase that began at the last mark.
 func (s *search) phase(p Phase) {
+	if !s.timed() {
+		return
+	}
 	now := time.Now()
 	p.Micros = float64(now.Sub(s.mark).Nanoseconds()) / 1e3
 	s.mark = now
@@ -105,16 +158,16 @@ type row struct {
 	key   string // of the group this row heads
 }
 
-func (s *search) run() (Result, error) {
+func (s *search) run() error {
 	if err := s.filter(); err != nil {
-		return Result{}, err
+		return err
 	}
 	rows, err := s.rows()
 	if err != nil {
-		return Result{}, err
+		return err
 	}
 	if err := s.facets(); err != nil {
-		return Result{}, err
+		return err
 	}
 	more := len(rows) > s.want
 	rows = rows[min(s.page.Offset, len(rows)):min(s.want, len(rows))]
@@ -122,7 +175,7 @@ func (s *search) run() (Result, error) {
 		rows = s.flatten(rows)
 	}
 	if err := s.fetch(rows); err != nil {
-		return Result{}, err
+		return err
 	}
 	s.result.LSN = s.view.LSN()
 	if more && len(rows) > 0 && s.q.Paged {
@@ -130,10 +183,10 @@ func (s *search) run() (Result, error) {
 		s.result.Cursor = next.seal(cursorSearch, s.q.fingerprint(s.c.name))
 		s.c.db.pin(s.view)
 	}
-	if s.q.Explain {
+	if s.timed() {
 		s.result.Explain = &Explain{Phases: s.phases}
 	}
-	return s.result, nil
+	return nil
 }
 
 // filter computes the documents the query may return.
@@ -148,7 +201,7 @@ func (s *search) filter() error {
 		s.matches, s.filtered = roaring.AndNot(live, expired), true
 	}
 	if s.q.Filter != nil {
-		if err := s.st.checkFields(s.q.Filter.Names(), "/filter"); err != nil {
+		if err := s.st.checkFilter(s.q.Filter); err != nil {
 			return err
 		}
 		in := int(s.matches.GetCardinality())
@@ -160,7 +213,9 @@ func (s *search) filter() error {
 		p := Phase{Name: "filter", In: in, Out: int(e.Matches.GetCardinality()), Plan: "postings"}
 		if e.Read > 0 {
 			p.Plan = "postings, then documents"
-			p.Counts = map[string]int{"documents_read": e.Read}
+			if s.q.Explain {
+				p.Counts = map[string]int{"documents_read": e.Read}
+			}
 		}
 		s.phase(p)
 		for _, name := range e.Scanned {
@@ -179,6 +234,14 @@ func (s *search) advise(format string, args ...any) {
 	if !slices.Contains(s.result.Advice, a) {
 		s.result.Advice = append(s.result.Advice, a)
 	}
+}
+
+// checkFilter is checkFields of what f reads.
+func (st *state) checkFilter(f *Filter) error {
+	if !st.stored.Schema.Strict {
+		return nil
+	}
+	return st.checkFields(f.Names(), "/filter")
 }
 
 // checkFields refuses names a strict schema does not have. It comes before any
@@ -225,57 +288,65 @@ func (s *search) rows() ([]row, error) {
 	return rows, nil
 }
 
-// retrieve asks every source for candidates and fuses them.
+// retrieve asks every source for candidates and fuses them. The rows are good
+// until it is called again.
 func (s *search) retrieve(need int) ([]row, error) {
+	if s.q.Explain {
+		s.distances = make([]map[uint32]float32, len(s.q.Retrieve))
+	}
+	if len(s.q.Retrieve) == 1 {
+		return s.alone(need)
+	}
 	sources := make([]rank.Source, len(s.q.Retrieve))
-	distances := make([]map[uint32]float32, len(sources))
-	for i := range s.q.Retrieve {
-		r := &s.q.Retrieve[i]
-		k := r.K
-		if k == 0 {
-			k = need
-			if len(sources) > 1 || len(s.q.Sort) > 0 {
-				k = max(need, fusedK)
-			}
-		} else if s.q.GroupBy == nil {
-			k = max(k, min(need, MaxOffset))
-		}
-		hits, metric, err := s.source(i, r, k)
+	for i := range sources {
+		hits, metric, err := s.source(i, need)
 		if err != nil {
 			return nil, err
 		}
-		src := rank.Source{Weight: r.Weight, Candidates: make([]rank.Candidate, len(hits))}
-		if s.q.Explain {
-			distances[i] = make(map[uint32]float32, len(hits))
-		}
+		src := rank.Source{Weight: s.q.Retrieve[i].Weight, Candidates: make([]rank.Candidate, len(hits))}
 		for j, h := range hits {
 			src.Candidates[j] = rank.Candidate{ID: h.ID, Score: metric.Score(h.Distance)}
-			if s.q.Explain {
-				distances[i][h.ID] = h.Distance
-			}
 		}
 		sources[i] = src
 	}
-	rows := s.fuse(sources)
-	s.result.distances = distances
-	return rows, nil
+	return s.fuse(sources), nil
+}
+
+// alone is the only source as it is.
+func (s *search) alone(need int) ([]row, error) {
+	hits, metric, err := s.source(0, need)
+	if err != nil {
+		return nil, err
+	}
+	s.found = slices.Grow(s.found[:0], len(hits))
+	for i, h := range hits {
+		r := row{ord: h.ID, score: metric.Score(h.Distance)}
+		if s.q.Explain {
+			r.parts = []rank.Part{{Rank: i + 1, Score: r.score, Fused: r.score}}
+		}
+		s.found = append(s.found, r)
+	}
+	return s.found, nil
 }
 
 // fusedK is the number of candidates each source gives when the order is
 // decided after retrieval.
 const fusedK = 100
 
-func (s *search) fuse(sources []rank.Source) []row {
-	if len(sources) == 1 {
-		rows := make([]row, len(sources[0].Candidates))
-		for i, c := range sources[0].Candidates {
-			rows[i] = row{ord: c.ID, score: c.Score}
-			if s.q.Explain {
-				rows[i].parts = []rank.Part{{Rank: i + 1, Score: c.Score, Fused: c.Score}}
-			}
-		}
-		return rows
+// candidates is how many hits a source is asked for.
+func (s *search) candidates(r *Retrieve, need int) int {
+	switch {
+	case r.K == 0 && (len(s.q.Retrieve) > 1 || len(s.q.Sort) > 0):
+		return max(need, fusedK)
+	case r.K == 0:
+		return need
+	case s.q.GroupBy == nil:
+		return max(r.K, min(need, MaxOffset))
 	}
+	return r.K
+}
+
+func (s *search) fuse(sources []rank.Source) []row {
 	var fused []rank.Fused
 	plan := "rrf"
 	if w := s.q.Fuse.weighted(); w != nil {
@@ -299,10 +370,12 @@ func (s *search) fuse(sources []rank.Source) []row {
 	return rows
 }
 
-// source runs one retrieval: k nearest allowed documents of a query vector.
-func (s *search) source(i int, r *Retrieve, k int) ([]index.Hit, index.Metric, error) {
-	at := fmt.Sprintf("/retrieve/%d", i)
-	lv, vec, exclude, err := s.target(at, r)
+// source runs one retrieval: the nearest allowed documents of a query vector.
+// The hits are good until it is called again.
+func (s *search) source(i, need int) ([]index.Hit, index.Metric, error) {
+	r := &s.q.Retrieve[i]
+	k := s.candidates(r, need)
+	lv, vec, exclude, err := s.target(i, r)
 	if err != nil {
 		return nil, "", err
 	}
@@ -326,45 +399,55 @@ func (s *search) source(i int, r *Retrieve, k int) ([]index.Hit, index.Metric, e
 			p.Exact, plan = choice.Exact, choice.Reason
 		}
 	} else {
-		p.Accept = matches.Contains
+		p.Accept = s.accept
 		if !p.Exact {
 			plan = "walk the graph"
 		}
 	}
-	hits, work, err := x.Search(s.ctx, vec, p, nil)
+	hits, work, err := x.Search(s.ctx, vec, p, s.near[:0])
+	s.near = hits
 	if err != nil {
-		return nil, "", locate(at, err)
+		return nil, "", locate(sourceAt(i, ""), err)
 	}
-	if work.Exact && !p.Exact {
+	if work.Exact && !p.Exact && s.timed() {
 		plan += ", then scanned exactly"
 	}
-	ph := Phase{Name: "retrieve", Plan: plan, In: int(matches.GetCardinality()), Out: len(hits),
-		Counts: map[string]int{"source": i, "distances": work.Distances, "hops": work.Hops, "fresh": work.Fresh}}
+	ph := Phase{Name: "retrieve", Plan: plan, In: int(matches.GetCardinality()), Out: len(hits)}
+	if s.q.Explain {
+		ph.Counts = map[string]int{"source": i, "distances": work.Distances, "hops": work.Hops, "fresh": work.Fresh}
+		s.distances[i] = make(map[uint32]float32, len(hits))
+		for _, h := range hits {
+			s.distances[i][h.ID] = h.Distance
+		}
+	}
 	s.phase(ph)
 	return hits, lv.spec.Metric, nil
 }
 
+// sourceAt points at a part of the source i of a query.
+func sourceAt(i int, part string) string { return "/retrieve/" + strconv.Itoa(i) + part }
+
 // target resolves what a source searches for: the vector index and the query
 // vector; for Like also the examples, which are not results.
-func (s *search) target(at string, r *Retrieve) (*live, []float32, *roaring.Bitmap, error) {
+func (s *search) target(i int, r *Retrieve) (*live, []float32, *roaring.Bitmap, error) {
 	if r.Like != nil {
-		return s.example(at+"/like", r.Like)
+		return s.example(sourceAt(i, "/like"), r.Like)
 	}
 	n := r.Near
 	lv, err := s.st.vector(n.Vector)
 	if err != nil {
-		return nil, nil, nil, locate(at+"/near/vector", err)
+		return nil, nil, nil, locate(sourceAt(i, "/near/vector"), err)
 	}
 	if n.Text != "" {
 		vec, err := s.c.db.encode(s.ctx, lv.spec.Encoder, n.Text)
 		if err != nil {
-			return nil, nil, nil, locate(at+"/near/text", err)
+			return nil, nil, nil, locate(sourceAt(i, "/near/text"), err)
 		}
 		s.phase(Phase{Name: "encode", Plan: lv.spec.Encoder, In: 1, Out: 1})
 		return lv, vec, nil, nil
 	}
 	if err := index.CheckVector(lv.spec.Metric, lv.spec.Dim, n.Value); err != nil {
-		return nil, nil, nil, locate(at+"/near/value", err)
+		return nil, nil, nil, locate(sourceAt(i, "/near/value"), err)
 	}
 	return lv, n.Value, nil, nil
 }

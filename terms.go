@@ -123,7 +123,7 @@ func valueTerm(v format.Value) ([]byte, bool) {
 	if v.Kind() == format.KindString && len(v.Text()) > MaxKeyword {
 		return nil, false
 	}
-	key, err := format.AppendKey([]byte{termValue}, v)
+	key, err := format.AppendKey(append(make([]byte, 0, 2*(16+len(v.Text()))), termValue), v)
 	if err != nil {
 		return nil, false
 	}

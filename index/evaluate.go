@@ -394,12 +394,12 @@ func number(v any) (float64, bool) {
 func coerce(v any, t FieldType) (c any, ok bool, err error) {
 	switch t {
 	case Keyword:
-		if s, is := v.(string); is {
-			return s, true, nil
+		if _, is := v.(string); is {
+			return v, true, nil
 		}
 	case Bool:
-		if b, is := v.(bool); is {
-			return b, true, nil
+		if _, is := v.(bool); is {
+			return v, true, nil
 		}
 	case Int64:
 		if i, is := integer(v); is {

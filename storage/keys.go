@@ -58,7 +58,11 @@ func successor(p []byte) []byte {
 
 func idKey(coll uint32, key []byte) []byte { return append(collKey(prefixID, coll), key...) }
 
-func recordKey(coll, ord uint32) []byte { return be.AppendUint32(collKey(prefixRecord, coll), ord) }
+func recordKey(coll, ord uint32) []byte { return appendRecordKey(make([]byte, 0, 9), coll, ord) }
+
+func appendRecordKey(dst []byte, coll, ord uint32) []byte {
+	return be.AppendUint32(appendColl(dst, prefixRecord, coll), ord)
+}
 
 func vectorKey(coll uint32, field uint16, ord uint32) []byte {
 	return be.AppendUint32(be.AppendUint16(collKey(prefixVector, coll), field), ord)

@@ -110,16 +110,16 @@ func (v *View) ScanIDs(coll uint32, after string, fn func(id string, ord uint32,
 
 // Expired returns the ords of documents whose expiry is at or before now
 // (nanoseconds since 1970 UTC); O(1) if no document of the collection expires.
-// The bitmap is the caller's.
+// Shared: read only.
 func (v *View) Expired(coll uint32, now int64) (*roaring.Bitmap, error) {
 	c, err := v.coll(coll)
 	if err != nil {
 		return nil, err
 	}
-	bm := roaring.New()
 	if c.ttl == 0 || now <= 0 {
-		return bm, nil
+		return empty, nil
 	}
+	bm := roaring.New()
 	lo, _ := collRange(prefixExpire, coll)
 	const ordAt = 1 + 4 + 8
 	err = scan(v.snap, lo, expireKey(coll, now+1, 0), func(key, _ []byte) error {

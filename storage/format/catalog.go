@@ -95,7 +95,7 @@ func ParseCollection(b []byte) (Collection, error) {
 	}
 	r := cursor{b: body}
 	c := Collection{ID: r.u32(), Kind: IDKind(r.u8()), Created: r.u64(), Version: r.u64(), Flags: r.u64()}
-	c.Dropped = r.fields(MaxDropped)
+	c.Dropped = r.fields(nil, MaxDropped)
 	c.Name = string(r.block(MaxLabel))
 	if r.bad || c.Kind > IDUint64 || c.Flags&^CollectionStale != 0 || len(r.b) > MaxSchema || CheckLabel(c.Name) != nil {
 		return Collection{}, corrupt("catalog entry of %d bytes", len(body))

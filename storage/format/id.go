@@ -54,12 +54,21 @@ func EncodeID(kind IDKind, id string) ([]byte, error) {
 
 // DecodeID undoes EncodeID. Error: ErrCorrupt.
 func DecodeID(kind IDKind, key []byte) (string, error) {
+	if kind == IDString && len(key) >= 1 && len(key) <= MaxID && utf8.Valid(key) {
+		return string(key), nil // spares AppendID's copy
+	}
+	id, err := AppendID(nil, kind, key)
+	return string(id), err
+}
+
+// AppendID appends what DecodeID returns to dst. Error: ErrCorrupt.
+func AppendID(dst []byte, kind IDKind, key []byte) ([]byte, error) {
 	switch {
 	case kind == IDString && len(key) >= 1 && len(key) <= MaxID && utf8.Valid(key):
-		return string(key), nil
+		return append(dst, key...), nil
 	case kind == IDUint64 && len(key) == 8:
-		return strconv.FormatUint(binary.BigEndian.Uint64(key), 10), nil
+		return strconv.AppendUint(dst, binary.BigEndian.Uint64(key), 10), nil
 	default:
-		return "", corrupt("id key of %d bytes for kind %v", len(key), kind)
+		return dst, corrupt("id key of %d bytes for kind %v", len(key), kind)
 	}
 }

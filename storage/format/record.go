@@ -1,6 +1,9 @@
 package format
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 const recordVersion = 1
 
@@ -31,32 +34,43 @@ func AppendRecord(dst []byte, r Record) ([]byte, error) {
 // ParseRecord decodes an envelope of AppendRecord; Key and Body alias b.
 // Errors: ErrCorrupt, ErrVersion.
 func ParseRecord(b []byte) (Record, error) {
-	_, body, err := OpenEnvelope(b, EnvRecord, recordVersion)
-	if err != nil {
+	var r Record
+	if err := r.Parse(b); err != nil {
 		return Record{}, err
 	}
-	c := cursor{b: body}
-	r := Record{LSN: c.u64(), ExpireAt: int64(c.u64())}
-	r.Fields = c.fields(MaxVectors)
-	r.Key = c.block(MaxID)
-	if c.bad || r.ExpireAt < 0 || len(r.Key) == 0 {
-		return Record{}, corrupt("record head")
-	}
-	r.Body = c.b
 	return r, nil
 }
 
-// fields reads a count of at most limit and that many ascending numbers.
-func (c *cursor) fields(limit uint64) []uint16 {
+// Parse is ParseRecord into r, whose Fields it overwrites. After an error r
+// holds nothing of use.
+func (r *Record) Parse(b []byte) error {
+	_, body, err := OpenEnvelope(b, EnvRecord, recordVersion)
+	if err != nil {
+		return err
+	}
+	c := cursor{b: body}
+	r.LSN, r.ExpireAt = c.u64(), int64(c.u64())
+	r.Fields = c.fields(r.Fields[:0], MaxVectors)
+	r.Key = c.block(MaxID)
+	if c.bad || r.ExpireAt < 0 || len(r.Key) == 0 {
+		return corrupt("record head")
+	}
+	r.Body = c.b
+	return nil
+}
+
+// fields reads a count of at most limit and that many ascending numbers onto
+// the empty dst.
+func (c *cursor) fields(dst []uint16, limit uint64) []uint16 {
 	n := c.uvarint(limit)
 	p := c.bytes(2 * n)
 	if c.bad || n == 0 {
-		return nil
+		return dst
 	}
-	out := make([]uint16, n)
-	for i := range out {
-		out[i] = binary.LittleEndian.Uint16(p[2*i:])
-		c.bad = c.bad || i > 0 && out[i] <= out[i-1]
+	dst = slices.Grow(dst, int(n))
+	for i := range n {
+		dst = append(dst, binary.LittleEndian.Uint16(p[2*i:]))
+		c.bad = c.bad || i > 0 && dst[i] <= dst[i-1]
 	}
-	return out
+	return dst
 }
