@@ -222,12 +222,10 @@ func (d *jsonDecoder) packed() ([]float32, *jsonError) {
 var pow10 = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
 
 // float reads one component, rounded to the nearest float32.
-//
-// A mantissa below 2^53 over a power of ten up to 22 divides exactly rounded
-// in float64 (Clinger 1990); rounding that to float32 is right unless it lies
-// half way between two float32, which the last 29 bits tell. Everything else
-// goes to strconv.
 func (d *jsonDecoder) float() (float32, *jsonError) {
+	if f, ok := d.decimal(); ok {
+		return f, nil
+	}
 	start := d.i
 	if !d.scanNumber() {
 		if c := d.next(); c != '-' && (c < '0' || c > '9') {
@@ -235,44 +233,54 @@ func (d *jsonDecoder) float() (float32, *jsonError) {
 		}
 		return 0, d.fail(jsonSyntax, "this is not a JSON number")
 	}
-	text := d.b[start:d.i]
-	i, neg := 0, text[0] == '-'
-	if neg {
-		i++
-	}
-	var m uint64
-	digits, scale := 0, 0
-	dot := false
-	for ; i < len(text) && digits < 16; i++ {
-		c := text[i]
-		if c == '.' {
-			dot = true
-			continue
-		}
-		if c < '0' || c > '9' {
-			break
-		}
-		m = m*10 + uint64(c-'0')
-		if m > 0 {
-			digits++
-		}
-		if dot {
-			scale++
-		}
-	}
-	if i == len(text) && m < 1<<53 && scale < len(pow10) {
-		f := float64(m) / pow10[scale]
-		low := math.Float64bits(f) & (1<<29 - 1)
-		if half := uint64(1 << 28); (low < half-1 || low > half+1) && (f == 0 || f > 0x1p-126 && f < math.MaxFloat32) {
-			if neg {
-				f = -f
-			}
-			return float32(f), nil
-		}
-	}
-	f, err := strconv.ParseFloat(string(text), 32)
+	f, err := strconv.ParseFloat(string(d.b[start:d.i]), 32)
 	if err != nil || math.IsInf(f, 0) {
 		return 0, d.fail(jsonRange, "the number does not fit 32 bits")
 	}
 	return float32(f), nil
+}
+
+// decimal reads a component that is a short decimal without an exponent, as
+// most are; otherwise it stays where it is and returns false.
+//
+// A mantissa below 2^53 over a power of ten up to 22 divides exactly rounded
+// in float64 (Clinger 1990); rounding that to float32 is right unless it lies
+// half way between two float32, which the last 29 bits tell.
+func (d *jsonDecoder) decimal() (float32, bool) {
+	b, i := d.b, d.i
+	neg := i < len(b) && b[i] == '-'
+	if neg {
+		i++
+	}
+	from, point := i, -1
+	var m uint64
+	for ; i < len(b) && i-from < 19; i++ { // 18 digits and a point: m cannot overflow
+		if c := b[i] - '0'; c <= 9 {
+			m = m*10 + uint64(c)
+		} else if b[i] == '.' && point < 0 {
+			point = i
+		} else {
+			break
+		}
+	}
+	scale, whole := 0, i-from
+	if point >= 0 {
+		scale, whole = i-point-1, point-from
+	}
+	switch {
+	case i >= len(b) || b[i] != ',' && b[i] != ']', // the number goes on, or is not one
+		whole == 0, point >= 0 && scale == 0, whole > 1 && b[from] == '0',
+		m >= 1<<53:
+		return 0, false
+	}
+	f := float64(m) / pow10[scale]
+	low := math.Float64bits(f) & (1<<29 - 1)
+	if half := uint64(1 << 28); low >= half-1 && low <= half+1 || f != 0 && (f <= 0x1p-126 || f >= math.MaxFloat32) {
+		return 0, false
+	}
+	d.i = i
+	if neg {
+		f = -f
+	}
+	return float32(f), true
 }

@@ -121,7 +121,7 @@ func TestComponentsAreRoundedLikeStrconv(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	check := func(text string) {
 		t.Helper()
-		d := jsonDecoder{b: []byte(text)}
+		d := jsonDecoder{b: []byte(text + ",")}
 		got, err := d.float()
 		want, werr := strconv.ParseFloat(text, 32)
 		if (err != nil) != (werr != nil) {

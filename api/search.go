@@ -65,14 +65,13 @@ func (c *call) search(explained bool) error {
 	return c.send(http.StatusOK, buf.Bytes())
 }
 
-// run searches, always with the phases, which Server-Timing shows; the result
-// keeps them only if the query asked.
+// run searches and times the phases for Server-Timing; the result keeps them
+// only if the query asked.
 func (c *call) run(coll *eider.Collection, q eider.Query) (eider.Result, string, error) {
 	if err := checkQuery(&q); err != nil {
 		return eider.Result{}, "", err
 	}
-	asked := q.Explain
-	q.Explain = true
+	q.Timed = true
 	res, err := coll.Search(c.ctx, q)
 	if err != nil {
 		return eider.Result{}, "", err
@@ -81,11 +80,8 @@ func (c *call) run(coll *eider.Collection, q eider.Query) (eider.Result, string,
 		c.a.advice.saw(coll, q.Filter)
 	}
 	timing := serverTiming(res.Explain)
-	if !asked {
+	if !q.Explain {
 		res.Explain = nil
-		for i := range res.Hits {
-			res.Hits[i].Explain = nil
-		}
 	}
 	return res, timing, nil
 }
