@@ -18,6 +18,7 @@ type build struct {
 	wall, cpu float64 // seconds
 	bytes     float64 // growth of resident memory
 	own       float64 // what the engine says it holds, 0 if it does not say
+	settings  []int   // of search, cheapest first; nil means efs
 }
 
 // cost is what a pass of queries took.

@@ -29,8 +29,11 @@ var hnswlibCpp []byte
 
 var infinity = float32(math.Inf(1))
 
-// Peers lists the libraries that can run beside Eider.
-func Peers() []string { return []string{"hnswlib", "usearch", "usearch-bf16", "faiss", "zvec"} }
+// Peers lists the libraries that can run beside Eider, one name per element type
+// or kind of index (bench/peers/README.md says what each is).
+func Peers() []string {
+	return []string{"hnswlib", "usearch", "usearch-bf16", "usearch-i8", "faiss", "faiss-sq8", "faiss-ivfpq", "zvec", "zvec-int8"}
+}
 
 // errAbsent reports a peer that is not installed.
 var errAbsent = errors.New("not installed; run bench/peers/install")
@@ -232,7 +235,15 @@ func (p *peer) build(ctx context.Context, m, ef, threads int) (build, error) {
 	if err != nil {
 		return build{}, err
 	}
-	return build{wall: value(f, "wall"), cpu: value(f, "cpu"), bytes: value(f, "bytes")}, nil
+	b := build{wall: value(f, "wall"), cpu: value(f, "cpu"), bytes: value(f, "bytes")}
+	for _, word := range strings.FieldsFunc(f["settings"], func(r rune) bool { return r == ',' }) {
+		n, err := strconv.Atoi(word)
+		if err != nil {
+			return build{}, fmt.Errorf("%s says its settings are %q: %w", p.title, f["settings"], err)
+		}
+		b.settings = append(b.settings, n)
+	}
+	return b, nil
 }
 
 func (p *peer) search(ctx context.Context, k, ef int, ids []int32) (cost, error) {

@@ -16,6 +16,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <malloc.h>
 #include <unistd.h>
 #include <vector>
 
@@ -49,7 +50,8 @@ double cpu(clockid_t clock) {
     return double(t.tv_sec) + double(t.tv_nsec) * 1e-9;
 }
 
-long resident() {  // bytes
+long resident() {  // bytes, once freed memory has gone back to the system
+    malloc_trim(0);
     std::ifstream in("/proc/self/statm");
     long total = 0, pages = 0;
     in >> total >> pages;

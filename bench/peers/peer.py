@@ -1,4 +1,4 @@
-"""Vector libraries as benchmark peers: python peer.py <hnswlib|usearch|faiss|zvec>.
+"""Vector libraries as benchmark peers: python peer.py NAME, NAME as in LIBRARIES below.
 
 A long-lived process that speaks the line protocol of README.md on stdin and
 stdout. Times are taken here, around the library's own call: one batch call with
@@ -6,6 +6,7 @@ one thread where the library has one (hnswlib, usearch, faiss), so Python's
 overhead is a few microseconds per batch and not per query; zvec has no batch
 call, so its figure contains one Python call per query, as its users see.
 """
+import ctypes
 import os
 import resource
 import shutil
@@ -25,6 +26,8 @@ def read(path):
 
 
 def resident():
+    """Bytes in RAM, once freed memory has gone back to the system."""
+    ctypes.CDLL(None).malloc_trim(0)
     with open("/proc/self/statm") as f:
         return int(f.read().split()[1]) * resource.getpagesize()
 
@@ -72,17 +75,44 @@ class USearchHalf(USearch):
     dtype = "bf16"
 
 
+class USearchByte(USearch):
+    """usearch with int8 vectors, quantised here: its own cast scales by 127 over the vector's length, which leaves a
+    few steps of 256 in hundreds of dimensions. One offset and one scale for the whole set (the 0.01 % and 99.99 %
+    quantiles become -127 and 127) keep l2 order and use every step; for ip the offset is zero."""
+    dtype = "i8"
+
+    def build(self, base, metric, m, ef, threads):
+        sample = base[:: max(1, len(base) // 20000)]
+        low, high = np.quantile(sample, (0.0001, 0.9999)) if metric == "l2" else (-np.abs(sample).max(), np.abs(sample).max())
+        self.offset, self.scale = np.float32((low + high) / 2), np.float32(254 / max(high - low, 1e-30))
+        super().build(self.code(base), metric, m, ef, threads)
+
+    def code(self, x):
+        y = x - self.offset
+        y *= self.scale
+        return np.clip(np.rint(y, out=y), -127, 127, out=y).astype(np.int8)
+
+    def search(self, queries, k, ef):
+        return super().search(self.code(queries), k, ef)
+
+
 class Faiss:
+    """faiss HNSW over float32."""
+
     def __init__(self):
         import faiss
         self.lib = faiss
         self.version = faiss.__version__
 
+    def make(self, dim, m, kind):
+        return self.lib.IndexHNSWFlat(dim, m, kind)
+
     def build(self, base, metric, m, ef, threads):
         self.lib.omp_set_num_threads(threads)
         kind = {"l2": self.lib.METRIC_L2, "ip": self.lib.METRIC_INNER_PRODUCT}[metric]
-        self.index = self.lib.IndexHNSWFlat(base.shape[1], m, kind)
+        self.index = self.make(base.shape[1], m, kind)
         self.index.hnsw.efConstruction = ef
+        self.index.train(base)
         self.index.add(base)
         self.lib.omp_set_num_threads(1)
 
@@ -91,8 +121,44 @@ class Faiss:
         return self.index.search(queries, k)[1]
 
 
+class FaissByte(Faiss):
+    """faiss HNSW over 8-bit scalar codes, ranges trained per dimension; nothing is rescored."""
+
+    def make(self, dim, m, kind):
+        return self.lib.IndexHNSWSQ(dim, self.lib.ScalarQuantizer.QT_8bit, m, kind)
+
+
+class FaissIVFPQ(Faiss):
+    """faiss inverted lists of 4-bit product codes (two dimensions each) scanned in registers, refined by float32. Its
+    setting is nprobe, and the candidates refined grow with it: k_factor = 10 up to 16 lists, 40 beyond."""
+    probes = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 90, 128)
+
+    def build(self, base, metric, m, ef, threads):
+        f = self.lib
+        f.omp_set_num_threads(1)  # hundreds of tiny k-means: a second thread makes them ten times slower
+        kind = {"l2": f.METRIC_L2, "ip": f.METRIC_INNER_PRODUCT}[metric]
+        dim, lists = base.shape[1], max(1, int(4 * len(base) ** 0.5))
+        coarse = f.IndexFlat(dim, kind)
+        lists = min(lists, max(1, len(base) // 39))  # fewer than 39 vectors a list and k-means complains
+        self.codes = f.IndexIVFPQFastScan(coarse, dim, lists, dim // 2, 4, kind)
+        self.codes.cp.max_points_per_centroid = 64
+        self.index = f.IndexRefineFlat(self.codes)
+        self.held = coarse  # faiss does not own what Python made
+        self.index.train(base)
+        f.omp_set_num_threads(threads)
+        self.index.add(base)
+        f.omp_set_num_threads(1)
+        return {"settings": ",".join(str(p) for p in self.probes if p <= lists)}
+
+    def search(self, queries, k, probe):
+        self.codes.nprobe = probe
+        self.index.k_factor = 10 if probe <= 16 else 40
+        return self.index.search(queries, k)[1]
+
+
 class Zvec:
     """zvec through its public collection call: ids are document keys."""
+    quantize = "UNDEFINED"
 
     def __init__(self):
         import zvec
@@ -106,7 +172,8 @@ class Zvec:
         kind = {"l2": z.MetricType.L2, "ip": z.MetricType.IP}[metric]
         schema = z.CollectionSchema(name="bench", vectors=z.VectorSchema(
             "v", z.DataType.VECTOR_FP32, dimension=base.shape[1],
-            index_param=z.HnswIndexParam(metric_type=kind, m=m, ef_construction=ef)))
+            index_param=z.HnswIndexParam(metric_type=kind, m=m, ef_construction=ef,
+                                         quantize_type=getattr(z.QuantizeType, self.quantize))))
         self.index = z.create_and_open(os.path.join(self.dir, "c"), schema)
         step = 1000
         for at in range(0, len(base), step):
@@ -129,6 +196,11 @@ class Zvec:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
+class ZvecByte(Zvec):
+    """zvec traversing int8 codes; nothing is rescored."""
+    quantize = "INT8"
+
+
 class Runner:
     def __init__(self, lib):
         self.lib = lib
@@ -138,9 +210,9 @@ class Runner:
 
     def build(self, m, ef, threads):
         before, wall, cpu = resident(), time.perf_counter(), time.process_time()
-        self.lib.build(self.base, self.metric, int(m), int(ef), int(threads))
-        return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu,
-                "bytes": resident() - before, "memory": "rss"}
+        own = self.lib.build(self.base, self.metric, int(m), int(ef), int(threads)) or {}
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        return {"wall": wall, "cpu": cpu, "bytes": resident() - before, "memory": "rss", **own}
 
     def filter(self, path):
         if path != "-":
@@ -158,7 +230,12 @@ class Runner:
         return answer
 
 
-LIBRARIES = {"hnswlib": Hnswlib, "usearch": USearch, "usearch-bf16": USearchHalf, "faiss": Faiss, "zvec": Zvec}
+LIBRARIES = {
+    "hnswlib": Hnswlib,
+    "usearch": USearch, "usearch-bf16": USearchHalf, "usearch-i8": USearchByte,
+    "faiss": Faiss, "faiss-sq8": FaissByte, "faiss-ivfpq": FaissIVFPQ,
+    "zvec": Zvec, "zvec-int8": ZvecByte,
+}
 
 
 def main():
