@@ -2,14 +2,11 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"runtime"
 	"slices"
 	"time"
-
-	"github.com/eiderdb/eider/internal/metric"
 )
 
 // The setting every engine gets: hnswlib's defaults, and those of most published
@@ -24,18 +21,16 @@ const (
 var targets = []float64{0.90, 0.95, 0.99}
 
 // ANN measures the graph index: build cost, memory, and the curve of speed
-// against recall, beside the peers. Speeds are single-thread, by wall time (qps)
-// and by CPU time (qps_cpu), which a busy machine disturbs less. Options.Out
-// receives ann-<set>.svg and ann-<set>.html. Errors: ErrSet, the context's, those
-// of the engine; peers that fail or are absent are figures, not errors.
+// against recall, for every form of codes asked for, beside the peers. Speeds are
+// single-thread, by wall time (qps) and by CPU time (qps_cpu), which a busy machine
+// disturbs less. Errors: ErrOption, ErrSet, the context's, those of the engine;
+// peers that fail or are absent are figures, not errors.
 func ANN(ctx context.Context, o Options, w io.Writer) error {
 	rows, queries, budget, peers := 0, 2000, 60*time.Second, Peers()
 	if o.Quick {
 		rows, queries, budget, peers = 20_000, 500, 8*time.Second, []string{"hnswlib"}
 	}
-	if o.Peers != nil {
-		peers = slices.DeleteFunc(slices.Clone(o.Peers), func(p string) bool { return p == "none" || p == "" })
-	}
+	peers = o.peers(peers)
 	start := time.Now()
 	o.log("loading")
 	s, err := load(o, rows, queries)
@@ -61,7 +56,7 @@ func ANN(ctx context.Context, o Options, w io.Writer) error {
 		return err
 	}
 	a.publish()
-	return errors.Join(a.report.err, a.draw())
+	return a.report.finish(o)
 }
 
 // runner is one engine and what was measured of it.
@@ -79,36 +74,39 @@ type point struct {
 }
 
 type ann struct {
-	o       Options
-	set     *Set
-	truth   *truth
-	report  *report
-	runners []*runner // Eider first
-	start   time.Time
-	budget  time.Duration
+	o      Options
+	set    *Set
+	truth  *truth
+	report *report
+	own    []*runner // Eider, one for each form of codes
+	rivals []*runner // peers
+	start  time.Time
+	budget time.Duration
 }
 
 func (a *ann) close() {
-	for _, r := range a.runners {
+	for _, r := range a.runners() {
 		r.engine.close()
 	}
 }
 
-// assemble builds Eider's index and every peer's, one after the other on all
-// CPUs. A peer that cannot is reported and left out.
+// runners is everyone measured, Eider first.
+func (a *ann) runners() []*runner { return slices.Concat(a.own, a.rivals) }
+
+// assemble builds Eider's index in each form and every peer's, one after the other
+// on all CPUs. A peer that cannot is reported and left out.
 func (a *ann) assemble(ctx context.Context, shop *workshop, peers []string) error {
 	threads := runtime.GOMAXPROCS(0)
-	own := &runner{engine: &graph{set: a.set, seed: int64(a.o.seed())}}
-	a.runners = append(a.runners, own)
-	var err error
-	a.o.log("building eider on %d threads", threads)
-	if own.built, err = own.engine.build(ctx, annM, annEfC, threads); err != nil {
-		return fmt.Errorf("building the index: %w", err)
+	for _, codes := range a.o.codes() {
+		own := &runner{engine: &graph{set: a.set, seed: int64(a.o.seed()), codes: codes}}
+		a.own = append(a.own, own)
+		a.o.log("building %s on %d threads", own.engine.name(), threads)
+		var err error
+		if own.built, err = own.engine.build(ctx, annM, annEfC, threads); err != nil {
+			return fmt.Errorf("building the index with codes %q: %w", codes, err)
+		}
 	}
 	for _, name := range peers {
-		if !slices.Contains(Peers(), name) {
-			return fmt.Errorf("unknown peer %q; use some of %v or none", name, Peers())
-		}
 		a.o.log("building %s", name)
 		p, err := shop.start(ctx, name)
 		if p != nil {
@@ -117,7 +115,7 @@ func (a *ann) assemble(ctx context.Context, shop *workshop, peers []string) erro
 				r.built, err = p.build(ctx, annM, annEfC, threads)
 			}
 			if err == nil {
-				a.runners = append(a.runners, r)
+				a.rivals = append(a.rivals, r)
 				continue
 			}
 			p.close()
@@ -131,24 +129,33 @@ func (a *ann) assemble(ctx context.Context, shop *workshop, peers []string) erro
 }
 
 // efs is the curve's settings: from k up, in steps of about 1.3.
-var efs = []int{10, 13, 17, 22, 29, 38, 50, 65, 85, 110, 145, 190, 250, 325}
+var efs = []int{10, 13, 17, 22, 29, 38, 50, 65, 85, 110, 145, 190, 250, 325, 420, 550, 720}
 
-// trace measures recall at every ef until it is nearly 1, then repeats the
-// timing: repetition by repetition, ef by ef, the engines in turn.
+// enoughRecall ends a curve: beyond it every engine is nearly exact.
+const enoughRecall = 0.9985
+
+// trace measures recall at every setting until it is nearly 1 or stops growing,
+// then repeats the timing: repetition by repetition, setting by setting, the
+// engines in turn.
 func (a *ann) trace(ctx context.Context) error {
-	ids := make([]int32, a.set.Queries.Rows*annK)
-	for _, r := range a.runners {
+	ids, runners, longest := make([]int32, a.set.Queries.Rows*annK), a.runners(), 0
+	for _, r := range runners {
 		a.o.log("recall of %s", r.engine.name())
-		for _, ef := range efs {
+		settings := r.built.settings
+		if settings == nil {
+			settings = efs
+		}
+		for _, ef := range settings {
 			if _, err := r.engine.search(ctx, annK, ef, ids); err != nil {
 				return fmt.Errorf("%s at ef %d: %w", r.engine.name(), ef, err)
 			}
 			p := &point{ef: ef, recall: a.truth.recall(ids)}
 			r.points = append(r.points, p)
-			if p.recall > 0.9985 {
+			if p.recall > enoughRecall || r.stuck() {
 				break
 			}
 		}
+		longest = max(longest, len(r.points))
 	}
 	began, least, most := time.Now(), 3, 15
 	if a.o.Quick && began.Sub(a.start) > 30*time.Second {
@@ -156,9 +163,9 @@ func (a *ann) trace(ctx context.Context) error {
 	}
 	for rep := 0; rep < most && (rep < least || time.Since(began) < a.budget); rep++ {
 		a.o.log("repetition %d", rep+1)
-		for i := range efs {
-			for j := range a.runners {
-				r := a.runners[(rep+i+j)%len(a.runners)]
+		for i := range longest {
+			for j := range runners {
+				r := runners[(rep+i+j)%len(runners)]
 				if i >= len(r.points) {
 					continue
 				}
@@ -177,96 +184,48 @@ func (a *ann) trace(ctx context.Context) error {
 	return nil
 }
 
-// curve is the engine's points by wall time or by CPU time.
-func (a *ann) curve(r *runner, cpu bool) []metric.Point {
-	var out []metric.Point
-	for _, p := range r.points {
-		seconds := metric.Median(p.wall)
-		if cpu {
-			seconds = metric.Median(p.cpu)
-		}
-		if seconds > 0 {
-			out = append(out, metric.Point{Ef: p.ef, Recall: p.recall, QPS: float64(a.set.Queries.Rows) / seconds})
-		}
-	}
-	return out
+// stuck reports that three larger settings in a row gained nothing: what limits
+// the recall is then not the pool.
+func (r *runner) stuck() bool {
+	n := len(r.points)
+	return n > 3 && r.points[n-1].recall > 0.5 && r.points[n-1].recall <= r.points[n-4].recall
 }
 
 // publish turns the measurements into figures.
 func (a *ann) publish() {
-	own := a.runners[0]
-	rows := float64(a.set.Base.Rows)
-	a.report.printf("%s, %s, k=%d, M=%d, efConstruction=%d, %d queries, one search thread, %d build threads, %s\n",
-		a.set.Name, a.set.Metric, annK, annM, annEfC, a.set.Queries.Rows, runtime.GOMAXPROCS(0), cpuName())
-	for _, r := range a.runners {
-		a.report.printf("  %-13s %s; %d repetitions\n", r.engine.name(), r.engine.about(), len(own.points[0].wall))
+	reps := 0
+	if len(a.own[0].points) > 0 {
+		reps = len(a.own[0].points[0].wall)
+	}
+	a.report.printf("%s, %s, k=%d, M=%d, efConstruction=%d, %d queries, one search thread, %d build threads, %d repetitions, %s\n",
+		a.set.Name, a.set.Metric, annK, annM, annEfC, a.set.Queries.Rows, runtime.GOMAXPROCS(0), reps, cpuName())
+	for _, r := range a.runners() {
+		a.report.engine(r.engine)
 		for i, p := range a.curve(r, false) {
-			a.report.put(Figure{Figure: "curve", Engine: r.engine.name(), Value: p.QPS, Unit: "1/s", Ef: p.Ef, Recall: p.Recall,
-				Note: fmt.Sprintf("%d repetitions", len(r.points[i].wall))})
+			a.report.put(Figure{Figure: "curve", Engine: r.engine.name(), Codes: codesOf(r.engine), Value: p.QPS, Unit: "1/s",
+				Ef: p.Ef, Recall: p.Recall, Note: fmt.Sprintf("%d repetitions", len(r.points[i].wall))})
 		}
 	}
-	a.report.add("build_wall", own.built.wall, "s", "")
-	a.report.add("build_cpu", own.built.cpu, "s", "")
-	a.report.add("memory", own.built.bytes/rows, "B/vector", "growth of resident memory by the build")
-	a.report.add("memory_own", own.built.own/rows, "B/vector", "what the index says it holds")
+	rows := float64(a.set.Base.Rows)
+	for _, own := range a.own {
+		f := Figure{Engine: own.engine.name(), Codes: codesOf(own.engine)}
+		f.add(a.report, "build_wall", own.built.wall, "s", "")
+		f.add(a.report, "build_cpu", own.built.cpu, "s", "")
+		f.add(a.report, "build_rate", rows/own.built.cpu, "1/s", "vectors per CPU second")
+		f.add(a.report, "memory", own.built.bytes/rows, "B/vector", "growth of resident memory by the build")
+		f.add(a.report, "memory_own", own.built.own/rows, "B/vector", "what the index says it holds")
+		for _, r := range a.rivals {
+			name := r.engine.name()
+			f.against(a.report, name, "build_wall", own.built.wall, r.built.wall, "s", "lower", "")
+			f.against(a.report, name, "build_cpu", own.built.cpu, r.built.cpu, "s", "lower", "")
+			f.against(a.report, name, "build_rate", rows/own.built.cpu, rows/r.built.cpu, "1/s", "higher", "vectors per CPU second")
+			f.against(a.report, name, "memory", own.built.bytes/rows, r.built.bytes/rows, "B/vector", "lower", "")
+		}
+	}
 	for _, clock := range []string{"qps", "qps_cpu"} {
 		for _, target := range targets {
 			a.speed(clock, target)
 		}
 	}
-	for _, r := range a.runners[1:] {
-		name := r.engine.name()
-		a.report.against(name, "build_wall", own.built.wall, r.built.wall, "s", "lower", "")
-		a.report.against(name, "build_cpu", own.built.cpu, r.built.cpu, "s", "lower", "")
-		a.report.against(name, "memory", own.built.bytes/rows, r.built.bytes/rows, "B/vector", "lower", "")
-	}
 	a.report.printf("\n")
-	a.report.table()
-}
-
-// speed reports Eider's speed at a recall, alone and beside each peer. A curve
-// that starts above the target (its smallest ef already finds more) is compared
-// where it starts, and so is its rival: nothing is extrapolated.
-func (a *ann) speed(clock string, target float64) {
-	name, cpu := fmt.Sprintf("%s@%.2f", clock, target), clock == "qps_cpu"
-	own := a.curve(a.runners[0], cpu)
-	at := func(recall float64) string {
-		if recall == target {
-			return ""
-		}
-		return fmt.Sprintf("at recall %.4f, the lowest measured", recall)
-	}
-	recall := max(target, start(own))
-	qps, ok := metric.QPSAt(own, recall)
-	if !ok {
-		a.report.put(Figure{Figure: name, Unit: "1/s", Note: fmt.Sprintf("no setting reached the recall; the best was %.4f", best(own))})
-		return
-	}
-	a.report.add(name, qps, "1/s", at(recall))
-	for _, r := range a.runners[1:] {
-		peer := a.curve(r, cpu)
-		recall := max(recall, start(peer))
-		qps, _ := metric.QPSAt(own, recall)
-		theirs, ok := metric.QPSAt(peer, recall)
-		note := at(recall)
-		if !ok {
-			note = fmt.Sprintf("the peer's best recall was %.4f", best(peer))
-		}
-		a.report.against(r.engine.name(), name, qps, theirs, "1/s", "higher", note)
-	}
-}
-
-// start is the lowest recall of a curve's frontier, best the highest.
-func start(curve []metric.Point) float64 {
-	if f := metric.Frontier(curve); len(f) > 0 {
-		return f[0].Recall
-	}
-	return 0
-}
-
-func best(curve []metric.Point) float64 {
-	if f := metric.Frontier(curve); len(f) > 0 {
-		return f[len(f)-1].Recall
-	}
-	return 0
 }

@@ -31,8 +31,11 @@ type Options struct {
 	Gobench bool          // lines in Go's benchmark format, for benchstat, instead of a table
 	Data    string        // data directory or file; "" means $EIDER_DATA, else ./data, else shared/data above
 	Set     string        // data set, see Sets; "" means fashion-mnist if present, else clusters
-	Peers   []string      // peers to run, see Peers; nil means the suite's own choice, "none" none
-	Out     string        // directory for plots and the report; "" writes none
+	Peers   []string      // peers to run, see Peers; nil means the suite's own choice, "none" none, "all" all
+	Codes   []string      // forms of Eider's vectors to run in turn, see Codes; nil means "none" alone
+	Out     string        // directory for the results file (see Run) and for scratch databases; "" writes none
+	HTML    string        // file for the report of this run; "" writes none
+	Command string        // command line, kept with the results
 	Seed    uint64        // of generated sets and of the index, default 1
 	Rows    int           // at most so many base vectors, 0 means the suite's choice
 	Queries int           // at most so many queries, 0 means the suite's choice
@@ -53,29 +56,14 @@ type Suite struct {
 // Suites lists every suite; to add one is to add a line.
 func Suites() []Suite {
 	return []Suite{
-		{"ann", "recall, speed, build and memory of the graph index beside hnswlib, usearch, faiss and zvec", ANN},
-		{"exact", "exact search of 1M x 128 against the machine's memory bandwidth", Exact},
-		{"filter", "recall and speed under filters from 90 to 0.1 %, beside hnswlib's functor", Filter},
-		{"write", "durable single-document writes from 64 goroutines, beside Pebble alone", Write},
-		{"import", "bulk load of 100,000 x 384 with the graph, by phase", Import},
-		{"reopen", "Open to the first hit over 1M x 128, after Close and after SIGKILL", Reopen},
-		{"http", "search over HTTP beside the library call, and 1,000 requests/s", HTTP},
+		{"ann", "recall, speed, build and memory of the graph index beside hnswlib, usearch, faiss and zvec", checked(ANN)},
+		{"exact", "exact search of 1M x 128 against the machine's memory bandwidth", checked(Exact)},
+		{"filter", "recall and speed under filters from 90 to 0.1 %, beside hnswlib's functor", checked(Filter)},
+		{"write", "durable single-document writes from 64 goroutines, beside Pebble alone", checked(Write)},
+		{"import", "bulk load of 100,000 x 384 with the graph, by phase", checked(Import)},
+		{"reopen", "Open to the first hit over 1M x 128, after Close and after SIGKILL", checked(Reopen)},
+		{"http", "search over HTTP beside the library call, and 1,000 requests/s", checked(HTTP)},
 	}
-}
-
-// span is how long a timed part lasts.
-func (o Options) span(choice time.Duration) time.Duration {
-	if o.Time > 0 {
-		return o.Time
-	}
-	return choice
-}
-
-func (o Options) seed() uint64 {
-	if o.Seed == 0 {
-		return 1
-	}
-	return o.Seed
 }
 
 // log writes a line of progress with the time since the program's start.

@@ -57,7 +57,8 @@ func TestANNReportsTheWholeCurveOnAGeneratedSet(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	dir := t.TempDir()
 	var out bytes.Buffer
-	o := Options{Quick: true, JSON: true, Set: "clusters-100k", Data: dir, Rows: 3000, Queries: 40, Peers: []string{"none"}, Out: dir, Time: time.Millisecond}
+	o := Options{Quick: true, JSON: true, Set: "clusters-100k", Data: dir, Rows: 3000, Queries: 40, Peers: []string{"none"}, Out: dir,
+		HTML: filepath.Join(dir, "page", "ann.html"), Command: "eider bench ann", Time: time.Millisecond}
 	if err := ANN(context.Background(), o, &out); err != nil {
 		t.Fatal(err)
 	}
@@ -80,12 +81,26 @@ func TestANNReportsTheWholeCurveOnAGeneratedSet(t *testing.T) {
 	if f := find(t, all, "memory_own", ""); f.Value < 128*4 {
 		t.Errorf("a vector of 512 bytes takes %v", f.Value)
 	}
-	svgs, _ := filepath.Glob(filepath.Join(dir, "ann-*.svg"))
-	pages, _ := filepath.Glob(filepath.Join(dir, "ann-*.html"))
-	if len(svgs) != 1 || len(pages) != 1 {
-		t.Fatalf("plots %v, pages %v", svgs, pages)
+	if f := find(t, all, "build_rate", ""); f.Value <= 0 || f.Codes != "none" {
+		t.Errorf("%+v", f)
 	}
-	page, err := os.ReadFile(pages[0])
+	files, _ := filepath.Glob(filepath.Join(dir, "ann-*.json"))
+	if len(files) != 1 {
+		t.Fatalf("results %v", files)
+	}
+	f, err := os.Open(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	run, err := ReadRun(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(run.Figures) != len(all) || run.Command != o.Command || run.Machine.Go == "" || len(run.Engines) != 1 {
+		t.Errorf("the file holds %d figures of %d, command %q, %+v, %v", len(run.Figures), len(all), run.Command, run.Machine, run.Engines)
+	}
+	page, err := os.ReadFile(o.HTML)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,18 +228,18 @@ func TestSpeedsAreComparedAtARecallBothReached(t *testing.T) {
 		}
 		return r
 	}
-	a.runners = []*runner{curve(0.94, 1, 0.999, 4), curve(0.97, 2, 0.999, 8)}
+	a.own, a.rivals = []*runner{curve(0.94, 1, 0.999, 4)}, []*runner{curve(0.97, 2, 0.999, 8)}
 	a.speed("qps", 0.95)
-	at97, _ := metric.QPSAt(a.curve(a.runners[0], false), 0.97)
+	at97, _ := metric.QPSAt(a.curve(a.own[0], false), 0.97)
 	f := find(t, a.report.all, "qps@0.95", "p")
 	if math.Abs(*f.Ratio-at97/50) > 1e-9 || !strings.Contains(f.Note, "0.9700") {
 		t.Errorf("ratio %v, note %q", *f.Ratio, f.Note)
 	}
-	want, _ := metric.QPSAt(a.curve(a.runners[0], false), 0.95)
+	want, _ := metric.QPSAt(a.curve(a.own[0], false), 0.95)
 	if own := find(t, a.report.all, "qps@0.95", ""); own.Value != want {
 		t.Errorf("own speed %v, want %v", own.Value, want)
 	}
-	a.runners[1] = curve(0.80, 2, 0.90, 8)
+	a.rivals[0] = curve(0.80, 2, 0.90, 8)
 	a.report.all = nil
 	a.speed("qps", 0.95)
 	if f := find(t, a.report.all, "qps@0.95", "p"); f.Ratio != nil || !strings.Contains(f.Note, "0.9000") {

@@ -48,3 +48,19 @@ func cpuName() string {
 	}
 	return "unknown CPU"
 }
+
+// memory is the machine's RAM in bytes.
+func memory() int64 {
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) != nil {
+		return 0
+	}
+	return int64(info.Totalram) * int64(info.Unit)
+}
+
+// loadAverage is the number of runnable threads over 1, 5 and 15 minutes.
+func loadAverage() string {
+	b, _ := os.ReadFile("/proc/loadavg")
+	fields := bytes.Fields(b)
+	return string(bytes.Join(fields[:min(3, len(fields))], []byte(" ")))
+}

@@ -39,12 +39,36 @@ type engine interface {
 type graph struct {
 	set   *Set
 	seed  int64
+	codes string // one of Codes; "" is none
 	index *hnsw.Index
 	hits  []index.Hit
 }
 
-func (g *graph) name() string  { return "eider" }
-func (g *graph) about() string { return "index/hnsw in this process, float32" }
+func (g *graph) name() string {
+	if g.codes == "" || g.codes == "none" {
+		return "eider"
+	}
+	return "eider-" + g.codes
+}
+
+func (g *graph) about() string {
+	if g.codes == "" || g.codes == "none" {
+		return "index/hnsw in this process, float32"
+	}
+	return "index/hnsw in this process, " + g.codes + " codes"
+}
+
+// codesOf is the form of Eider's vectors, "" for a peer.
+func codesOf(e engine) string {
+	g, ok := e.(*graph)
+	if !ok {
+		return ""
+	}
+	if g.codes == "" {
+		return "none"
+	}
+	return g.codes
+}
 
 func (g *graph) build(ctx context.Context, m, ef, threads int) (build, error) {
 	debug.FreeOSMemory()

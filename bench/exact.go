@@ -26,9 +26,7 @@ func Exact(ctx context.Context, o Options, w io.Writer) error {
 	if o.Quick {
 		rows = 100_000
 	}
-	if o.Rows > 0 {
-		rows = o.Rows
-	}
+	rows = o.rows(rows)
 	const dim = 128
 	o.log("generating %d x %d", rows, dim)
 	base := dataset.Sphere(rows, dim, o.seed())
@@ -49,8 +47,7 @@ func Exact(ctx context.Context, o Options, w io.Writer) error {
 			break
 		}
 	}
-	r.table()
-	return r.err
+	return r.finish(o)
 }
 
 // probeMemory is a copy of x in the kind of memory the index uses, so that page

@@ -24,9 +24,11 @@ type Figure struct {
 	PeerValue *float64 `json:"peer_value,omitempty"`
 	Better    string   `json:"better,omitempty"` // "higher" or "lower"
 	Engine    string   `json:"engine"`           // what was measured, "eider" but for curves of peers
+	Codes     string   `json:"codes,omitempty"`  // form of Eider's vectors: one of Codes, or "best" of those run
 	Set       string   `json:"set,omitempty"`    // data set
 	Ef        int      `json:"ef,omitempty"`     // of a point of a curve
 	Recall    float64  `json:"recall,omitempty"` // of a point of a curve
+	At        int      `json:"at,omitempty"`     // step of a figure that was taken along a count, from 1
 	Note      string   `json:"note,omitempty"`   // what the number means or why there is none
 }
 
@@ -39,6 +41,7 @@ type report struct {
 	gob   bool // Go's benchmark format
 	w     io.Writer
 	all   []Figure
+	about []About
 	err   error // the first write that failed
 }
 
@@ -54,12 +57,29 @@ func (r *report) add(name string, value float64, unit, note string) {
 // against records a figure of Eider's beside a peer's. better is "higher" or
 // "lower".
 func (r *report) against(peer, name string, value, theirs float64, unit, better, note string) {
-	f := Figure{Figure: name, Value: value, Unit: unit, Peer: &peer, Better: better, Note: note}
+	Figure{}.against(r, peer, name, value, theirs, unit, better, note)
+}
+
+// add is report.add for the engine, the codes and whatever else f names.
+func (f Figure) add(r *report, name string, value float64, unit, note string) {
+	f.Figure, f.Value, f.Unit, f.Note = name, value, unit, note
+	r.put(f)
+}
+
+// against is report.against for the engine, the codes and whatever else f names.
+func (f Figure) against(r *report, peer, name string, value, theirs float64, unit, better, note string) {
+	f.Figure, f.Value, f.Unit, f.Peer, f.Better, f.Note = name, value, unit, &peer, better, note
 	if theirs > 0 && !math.IsNaN(theirs) && !math.IsInf(theirs, 0) {
 		ratio := value / theirs
 		f.PeerValue, f.Ratio = &theirs, &ratio
 	}
 	r.put(f)
+}
+
+// engine notes what took part and how it runs.
+func (r *report) engine(e engine) {
+	r.about = append(r.about, About{e.name(), e.about()})
+	r.printf("  %-13s %s\n", e.name(), e.about())
 }
 
 // absent records that a peer did not run, and why.
@@ -111,18 +131,18 @@ func (r *report) table() {
 		return
 	}
 	t := tabwriter.NewWriter(r.w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "figure\teider\tunit\tpeer\tpeer's\tratio\t")
+	fmt.Fprintln(t, "figure\tcodes\teider\tunit\tpeer\tpeer's\tratio\t")
 	for _, f := range r.all {
 		switch {
-		case f.Figure == "curve":
+		case f.Figure == "curve" || f.At > 0:
 		case f.Figure == "absent":
-			fmt.Fprintf(t, "absent\t\t\t%s\t\t\t%s\n", *f.Peer, f.Note)
+			fmt.Fprintf(t, "absent\t\t\t\t%s\t\t\t%s\n", *f.Peer, f.Note)
 		case f.Peer == nil:
-			fmt.Fprintf(t, "%s\t%s\t%s\t\t\t\t%s\n", f.Figure, number(f.Value), f.Unit, f.Note)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t\t\t\t%s\n", f.Figure, f.Codes, number(f.Value), f.Unit, f.Note)
 		case f.Ratio == nil:
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t\t\t%s\n", f.Figure, number(f.Value), f.Unit, *f.Peer, f.Note)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t\t\t%s\n", f.Figure, f.Codes, number(f.Value), f.Unit, *f.Peer, f.Note)
 		default:
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%.2fx\t%s\n", f.Figure, number(f.Value), f.Unit, *f.Peer, number(*f.PeerValue), *f.Ratio, f.Note)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%.2fx\t%s\n", f.Figure, f.Codes, number(f.Value), f.Unit, *f.Peer, number(*f.PeerValue), *f.Ratio, f.Note)
 		}
 	}
 	r.keep(t.Flush())

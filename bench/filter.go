@@ -59,8 +59,7 @@ func Filter(ctx context.Context, o Options, w io.Writer) error {
 			}
 		}
 	}
-	f.report.table()
-	return f.report.err
+	return f.report.finish(o)
 }
 
 type filtering struct {
@@ -100,7 +99,7 @@ func (f *filtering) assemble(ctx context.Context, shop *workshop) error {
 	if err := insertAll(ctx, x, f.set.Base, threads); err != nil {
 		return err
 	}
-	if f.o.Peers != nil && !slices.Contains(f.o.Peers, "hnswlib") {
+	if !slices.Contains(f.o.peers([]string{"hnswlib"}), "hnswlib") {
 		return nil
 	}
 	f.o.log("building hnswlib")

@@ -101,8 +101,7 @@ func HTTP(ctx context.Context, o Options, w io.Writer) error {
 	if err := server.openLoop(ctx, r, bodies, span); err != nil {
 		return err
 	}
-	r.table()
-	return r.err
+	return r.finish(o)
 }
 
 // stock fills the database and leaves it closed, as the server will find it.

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"html"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/eiderdb/eider/internal/metric"
@@ -106,77 +104,4 @@ func (p *plane) curve(b *bytes.Buffer, i int, l line) {
 	x := float64(plotWidth - plotRight + 14)
 	fmt.Fprintf(b, `<path d="M%.1f %.1fh18" stroke="%s" stroke-width="2"/><text x="%.1f" y="%.1f">%s</text>`+"\n",
 		x, y, colour, x+24, y+4, html.EscapeString(l.name))
-}
-
-// draw writes the plot and a page with the plot and every figure.
-func (a *ann) draw() error {
-	if a.o.Out == "" {
-		return nil
-	}
-	if err := os.MkdirAll(a.o.Out, 0o755); err != nil {
-		return err
-	}
-	var lines []line
-	for _, r := range a.runners {
-		lines = append(lines, line{r.engine.name(), metric.Frontier(a.curve(r, false))})
-	}
-	picture := svg(fmt.Sprintf("%s, k=%d, M=%d, efConstruction=%d", a.set.Name, annK, annM, annEfC), lines)
-	base := filepath.Join(a.o.Out, "ann-"+safe(a.set.Name))
-	if err := os.WriteFile(base+".svg", picture, 0o644); err != nil {
-		return err
-	}
-	var about []string
-	for _, r := range a.runners {
-		about = append(about, r.engine.name()+": "+r.engine.about())
-	}
-	return os.WriteFile(base+".html", page(a.report, picture, about), 0o644)
-}
-
-// safe keeps letters, digits, dots and dashes of a file name.
-func safe(name string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' {
-			return r
-		}
-		return '_'
-	}, name)
-}
-
-// page is a self-contained HTML report: no script, nothing fetched.
-func page(r *report, picture []byte, about []string) []byte {
-	var b bytes.Buffer
-	title := html.EscapeString("eider bench " + r.suite + ": " + r.set)
-	fmt.Fprintf(&b, `<!doctype html><html lang="en"><meta charset="utf-8"><title>%s</title>
-<style>body{font:14px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
-table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:left;border-bottom:1px solid #ddd}
-td.n{text-align:right;font-variant-numeric:tabular-nums}svg{max-width:100%%;height:auto}</style>
-<h1>%s</h1><p>%s</p>
-`, title, title, html.EscapeString(cpuName()))
-	b.Write(picture)
-	b.WriteString("<ul>\n")
-	for _, line := range about {
-		fmt.Fprintf(&b, "<li>%s</li>\n", html.EscapeString(line))
-	}
-	b.WriteString("</ul>\n<table><tr><th>figure<th>engine<th>value<th>unit<th>peer<th>peer's<th>ratio<th>note</tr>\n")
-	for _, f := range r.all {
-		peer, theirs, ratio := "", "", ""
-		if f.Peer != nil {
-			peer = *f.Peer
-		}
-		if f.PeerValue != nil {
-			theirs = number(*f.PeerValue)
-		}
-		if f.Ratio != nil {
-			ratio = fmt.Sprintf("%.2f", *f.Ratio)
-		}
-		name := f.Figure
-		if f.Figure == "curve" {
-			name = fmt.Sprintf("curve ef=%d recall=%.4f", f.Ef, f.Recall)
-		}
-		fmt.Fprintf(&b, `<tr><td>%s<td>%s<td class="n">%s<td>%s<td>%s<td class="n">%s<td class="n">%s<td>%s</tr>`+"\n",
-			html.EscapeString(name), html.EscapeString(f.Engine), number(f.Value), html.EscapeString(f.Unit),
-			html.EscapeString(peer), theirs, ratio, html.EscapeString(f.Note))
-	}
-	b.WriteString("</table></html>\n")
-	return b.Bytes()
 }

@@ -64,8 +64,7 @@ func Reopen(ctx context.Context, o Options, w io.Writer) error {
 	if err := survivors(ctx, dir, base.Rows+unsaved); err != nil {
 		return err
 	}
-	r.table()
-	return r.err
+	return r.finish(o)
 }
 
 // prepare fills the database and closes it; it returns the ids of one search.

@@ -34,6 +34,9 @@ func Sets() []string {
 // load finds and reads the set that o asks for, with at most rows base vectors
 // and as many queries as given.
 func load(o Options, rows, queries int) (*Set, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	if o.Rows > 0 {
 		rows = o.Rows
 	}

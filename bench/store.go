@@ -136,10 +136,7 @@ func create(ctx context.Context, dir string, dim int) (*eider.DB, *eider.Collect
 }
 
 func recipe(o Options, rows, queries, dim int) (dataset.Matrix, dataset.Matrix, string) {
-	if o.Rows > 0 {
-		rows = o.Rows
-	}
-	r := dataset.Clusters{Rows: rows, Queries: queries, Dim: dim, Seed: o.seed()}
+	r := dataset.Clusters{Rows: o.rows(rows), Queries: queries, Dim: dim, Seed: o.seed()}
 	o.log("generating %s", r.Name())
 	base, q := r.Generate()
 	return base, q, r.Name()

@@ -31,8 +31,9 @@ func suite(t *testing.T, run func(context.Context, Options, io.Writer) error, o 
 	if err := run(context.Background(), o, &out); err != nil {
 		t.Fatal(err)
 	}
-	if left, _ := os.ReadDir(o.Out); len(left) > 0 {
-		t.Errorf("the suite left %s behind", left[0].Name())
+	left, err := os.ReadDir(o.Out)
+	if err != nil || len(left) != 1 || !strings.HasSuffix(left[0].Name(), ".json") {
+		t.Errorf("besides its results the suite left %v behind, %v", left, err)
 	}
 	return lines(t, out.Bytes())
 }

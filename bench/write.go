@@ -75,8 +75,7 @@ func Write(ctx context.Context, o Options, w io.Writer) error {
 		fmt.Sprintf("%d documents in %.1f s, all of them counted afterwards", len(ours.latency), ours.seconds))
 	r.against("pebble", "write_p50", metric.Median(ours.latency)*1e3, metric.Median(theirs.latency)*1e3, "ms", "lower", "")
 	r.against("pebble", "write_p99", metric.Quantile(ours.latency, .99)*1e3, metric.Quantile(theirs.latency, .99)*1e3, "ms", "lower", "")
-	r.table()
-	return errors.Join(r.err, db.Close())
+	return errors.Join(r.finish(o), db.Close())
 }
 
 // sustain writes for the given time and then waits for the graph.
@@ -215,6 +214,5 @@ func Import(ctx context.Context, o Options, w io.Writer) error {
 	r.add("import_save", end.Sub(linked).Seconds(), "s", "Close, with the index snapshot")
 	r.add("import_total", end.Sub(start).Seconds(), "s", rate(base.Rows, end.Sub(start).Seconds()))
 	r.add("import_cpu", (processCPU() - cpu).Seconds(), "s", "CPU time of all threads")
-	r.table()
-	return r.err
+	return r.finish(o)
 }
