@@ -86,7 +86,7 @@ func (l *live) config() index.Config {
 	c := index.Config{
 		Dim: l.spec.Dim, Metric: l.spec.Metric, Storage: l.spec.Storage,
 		M: l.spec.Index.M, EfConstruction: l.spec.Index.EfConstruction, Ef: l.spec.Index.Ef,
-		Codes: l.spec.Index.codes(l.spec.Dim), Seed: 1, Workers: l.db.opts.Workers,
+		Codes: l.spec.Index.codes(l.spec.Dim), Widths: l.spec.widths(), Seed: 1, Workers: l.db.opts.Workers,
 		// The committer must never wait for linking; writers wait before they
 		// enter it, in room.
 		MaxFresh: 1 << 30,

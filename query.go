@@ -61,6 +61,9 @@ type Retrieve struct {
 	Ef int `json:"ef,omitempty"`
 	// Exact scores every vector that passes the filter.
 	Exact bool `json:"exact,omitempty"`
+	// Width ranks by this many leading components of the vectors, for vectors that
+	// are nested; the query has all of them. 0 means all.
+	Width int `json:"width,omitempty"`
 	// Weight of this source in the fusion, default 1.
 	Weight float64 `json:"weight,omitempty"`
 }

@@ -60,6 +60,11 @@ type Vector struct {
 	Metric  index.Metric  `json:"metric,omitempty"`  // l2 (default), ip, cosine
 	Storage index.Storage `json:"storage,omitempty"` // float32 (default), float16
 	Index   VectorIndex   `json:"index,omitzero"`
+	// Prefixes say that the vector is nested (Matryoshka): its first 64, 256, ..
+	// components are a usable vector of their own. Ascending, below Dim; metric l2 or
+	// cosine. An hnsw index is then walked on the least prefix of at least an eighth
+	// of Dim, and what it finds is reordered by each longer one.
+	Prefixes []int `json:"prefixes,omitempty"`
 	// Encoder, if set, names the encoder that turns text into this vector
 	// ("static-tiny", "hashed", or one given in Options.Encoders), for documents
 	// (from the field Source) and for queries with text.

@@ -383,7 +383,10 @@ func (s *search) source(i, need int) ([]index.Hit, index.Metric, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	p := index.Params{K: k, Ef: r.Ef, At: s.view.LSN(), Exact: r.Exact}
+	if r.Width < 0 || r.Width > lv.spec.Dim {
+		return nil, "", locate(sourceAt(i, "/width"), fmt.Errorf("%w: width %d; use 1 to %d, or 0 for all components", ErrInvalid, r.Width, lv.spec.Dim))
+	}
+	p := index.Params{K: k, Ef: r.Ef, At: s.view.LSN(), Exact: r.Exact, Width: r.Width}
 	if lv.onDisk() {
 		p.Source = viewed{lv, s.view}
 	}

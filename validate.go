@@ -150,6 +150,10 @@ func (v Vector) normalise(name string) (Vector, error) {
 		return bad("m %d; use 2 to 128", v.Index.M)
 	case v.Index.Kind == "hnsw" && (v.Index.EfConstruction < v.Index.M || v.Index.EfConstruction > MaxEf):
 		return bad("ef_construction %d; use m (%d) to %d", v.Index.EfConstruction, v.Index.M, MaxEf)
+	case len(v.Prefixes) > 0 && v.Metric == index.IP:
+		return bad("prefixes need metric l2 or cosine")
+	case !ascending(v.Prefixes, v.Dim):
+		return bad("prefixes %v; use ascending numbers from 1 to %d", v.Prefixes, v.Dim-1)
 	case !slices.Contains([]string{"", "none", "int8", "int4"}, v.Index.Codes):
 		return bad("codes %q; use int8, int4 or none", v.Index.Codes)
 	case !slices.Contains([]string{"", "memory", "disk"}, v.Index.Originals):
@@ -169,6 +173,31 @@ func (v Vector) normalise(name string) (Vector, error) {
 	return v, nil
 }
 
+// ascending reports whether widths ascend within 1..dim-1.
+func ascending(widths []int, dim int) bool {
+	last := 0
+	for _, w := range widths {
+		if w <= last || w >= dim {
+			return false
+		}
+		last = w
+	}
+	return true
+}
+
+// widths divides the codes of a nested vector: see Prefixes.
+func (v Vector) widths() []int {
+	if v.Index.codes(v.Dim) == index.None {
+		return nil
+	}
+	for i, w := range v.Prefixes {
+		if 8*w >= v.Dim {
+			return v.Prefixes[i:]
+		}
+	}
+	return nil
+}
+
 // codes is what Codes says, or its default for a vector of dim components.
 func (v VectorIndex) codes(dim int) index.Codes {
 	switch {
@@ -184,7 +213,7 @@ func (v VectorIndex) codes(dim int) index.Codes {
 func (s Schema) clone() Schema {
 	s.Fields, s.Vectors = maps.Clone(s.Fields), maps.Clone(s.Vectors)
 	for name, v := range s.Vectors {
-		v.Source = slices.Clone(v.Source)
+		v.Source, v.Prefixes = slices.Clone(v.Source), slices.Clone(v.Prefixes)
 		s.Vectors[name] = v
 	}
 	return s

@@ -143,6 +143,9 @@ type Params struct {
 	Allow *roaring.Bitmap
 	// Exact asks for a scan of every allowed vector instead of a graph walk.
 	Exact bool
+	// Width, if set, makes distances those over this many leading components, for
+	// nested vectors; under cosine both sides are normalised over them.
+	Width int
 	// Source, if set, is read in place of Config.Source: it sees what this reader may.
 	Source Source
 	// Accept, if set, is asked about ids in order of distance when the final

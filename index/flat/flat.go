@@ -93,6 +93,9 @@ func (x *Index) Search(ctx context.Context, q []float32, p index.Params, dst []i
 		return dst, w, err
 	}
 	x.set.Trace(&s.probe, q)
+	if err := x.set.Narrow(&s.probe, p.Width); err != nil {
+		return dst, w, err
+	}
 	out, n, err := s.scan.Exact(ctx, x.set, &s.probe, p, dst)
 	w.Distances = n
 	return out, w, err

@@ -30,6 +30,9 @@ func (x *Index) Search(ctx context.Context, q []float32, p index.Params, dst []i
 	c.enter(x)
 	n := x.set.Len() + x.set.Dead()
 	x.set.Trace(&c.probe, q)
+	if err := x.set.Narrow(&c.probe, p.Width); err != nil {
+		return dst, w, err
+	}
 	if p.Exact || n <= small || !x.ready.Load() || c.entry == noEntry {
 		return x.exact(ctx, c, p, dst, w)
 	}
@@ -138,13 +141,17 @@ func (x *Index) scanTail(ctx context.Context, c *searcher, at uint64, p *pool, w
 // exact scan, and puts ties in order of id.
 func (x *Index) hits(c *searcher, e []entry, p index.Params, dst []index.Hit) ([]index.Hit, error) {
 	want := x.set.Slack(p)
-	for level := 1; level < x.set.Levels(); level++ {
+	width := x.cfg.Dim
+	if p.Width > 0 {
+		width = p.Width
+	}
+	for level := 1; level < x.set.Levels() && x.set.Width(level) <= width; level++ {
 		e = x.deepen(c, e, level, want)
 	}
 	top := &c.scan.Top
 	top.Reset(want)
 	for i := 0; i < len(e); {
-		if top.Len() == want && x.set.Least(&c.probe, c.sv, e[i].slot&slotMask, x.set.Levels()-1, e[i].d) > top.Limit() {
+		if top.Len() == want && width == x.cfg.Dim && x.set.Least(&c.probe, c.sv, e[i].slot&slotMask, x.set.Levels()-1, e[i].d) > top.Limit() {
 			break
 		}
 		m := 0

@@ -37,6 +37,7 @@ func Run(t *testing.T, name string, make Factory) {
 		{"ResultsMatchBruteForce", brute},
 		{"KBeyondTheSizeReturnsAll", beyond},
 		{"FiltersMatchBruteForce", filters},
+		{"AWidthRanksByThePrefix", widths},
 		{"AnOldReaderStillFindsWhatDiedLater", versions},
 		{"AcceptLeavesOutHits", accept},
 		{"ADeletedIDCanBeInsertedAgain", again},

@@ -12,6 +12,8 @@ type Probe struct {
 	buf     []float32
 	partial Partial
 	row     []float32 // a vector that was read
+	width   int       // of distances between vectors, 0 for all components
+	prefix  []float32
 }
 
 // Coded reports whether walks go by codes.
@@ -20,6 +22,7 @@ func (s *Set) Coded() bool { return s.codec != nil }
 // Trace makes p the query q, which must have passed index.CheckVector and not
 // change while p is in use; O(dim).
 func (s *Set) Trace(p *Probe, q []float32) {
+	p.width = 0
 	p.Vec, p.buf = s.Query(q, p.buf)
 	if s.codec != nil {
 		s.codec.Prepare(&p.code, s.walked, p.Vec)
@@ -68,6 +71,14 @@ func (s *Set) Least(p *Probe, v *View, slot uint32, level int, d float32) float3
 		return d - s.Rounding(p, d)
 	}
 	return (d - p.code.Bounds(level).Likely(d, s.codec.Measure(s.code(v, slot), level))) * s.unit
+}
+
+// Width is the number of components that blocks 0..level of a code hold.
+func (s *Set) Width(level int) int {
+	if s.codec == nil {
+		return s.dim
+	}
+	return s.codec.Width(level)
 }
 
 // Levels is the number of blocks of a code: 1 unless Config.Widths divide it.

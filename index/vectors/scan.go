@@ -47,6 +47,9 @@ func done(ctx context.Context) bool {
 func (c *Scan) All(ctx context.Context, s *Set, v *View, p *Probe, at uint64, k int, src index.Source) (int, error) {
 	n := min(s.Slots(), v.Cap)
 	c.Top.Reset(k)
+	if p.width > 0 {
+		return c.visit(ctx, s, v, p, at, 0, n, src)
+	}
 	coded := s.sieved(n)
 	var m int
 	var err error
@@ -165,7 +168,7 @@ func (s *Set) visibleWord(v *View, w int, at uint64) uint32 {
 // Allowed is All restricted to the ids of allow: it scores only those.
 func (c *Scan) Allowed(ctx context.Context, s *Set, v *View, p *Probe, at uint64, allow *roaring.Bitmap, k int, src index.Source) (int, error) {
 	c.Top.Reset(k)
-	if !s.sieved(int(allow.GetCardinality())) {
+	if p.width > 0 || !s.sieved(int(allow.GetCardinality())) {
 		return c.allowed(ctx, s, v, at, allow, func(slots []uint32) error { return c.Slots(s, v, p, slots, src) })
 	}
 	c.sieve.reset(k)

@@ -179,15 +179,15 @@ func (x *extent) get() quant.Extent {
 // scoreTrue writes the distances between the vectors to out: from memory, from
 // codes that lost nothing, or from src. Errors: those of src.
 func (s *Set) scoreTrue(v *View, p *Probe, slots []uint32, out []float32, src index.Source) error {
+	if p.width > 0 {
+		return s.scorePrefix(v, p, slots, out, src)
+	}
 	if s.rows != nil {
 		s.Score(v, p.Vec, slots, out)
 		return nil
 	}
-	if cap(p.row) < s.dim {
-		p.row = make([]float32, 0, s.dim)
-	}
 	for i, slot := range slots {
-		row, err := s.recall(v, slot, p.row[:0], src)
+		row, err := s.row(v, p, slot, src)
 		if err != nil {
 			return err
 		}
