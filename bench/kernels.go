@@ -92,7 +92,7 @@ func Kernels(ctx context.Context, o Options, w io.Writer) error {
 			continue
 		}
 		if err == nil {
-			err = errors.Join(compareKernels(ctx, o, r, m, c, isa), c.close())
+			err = errors.Join(compareKernels(ctx, o, r, m, kernels(), c, isa), c.close())
 		}
 		if err != nil {
 			return err
@@ -233,8 +233,8 @@ func (k kernel) title() string {
 	return fmt.Sprintf("%s %s %d %s", k.name, k.shape, k.dim, place)
 }
 
-// compareKernels times every kernel of one implementation beside C's.
-func compareKernels(ctx context.Context, o Options, r *report, m *rowSpace, c *kernelProcess, isa string) error {
+// compareKernels times kernels of one implementation beside C's.
+func compareKernels(ctx context.Context, o Options, r *report, m *rowSpace, list []kernel, c *kernelProcess, isa string) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	m.drawn = 0
@@ -242,7 +242,7 @@ func compareKernels(ctx context.Context, o Options, r *report, m *rowSpace, c *k
 	if o.Quick {
 		turns = 5
 	}
-	for _, k := range kernels() {
+	for _, k := range list {
 		within := k.within(len(m.bytes))
 		m.draw(within/k.stride - listLength)
 		calls, best, theirs := 32, math.Inf(1), math.Inf(1)

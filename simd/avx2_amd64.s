@@ -38,8 +38,8 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-52
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x00000007, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x00000007, BX
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
@@ -47,6 +47,7 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-52
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVUPS     (AX)(BX*4), Y8
@@ -80,10 +81,12 @@ half4:
 
 done3:
 	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X10
+	VPSHUFD      $0x4e, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VHADDPS      X0, X0, X0
-	VHADDPS      X0, X0, X0
 	MOVSS        X0, ret+48(FP)
 	VZEROUPPER
 	RET
@@ -96,35 +99,37 @@ TEXT ·dotRowsAVX2(SB), NOSPLIT, $0-80
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x00000007, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x00000007, BX
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
 	SHLQ    $0x02, DI
 	MOVQ    out_base+56(FP), R8
 	MOVQ    out_len+64(FP), R9
-	CMPQ    DI, $0x00000100
-	JGE     few
 	CMPQ    R9, $0x04
 	JL      few
+	CMPQ    DI, $0x00000100
+	JGE     wide
+	PCALIGN $0x20
 
 four:
-	LEAQ  (SI)(DI*1), R10
-	LEAQ  (SI)(DI*2), R11
-	LEAQ  (R10)(DI*2), R12
-	LEAQ  8192(SI)(DI*4), R13
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	VPXOR Y4, Y4, Y4
-	VPXOR Y5, Y5, Y5
-	VPXOR Y6, Y6, Y6
-	VPXOR Y7, Y7, Y7
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVUPS     (AX)(BX*4), Y8
@@ -188,34 +193,36 @@ done3:
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
 	VADDPS       Y7, Y6, Y6
-	VEXTRACTF128 $0x01, Y0, X10
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VEXTRACTF128 $0x01, Y2, X11
-	VADDPS       X11, X2, X2
-	VEXTRACTF128 $0x01, Y4, X12
-	VADDPS       X12, X4, X4
-	VEXTRACTF128 $0x01, Y6, X13
-	VADDPS       X13, X6, X6
-	VHADDPS      X2, X0, X0
-	VHADDPS      X6, X4, X4
-	VHADDPS      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $0x04, R9
 	CMPQ         R9, $0x04
 	JGE          four
+	JMP          few
+	PCALIGN $0x20
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail6
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail6
+	PCALIGN $0x20
 
 step5:
 	VMOVUPS     (AX)(BX*4), Y8
@@ -229,9 +236,9 @@ step5:
 tail6:
 	CMPQ        BX, CX
 	JGE         done7
-	MOVQ        CX, R10
-	SUBQ        $0x08, R10
-	CMPQ        BX, R10
+	MOVQ        CX, R13
+	SUBQ        $0x08, R13
+	CMPQ        BX, R13
 	JG          half8
 	VMOVUPS     (AX)(BX*4), Y8
 	VFMADD231PS (SI)(BX*4), Y8, Y0
@@ -240,7 +247,7 @@ tail6:
 half8:
 	CMPQ        BX, CX
 	JGE         done7
-	MOVQ        R10, BX
+	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
 	VMOVUPS     (SI)(BX*4), Y10
@@ -248,11 +255,193 @@ half8:
 	VFMADD231PS Y10, Y9, Y1
 
 done7:
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail10
+	PCALIGN $0x20
+
+step9:
+	VMOVUPS     (AX)(BX*4), Y8
+	VFMADD231PS (R10)(BX*4), Y8, Y2
+	VMOVUPS     32(AX)(BX*4), Y9
+	VFMADD231PS 32(R10)(BX*4), Y9, Y3
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step9
+
+tail10:
+	CMPQ        BX, CX
+	JGE         done11
+	MOVQ        CX, R13
+	SUBQ        $0x08, R13
+	CMPQ        BX, R13
+	JG          half12
+	VMOVUPS     (AX)(BX*4), Y8
+	VFMADD231PS (R10)(BX*4), Y8, Y2
+	ADDQ        $0x00000008, BX
+
+half12:
+	CMPQ        BX, CX
+	JGE         done11
+	MOVQ        R13, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VMOVUPS     (R10)(BX*4), Y11
+	VANDPS      Y14, Y11, Y11
+	VFMADD231PS Y11, Y9, Y3
+
+done11:
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	VMOVUPS     (AX)(BX*4), Y8
+	VFMADD231PS (R11)(BX*4), Y8, Y4
+	VMOVUPS     32(AX)(BX*4), Y9
+	VFMADD231PS 32(R11)(BX*4), Y9, Y5
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step13
+
+tail14:
+	CMPQ        BX, CX
+	JGE         done15
+	MOVQ        CX, R10
+	SUBQ        $0x08, R10
+	CMPQ        BX, R10
+	JG          half16
+	VMOVUPS     (AX)(BX*4), Y8
+	VFMADD231PS (R11)(BX*4), Y8, Y4
+	ADDQ        $0x00000008, BX
+
+half16:
+	CMPQ        BX, CX
+	JGE         done15
+	MOVQ        R10, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VMOVUPS     (R11)(BX*4), Y12
+	VANDPS      Y14, Y12, Y12
+	VFMADD231PS Y12, Y9, Y5
+
+done15:
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
+
+step17:
+	VMOVUPS     (AX)(BX*4), Y8
+	VFMADD231PS (R12)(BX*4), Y8, Y6
+	VMOVUPS     32(AX)(BX*4), Y9
+	VFMADD231PS 32(R12)(BX*4), Y9, Y7
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step17
+
+tail18:
+	CMPQ        BX, CX
+	JGE         done19
+	MOVQ        CX, R10
+	SUBQ        $0x08, R10
+	CMPQ        BX, R10
+	JG          half20
+	VMOVUPS     (AX)(BX*4), Y8
+	VFMADD231PS (R12)(BX*4), Y8, Y6
+	ADDQ        $0x00000008, BX
+
+half20:
+	CMPQ        BX, CX
+	JGE         done19
+	MOVQ        R10, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VMOVUPS     (R12)(BX*4), Y13
+	VANDPS      Y14, Y13, Y13
+	VFMADD231PS Y13, Y9, Y7
+
+done19:
 	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X10
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y7, Y6, Y6
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VHADDPS      X0, X0, X0
-	VHADDPS      X0, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          wide
+
+few:
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
+
+one:
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail22
+	PCALIGN $0x20
+
+step21:
+	VMOVUPS     (AX)(BX*4), Y8
+	VFMADD231PS (SI)(BX*4), Y8, Y0
+	VMOVUPS     32(AX)(BX*4), Y9
+	VFMADD231PS 32(SI)(BX*4), Y9, Y1
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step21
+
+tail22:
+	CMPQ        BX, CX
+	JGE         done23
+	MOVQ        CX, R10
+	SUBQ        $0x08, R10
+	CMPQ        BX, R10
+	JG          half24
+	VMOVUPS     (AX)(BX*4), Y8
+	VFMADD231PS (SI)(BX*4), Y8, Y0
+	ADDQ        $0x00000008, BX
+
+half24:
+	CMPQ        BX, CX
+	JGE         done23
+	MOVQ        R10, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VMOVUPS     (SI)(BX*4), Y10
+	VANDPS      Y14, Y10, Y10
+	VFMADD231PS Y10, Y9, Y1
+
+done23:
+	VADDPS       Y1, Y0, Y0
+	VPSHUFD      $0x4e, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VADDPS       X10, X0, X0
 	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
 	ADDQ         DI, SI
@@ -271,8 +460,8 @@ TEXT ·dotGatherAVX2(SB), NOSPLIT, $8-104
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x00000007, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x00000007, BX
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
@@ -292,19 +481,30 @@ TEXT ·dotGatherAVX2(SB), NOSPLIT, $8-104
 	CMPQ    CX, $0x00000100
 	CMOVQGT BX, R13
 	XORQ    BX, BX
+	PCALIGN $0x20
 
 first:
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*4), R9
-	LEAQ  -1(R9)(CX*4), R10
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*4), R9
+	LEAQ    -1(R9)(CX*4), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -313,25 +513,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*4), R9
-	LEAQ  -1(R9)(CX*4), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*4), R9
+	LEAQ    -1(R9)(CX*4), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -340,12 +551,22 @@ line2:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*4), R9
 	LEAQ       -1(R9)(CX*4), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -354,12 +575,22 @@ line3:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*4), R9
 	LEAQ       -1(R9)(CX*4), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -368,44 +599,55 @@ line4:
 	IMULQ      stride+48(FP), BX
 	LEAQ       (R9)(BX*4), BX
 	LEAQ       -1(BX)(CX*4), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ  rows_base+24(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (BX)(R9*4), R9
-	MOVQ  rows_base+24(FP), BX
-	MOVL  4(SI), R10
-	IMULQ stride+48(FP), R10
-	LEAQ  (BX)(R10*4), R10
-	MOVQ  rows_base+24(FP), BX
-	MOVL  8(SI), R11
-	IMULQ stride+48(FP), R11
-	LEAQ  (BX)(R11*4), R11
-	MOVQ  rows_base+24(FP), BX
-	MOVL  12(SI), R12
-	IMULQ stride+48(FP), R12
-	LEAQ  (BX)(R12*4), R12
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	VPXOR Y4, Y4, Y4
-	VPXOR Y5, Y5, Y5
-	VPXOR Y6, Y6, Y6
-	VPXOR Y7, Y7, Y7
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail7
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*4), R12
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	VMOVUPS     (AX)(BX*4), Y8
 	VFMADD231PS (R9)(BX*4), Y8, Y0
 	VFMADD231PS (R10)(BX*4), Y8, Y2
@@ -418,15 +660,15 @@ step6:
 	VFMADD231PS 32(R12)(BX*4), Y9, Y7
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step6
+	JL          step11
 
-tail7:
+tail12:
 	CMPQ        BX, CX
-	JGE         done8
+	JGE         done13
 	MOVQ        CX, R14
 	SUBQ        $0x08, R14
 	CMPQ        BX, R14
-	JG          half9
+	JG          half14
 	VMOVUPS     (AX)(BX*4), Y8
 	VFMADD231PS (R9)(BX*4), Y8, Y0
 	VFMADD231PS (R10)(BX*4), Y8, Y2
@@ -434,9 +676,9 @@ tail7:
 	VFMADD231PS (R12)(BX*4), Y8, Y6
 	ADDQ        $0x00000008, BX
 
-half9:
+half14:
 	CMPQ        BX, CX
-	JGE         done8
+	JGE         done13
 	MOVQ        R14, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -453,22 +695,22 @@ half9:
 	VANDPS      Y14, Y13, Y13
 	VFMADD231PS Y13, Y9, Y7
 
-done8:
+done13:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
 	VADDPS       Y7, Y6, Y6
-	VEXTRACTF128 $0x01, Y0, X10
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VEXTRACTF128 $0x01, Y2, X11
-	VADDPS       X11, X2, X2
-	VEXTRACTF128 $0x01, Y4, X12
-	VADDPS       X12, X4, X4
-	VEXTRACTF128 $0x01, Y6, X13
-	VADDPS       X13, X6, X6
-	VHADDPS      X2, X0, X0
-	VHADDPS      X6, X4, X4
-	VHADDPS      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	ADDQ         $0x10, SI
@@ -476,6 +718,7 @@ done8:
 	CMPQ         DI, $0x04
 	JGE          four
 	JMP          few
+	PCALIGN $0x20
 
 wide:
 	CMPQ    DI, $0x04
@@ -538,9 +781,10 @@ wide:
 	VPXOR   Y7, Y7, Y7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail11
+	JGE     tail16
+	PCALIGN $0x20
 
-step10:
+step15:
 	VMOVUPS     (AX)(BX*4), Y8
 	VFMADD231PS (R9)(BX*4), Y8, Y0
 	VFMADD231PS (R10)(BX*4), Y8, Y2
@@ -557,11 +801,11 @@ step10:
 	PREFETCHT1  (BP)(BX*4)
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step10
+	JL          step15
 
-tail11:
+tail16:
 	CMPQ        BX, CX
-	JGE         done12
+	JGE         done17
 	PREFETCHT1  (R13)(BX*4)
 	PREFETCHT1  (R14)(BX*4)
 	PREFETCHT1  (R15)(BX*4)
@@ -569,7 +813,7 @@ tail11:
 	MOVQ        CX, R13
 	SUBQ        $0x08, R13
 	CMPQ        BX, R13
-	JG          half13
+	JG          half18
 	VMOVUPS     (AX)(BX*4), Y8
 	VFMADD231PS (R9)(BX*4), Y8, Y0
 	VFMADD231PS (R10)(BX*4), Y8, Y2
@@ -577,9 +821,9 @@ tail11:
 	VFMADD231PS (R12)(BX*4), Y8, Y6
 	ADDQ        $0x00000008, BX
 
-half13:
+half18:
 	CMPQ        BX, CX
-	JGE         done12
+	JGE         done17
 	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -596,22 +840,22 @@ half13:
 	VANDPS      Y14, Y13, Y13
 	VFMADD231PS Y13, Y9, Y7
 
-done12:
+done17:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
 	VADDPS       Y7, Y6, Y6
-	VEXTRACTF128 $0x01, Y0, X10
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VEXTRACTF128 $0x01, Y2, X11
-	VADDPS       X11, X2, X2
-	VEXTRACTF128 $0x01, Y4, X12
-	VADDPS       X12, X4, X4
-	VEXTRACTF128 $0x01, Y6, X13
-	VADDPS       X13, X6, X6
-	VHADDPS      X2, X0, X0
-	VHADDPS      X6, X4, X4
-	VHADDPS      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	ADDQ         $0x10, SI
@@ -619,43 +863,45 @@ done12:
 	JMP          wide
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ  rows_base+24(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (BX)(R9*4), R9
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail15
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*4), R9
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail20
+	PCALIGN $0x20
 
-step14:
+step19:
 	VMOVUPS     (AX)(BX*4), Y8
 	VFMADD231PS (R9)(BX*4), Y8, Y0
 	VMOVUPS     32(AX)(BX*4), Y9
 	VFMADD231PS 32(R9)(BX*4), Y9, Y1
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step14
+	JL          step19
 
-tail15:
+tail20:
 	CMPQ        BX, CX
-	JGE         done16
+	JGE         done21
 	MOVQ        CX, R10
 	SUBQ        $0x08, R10
 	CMPQ        BX, R10
-	JG          half17
+	JG          half22
 	VMOVUPS     (AX)(BX*4), Y8
 	VFMADD231PS (R9)(BX*4), Y8, Y0
 	ADDQ        $0x00000008, BX
 
-half17:
+half22:
 	CMPQ        BX, CX
-	JGE         done16
+	JGE         done21
 	MOVQ        R10, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -663,12 +909,14 @@ half17:
 	VANDPS      Y14, Y10, Y10
 	VFMADD231PS Y10, Y9, Y1
 
-done16:
+done21:
 	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X10
+	VPSHUFD      $0x4e, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VHADDPS      X0, X0, X0
-	VHADDPS      X0, X0, X0
 	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
 	ADDQ         $0x04, SI
@@ -687,8 +935,8 @@ TEXT ·dotHalfAVX2(SB), NOSPLIT, $0-52
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x00000007, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x00000007, BX
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
@@ -696,6 +944,7 @@ TEXT ·dotHalfAVX2(SB), NOSPLIT, $0-52
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVUPS     (AX)(BX*4), Y8
@@ -732,10 +981,12 @@ half4:
 
 done3:
 	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X10
+	VPSHUFD      $0x4e, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VHADDPS      X0, X0, X0
-	VHADDPS      X0, X0, X0
 	MOVSS        X0, ret+48(FP)
 	VZEROUPPER
 	RET
@@ -748,35 +999,37 @@ TEXT ·dotRowsHalfAVX2(SB), NOSPLIT, $0-80
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x00000007, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x00000007, BX
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
 	SHLQ    $0x01, DI
 	MOVQ    out_base+56(FP), R8
 	MOVQ    out_len+64(FP), R9
-	CMPQ    DI, $0x00000100
-	JGE     few
 	CMPQ    R9, $0x04
 	JL      few
+	CMPQ    DI, $0x00000100
+	JGE     wide
+	PCALIGN $0x20
 
 four:
-	LEAQ  (SI)(DI*1), R10
-	LEAQ  (SI)(DI*2), R11
-	LEAQ  (R10)(DI*2), R12
-	LEAQ  8192(SI)(DI*4), R13
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	VPXOR Y4, Y4, Y4
-	VPXOR Y5, Y5, Y5
-	VPXOR Y6, Y6, Y6
-	VPXOR Y7, Y7, Y7
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVUPS     (AX)(BX*4), Y8
@@ -848,34 +1101,36 @@ done3:
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
 	VADDPS       Y7, Y6, Y6
-	VEXTRACTF128 $0x01, Y0, X10
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VEXTRACTF128 $0x01, Y2, X11
-	VADDPS       X11, X2, X2
-	VEXTRACTF128 $0x01, Y4, X12
-	VADDPS       X12, X4, X4
-	VEXTRACTF128 $0x01, Y6, X13
-	VADDPS       X13, X6, X6
-	VHADDPS      X2, X0, X0
-	VHADDPS      X6, X4, X4
-	VHADDPS      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $0x04, R9
 	CMPQ         R9, $0x04
 	JGE          four
+	JMP          few
+	PCALIGN $0x20
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail6
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail6
+	PCALIGN $0x20
 
 step5:
 	VMOVUPS     (AX)(BX*4), Y8
@@ -891,9 +1146,9 @@ step5:
 tail6:
 	CMPQ        BX, CX
 	JGE         done7
-	MOVQ        CX, R10
-	SUBQ        $0x08, R10
-	CMPQ        BX, R10
+	MOVQ        CX, R13
+	SUBQ        $0x08, R13
+	CMPQ        BX, R13
 	JG          half8
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (SI)(BX*2), Y10
@@ -903,7 +1158,7 @@ tail6:
 half8:
 	CMPQ        BX, CX
 	JGE         done7
-	MOVQ        R10, BX
+	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
 	VCVTPH2PS   (SI)(BX*2), Y10
@@ -911,11 +1166,205 @@ half8:
 	VFMADD231PS Y10, Y9, Y1
 
 done7:
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail10
+	PCALIGN $0x20
+
+step9:
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VFMADD231PS Y11, Y8, Y2
+	VMOVUPS     32(AX)(BX*4), Y9
+	VCVTPH2PS   16(R10)(BX*2), Y11
+	VFMADD231PS Y11, Y9, Y3
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step9
+
+tail10:
+	CMPQ        BX, CX
+	JGE         done11
+	MOVQ        CX, R13
+	SUBQ        $0x08, R13
+	CMPQ        BX, R13
+	JG          half12
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VFMADD231PS Y11, Y8, Y2
+	ADDQ        $0x00000008, BX
+
+half12:
+	CMPQ        BX, CX
+	JGE         done11
+	MOVQ        R13, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VANDPS      Y14, Y11, Y11
+	VFMADD231PS Y11, Y9, Y3
+
+done11:
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VFMADD231PS Y12, Y8, Y4
+	VMOVUPS     32(AX)(BX*4), Y9
+	VCVTPH2PS   16(R11)(BX*2), Y12
+	VFMADD231PS Y12, Y9, Y5
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step13
+
+tail14:
+	CMPQ        BX, CX
+	JGE         done15
+	MOVQ        CX, R10
+	SUBQ        $0x08, R10
+	CMPQ        BX, R10
+	JG          half16
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VFMADD231PS Y12, Y8, Y4
+	ADDQ        $0x00000008, BX
+
+half16:
+	CMPQ        BX, CX
+	JGE         done15
+	MOVQ        R10, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VANDPS      Y14, Y12, Y12
+	VFMADD231PS Y12, Y9, Y5
+
+done15:
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
+
+step17:
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VFMADD231PS Y13, Y8, Y6
+	VMOVUPS     32(AX)(BX*4), Y9
+	VCVTPH2PS   16(R12)(BX*2), Y13
+	VFMADD231PS Y13, Y9, Y7
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step17
+
+tail18:
+	CMPQ        BX, CX
+	JGE         done19
+	MOVQ        CX, R10
+	SUBQ        $0x08, R10
+	CMPQ        BX, R10
+	JG          half20
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VFMADD231PS Y13, Y8, Y6
+	ADDQ        $0x00000008, BX
+
+half20:
+	CMPQ        BX, CX
+	JGE         done19
+	MOVQ        R10, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VANDPS      Y14, Y13, Y13
+	VFMADD231PS Y13, Y9, Y7
+
+done19:
 	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X10
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y7, Y6, Y6
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VHADDPS      X0, X0, X0
-	VHADDPS      X0, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          wide
+
+few:
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
+
+one:
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail22
+	PCALIGN $0x20
+
+step21:
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (SI)(BX*2), Y10
+	VFMADD231PS Y10, Y8, Y0
+	VMOVUPS     32(AX)(BX*4), Y9
+	VCVTPH2PS   16(SI)(BX*2), Y10
+	VFMADD231PS Y10, Y9, Y1
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step21
+
+tail22:
+	CMPQ        BX, CX
+	JGE         done23
+	MOVQ        CX, R10
+	SUBQ        $0x08, R10
+	CMPQ        BX, R10
+	JG          half24
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (SI)(BX*2), Y10
+	VFMADD231PS Y10, Y8, Y0
+	ADDQ        $0x00000008, BX
+
+half24:
+	CMPQ        BX, CX
+	JGE         done23
+	MOVQ        R10, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VCVTPH2PS   (SI)(BX*2), Y10
+	VANDPS      Y14, Y10, Y10
+	VFMADD231PS Y10, Y9, Y1
+
+done23:
+	VADDPS       Y1, Y0, Y0
+	VPSHUFD      $0x4e, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VADDPS       X10, X0, X0
 	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
 	ADDQ         DI, SI
@@ -934,8 +1383,8 @@ TEXT ·dotGatherHalfAVX2(SB), NOSPLIT, $8-104
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x00000007, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x00000007, BX
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
@@ -955,19 +1404,30 @@ TEXT ·dotGatherHalfAVX2(SB), NOSPLIT, $8-104
 	CMPQ    CX, $0x00000200
 	CMOVQGT BX, R13
 	XORQ    BX, BX
+	PCALIGN $0x20
 
 first:
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*2), R9
-	LEAQ  -1(R9)(CX*2), R10
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*2), R9
+	LEAQ    -1(R9)(CX*2), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -976,25 +1436,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*2), R9
-	LEAQ  -1(R9)(CX*2), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*2), R9
+	LEAQ    -1(R9)(CX*2), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -1003,12 +1474,22 @@ line2:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*2), R9
 	LEAQ       -1(R9)(CX*2), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -1017,12 +1498,22 @@ line3:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*2), R9
 	LEAQ       -1(R9)(CX*2), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -1031,44 +1522,55 @@ line4:
 	IMULQ      stride+48(FP), BX
 	LEAQ       (R9)(BX*2), BX
 	LEAQ       -1(BX)(CX*2), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ  rows_base+24(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (BX)(R9*2), R9
-	MOVQ  rows_base+24(FP), BX
-	MOVL  4(SI), R10
-	IMULQ stride+48(FP), R10
-	LEAQ  (BX)(R10*2), R10
-	MOVQ  rows_base+24(FP), BX
-	MOVL  8(SI), R11
-	IMULQ stride+48(FP), R11
-	LEAQ  (BX)(R11*2), R11
-	MOVQ  rows_base+24(FP), BX
-	MOVL  12(SI), R12
-	IMULQ stride+48(FP), R12
-	LEAQ  (BX)(R12*2), R12
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	VPXOR Y4, Y4, Y4
-	VPXOR Y5, Y5, Y5
-	VPXOR Y6, Y6, Y6
-	VPXOR Y7, Y7, Y7
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail7
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*2), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*2), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*2), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*2), R12
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
@@ -1089,15 +1591,15 @@ step6:
 	VFMADD231PS Y13, Y9, Y7
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step6
+	JL          step11
 
-tail7:
+tail12:
 	CMPQ        BX, CX
-	JGE         done8
+	JGE         done13
 	MOVQ        CX, R14
 	SUBQ        $0x08, R14
 	CMPQ        BX, R14
-	JG          half9
+	JG          half14
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
@@ -1109,9 +1611,9 @@ tail7:
 	VFMADD231PS Y13, Y8, Y6
 	ADDQ        $0x00000008, BX
 
-half9:
+half14:
 	CMPQ        BX, CX
-	JGE         done8
+	JGE         done13
 	MOVQ        R14, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -1128,22 +1630,22 @@ half9:
 	VANDPS      Y14, Y13, Y13
 	VFMADD231PS Y13, Y9, Y7
 
-done8:
+done13:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
 	VADDPS       Y7, Y6, Y6
-	VEXTRACTF128 $0x01, Y0, X10
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VEXTRACTF128 $0x01, Y2, X11
-	VADDPS       X11, X2, X2
-	VEXTRACTF128 $0x01, Y4, X12
-	VADDPS       X12, X4, X4
-	VEXTRACTF128 $0x01, Y6, X13
-	VADDPS       X13, X6, X6
-	VHADDPS      X2, X0, X0
-	VHADDPS      X6, X4, X4
-	VHADDPS      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	ADDQ         $0x10, SI
@@ -1151,6 +1653,7 @@ done8:
 	CMPQ         DI, $0x04
 	JGE          four
 	JMP          few
+	PCALIGN $0x20
 
 wide:
 	CMPQ    DI, $0x04
@@ -1213,9 +1716,10 @@ wide:
 	VPXOR   Y7, Y7, Y7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail11
+	JGE     tail16
+	PCALIGN $0x20
 
-step10:
+step15:
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
@@ -1240,11 +1744,11 @@ step10:
 	PREFETCHT1  (BP)(BX*2)
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step10
+	JL          step15
 
-tail11:
+tail16:
 	CMPQ        BX, CX
-	JGE         done12
+	JGE         done17
 	PREFETCHT1  (R13)(BX*2)
 	PREFETCHT1  (R14)(BX*2)
 	PREFETCHT1  (R15)(BX*2)
@@ -1252,7 +1756,7 @@ tail11:
 	MOVQ        CX, R13
 	SUBQ        $0x08, R13
 	CMPQ        BX, R13
-	JG          half13
+	JG          half18
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
@@ -1264,9 +1768,9 @@ tail11:
 	VFMADD231PS Y13, Y8, Y6
 	ADDQ        $0x00000008, BX
 
-half13:
+half18:
 	CMPQ        BX, CX
-	JGE         done12
+	JGE         done17
 	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -1283,22 +1787,22 @@ half13:
 	VANDPS      Y14, Y13, Y13
 	VFMADD231PS Y13, Y9, Y7
 
-done12:
+done17:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
 	VADDPS       Y7, Y6, Y6
-	VEXTRACTF128 $0x01, Y0, X10
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VEXTRACTF128 $0x01, Y2, X11
-	VADDPS       X11, X2, X2
-	VEXTRACTF128 $0x01, Y4, X12
-	VADDPS       X12, X4, X4
-	VEXTRACTF128 $0x01, Y6, X13
-	VADDPS       X13, X6, X6
-	VHADDPS      X2, X0, X0
-	VHADDPS      X6, X4, X4
-	VHADDPS      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	ADDQ         $0x10, SI
@@ -1306,21 +1810,23 @@ done12:
 	JMP          wide
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ  rows_base+24(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (BX)(R9*2), R9
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail15
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*2), R9
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail20
+	PCALIGN $0x20
 
-step14:
+step19:
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
@@ -1329,23 +1835,23 @@ step14:
 	VFMADD231PS Y10, Y9, Y1
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step14
+	JL          step19
 
-tail15:
+tail20:
 	CMPQ        BX, CX
-	JGE         done16
+	JGE         done21
 	MOVQ        CX, R10
 	SUBQ        $0x08, R10
 	CMPQ        BX, R10
-	JG          half17
+	JG          half22
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
 	ADDQ        $0x00000008, BX
 
-half17:
+half22:
 	CMPQ        BX, CX
-	JGE         done16
+	JGE         done21
 	MOVQ        R10, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -1353,12 +1859,14 @@ half17:
 	VANDPS      Y14, Y10, Y10
 	VFMADD231PS Y10, Y9, Y1
 
-done16:
+done21:
 	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X10
+	VPSHUFD      $0x4e, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VHADDPS      X0, X0, X0
-	VHADDPS      X0, X0, X0
 	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
 	ADDQ         $0x04, SI
@@ -1377,14 +1885,15 @@ TEXT ·dotI8AVX2(SB), NOSPLIT, $0-52
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x0000000f, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x0000000f, BX
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VPMOVSXBW (AX)(BX*1), Y8
@@ -1410,10 +1919,12 @@ tail2:
 	VPADDD    Y10, Y0, Y0
 
 done3:
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPADDD       Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VPHADDD      X0, X0, X0
-	VPHADDD      X0, X0, X0
 	VMOVD        X0, AX
 	MOVL         AX, ret+48(FP)
 	VZEROUPPER
@@ -1427,30 +1938,32 @@ TEXT ·dotRowsI8AVX2(SB), NOSPLIT, $0-80
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x0000000f, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x0000000f, BX
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
 	MOVQ    out_base+56(FP), R8
 	MOVQ    out_len+64(FP), R9
-	CMPQ    DI, $0x00000100
-	JGE     few
 	CMPQ    R9, $0x04
 	JL      few
+	CMPQ    DI, $0x00000100
+	JGE     wide
+	PCALIGN $0x20
 
 four:
-	LEAQ  (SI)(DI*1), R10
-	LEAQ  (SI)(DI*2), R11
-	LEAQ  (R10)(DI*2), R12
-	LEAQ  8192(SI)(DI*4), R13
-	VPXOR Y0, Y0, Y0
-	VPXOR Y2, Y2, Y2
-	VPXOR Y4, Y4, Y4
-	VPXOR Y6, Y6, Y6
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VPMOVSXBW  (AX)(BX*1), Y8
@@ -1497,33 +2010,35 @@ tail2:
 	VPADDD     Y13, Y6, Y6
 
 done3:
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VEXTRACTI128 $0x01, Y2, X10
-	VPADDD       X10, X2, X2
-	VEXTRACTI128 $0x01, Y4, X10
-	VPADDD       X10, X4, X4
-	VEXTRACTI128 $0x01, Y6, X10
-	VPADDD       X10, X6, X6
-	VPHADDD      X2, X0, X0
-	VPHADDD      X6, X4, X4
-	VPHADDD      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $0x04, R9
 	CMPQ         R9, $0x04
 	JGE          four
+	JMP          few
+	PCALIGN $0x20
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	VPXOR Y0, Y0, Y0
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail5
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail5
+	PCALIGN $0x20
 
 step4:
 	VPMOVSXBW (AX)(BX*1), Y8
@@ -1537,11 +2052,11 @@ step4:
 tail5:
 	CMPQ      BX, CX
 	JGE       done6
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
+	MOVQ      CX, R13
+	SUBQ      $0x10, R13
 	CMPQ      BX, CX
 	JGE       done6
-	MOVQ      R10, BX
+	MOVQ      R13, BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVSXBW (SI)(BX*1), Y10
@@ -1549,10 +2064,156 @@ tail5:
 	VPADDD    Y10, Y0, Y0
 
 done6:
+	VPXOR   Y2, Y2, Y2
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail8
+	PCALIGN $0x20
+
+step7:
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPMOVSXBW (R10)(BX*1), Y11
+	VPMADDWD  Y11, Y8, Y11
+	VPADDD    Y11, Y2, Y2
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step7
+
+tail8:
+	CMPQ      BX, CX
+	JGE       done9
+	MOVQ      CX, R13
+	SUBQ      $0x10, R13
+	CMPQ      BX, CX
+	JGE       done9
+	MOVQ      R13, BX
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPAND     Y14, Y8, Y8
+	VPMOVSXBW (R10)(BX*1), Y11
+	VPMADDWD  Y11, Y8, Y11
+	VPADDD    Y11, Y2, Y2
+
+done9:
+	VPXOR   Y4, Y4, Y4
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPMOVSXBW (R11)(BX*1), Y12
+	VPMADDWD  Y12, Y8, Y12
+	VPADDD    Y12, Y4, Y4
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step10
+
+tail11:
+	CMPQ      BX, CX
+	JGE       done12
+	MOVQ      CX, R10
+	SUBQ      $0x10, R10
+	CMPQ      BX, CX
+	JGE       done12
+	MOVQ      R10, BX
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPAND     Y14, Y8, Y8
+	VPMOVSXBW (R11)(BX*1), Y12
+	VPMADDWD  Y12, Y8, Y12
+	VPADDD    Y12, Y4, Y4
+
+done12:
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPMOVSXBW (R12)(BX*1), Y13
+	VPMADDWD  Y13, Y8, Y13
+	VPADDD    Y13, Y6, Y6
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step13
+
+tail14:
+	CMPQ      BX, CX
+	JGE       done15
+	MOVQ      CX, R10
+	SUBQ      $0x10, R10
+	CMPQ      BX, CX
+	JGE       done15
+	MOVQ      R10, BX
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPAND     Y14, Y8, Y8
+	VPMOVSXBW (R12)(BX*1), Y13
+	VPMADDWD  Y13, Y8, Y13
+	VPADDD    Y13, Y6, Y6
+
+done15:
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VPHADDD      X0, X0, X0
-	VPHADDD      X0, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          wide
+
+few:
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
+
+one:
+	VPXOR   Y0, Y0, Y0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPMOVSXBW (SI)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y0, Y0
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step16
+
+tail17:
+	CMPQ      BX, CX
+	JGE       done18
+	MOVQ      CX, R10
+	SUBQ      $0x10, R10
+	CMPQ      BX, CX
+	JGE       done18
+	MOVQ      R10, BX
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPAND     Y14, Y8, Y8
+	VPMOVSXBW (SI)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y0, Y0
+
+done18:
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
 	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
 	ADDQ         DI, SI
@@ -1571,8 +2232,8 @@ TEXT ·dotGatherI8AVX2(SB), NOSPLIT, $8-104
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x0000000f, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x0000000f, BX
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
@@ -1592,19 +2253,30 @@ TEXT ·dotGatherI8AVX2(SB), NOSPLIT, $8-104
 	CMPQ    CX, $0x00000400
 	CMOVQGT BX, R13
 	XORQ    BX, BX
+	PCALIGN $0x20
 
 first:
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  -1(R9)(CX*1), R10
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -1613,25 +2285,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  -1(R9)(CX*1), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -1640,12 +2323,22 @@ line2:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       -1(R9)(CX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -1654,12 +2347,22 @@ line3:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       -1(R9)(CX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -1668,40 +2371,51 @@ line4:
 	IMULQ      stride+48(FP), BX
 	LEAQ       (R9)(BX*1), BX
 	LEAQ       -1(BX)(CX*1), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ  rows_base+24(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (BX)(R9*1), R9
-	MOVQ  rows_base+24(FP), BX
-	MOVL  4(SI), R10
-	IMULQ stride+48(FP), R10
-	LEAQ  (BX)(R10*1), R10
-	MOVQ  rows_base+24(FP), BX
-	MOVL  8(SI), R11
-	IMULQ stride+48(FP), R11
-	LEAQ  (BX)(R11*1), R11
-	MOVQ  rows_base+24(FP), BX
-	MOVL  12(SI), R12
-	IMULQ stride+48(FP), R12
-	LEAQ  (BX)(R12*1), R12
-	VPXOR Y0, Y0, Y0
-	VPXOR Y2, Y2, Y2
-	VPXOR Y4, Y4, Y4
-	VPXOR Y6, Y6, Y6
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail7
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*1), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*1), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*1), R12
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (R9)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
@@ -1717,15 +2431,15 @@ step6:
 	VPADDD    Y13, Y6, Y6
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step6
+	JL        step11
 
-tail7:
+tail12:
 	CMPQ      BX, CX
-	JGE       done8
+	JGE       done13
 	MOVQ      CX, R14
 	SUBQ      $0x10, R14
 	CMPQ      BX, CX
-	JGE       done8
+	JGE       done13
 	MOVQ      R14, BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
@@ -1742,18 +2456,18 @@ tail7:
 	VPMADDWD  Y13, Y8, Y13
 	VPADDD    Y13, Y6, Y6
 
-done8:
+done13:
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VEXTRACTI128 $0x01, Y2, X10
-	VPADDD       X10, X2, X2
-	VEXTRACTI128 $0x01, Y4, X10
-	VPADDD       X10, X4, X4
-	VEXTRACTI128 $0x01, Y6, X10
-	VPADDD       X10, X6, X6
-	VPHADDD      X2, X0, X0
-	VPHADDD      X6, X4, X4
-	VPHADDD      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	ADDQ         $0x10, SI
@@ -1761,6 +2475,7 @@ done8:
 	CMPQ         DI, $0x04
 	JGE          four
 	JMP          few
+	PCALIGN $0x20
 
 wide:
 	CMPQ    DI, $0x04
@@ -1819,9 +2534,10 @@ wide:
 	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail10
+	JGE     tail15
+	PCALIGN $0x20
 
-step9:
+step14:
 	VPMOVSXBW  (AX)(BX*1), Y8
 	VPMOVSXBW  (R9)(BX*1), Y10
 	VPMADDWD   Y10, Y8, Y10
@@ -1841,11 +2557,11 @@ step9:
 	PREFETCHT1 (BP)(BX*1)
 	ADDQ       $0x00000010, BX
 	CMPQ       BX, DX
-	JL         step9
+	JL         step14
 
-tail10:
+tail15:
 	CMPQ       BX, CX
-	JGE        done11
+	JGE        done16
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -1853,7 +2569,7 @@ tail10:
 	MOVQ       CX, R13
 	SUBQ       $0x10, R13
 	CMPQ       BX, CX
-	JGE        done11
+	JGE        done16
 	MOVQ       R13, BX
 	VPMOVSXBW  (AX)(BX*1), Y8
 	VPAND      Y14, Y8, Y8
@@ -1870,18 +2586,18 @@ tail10:
 	VPMADDWD   Y13, Y8, Y13
 	VPADDD     Y13, Y6, Y6
 
-done11:
+done16:
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VEXTRACTI128 $0x01, Y2, X10
-	VPADDD       X10, X2, X2
-	VEXTRACTI128 $0x01, Y4, X10
-	VPADDD       X10, X4, X4
-	VEXTRACTI128 $0x01, Y6, X10
-	VPADDD       X10, X6, X6
-	VPHADDD      X2, X0, X0
-	VPHADDD      X6, X4, X4
-	VPHADDD      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	ADDQ         $0x10, SI
@@ -1889,35 +2605,37 @@ done11:
 	JMP          wide
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ  rows_base+24(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (BX)(R9*1), R9
-	VPXOR Y0, Y0, Y0
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	VPXOR   Y0, Y0, Y0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
 
-step12:
+step17:
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (R9)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step12
+	JL        step17
 
-tail13:
+tail18:
 	CMPQ      BX, CX
-	JGE       done14
+	JGE       done19
 	MOVQ      CX, R10
 	SUBQ      $0x10, R10
 	CMPQ      BX, CX
-	JGE       done14
+	JGE       done19
 	MOVQ      R10, BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
@@ -1925,11 +2643,13 @@ tail13:
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
 
-done14:
+done19:
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPADDD       Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VPHADDD      X0, X0, X0
-	VPHADDD      X0, X0, X0
 	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
 	ADDQ         $0x04, SI
@@ -1948,14 +2668,15 @@ TEXT ·dotU8AVX2(SB), NOSPLIT, $0-52
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x0000000f, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x0000000f, BX
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VPMOVZXBW (AX)(BX*1), Y8
@@ -1981,10 +2702,12 @@ tail2:
 	VPADDD    Y10, Y0, Y0
 
 done3:
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPADDD       Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VPHADDD      X0, X0, X0
-	VPHADDD      X0, X0, X0
 	VMOVD        X0, AX
 	MOVL         AX, ret+48(FP)
 	VZEROUPPER
@@ -1998,30 +2721,32 @@ TEXT ·dotRowsU8AVX2(SB), NOSPLIT, $0-80
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x0000000f, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x0000000f, BX
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
 	MOVQ    out_base+56(FP), R8
 	MOVQ    out_len+64(FP), R9
-	CMPQ    DI, $0x00000100
-	JGE     few
 	CMPQ    R9, $0x04
 	JL      few
+	CMPQ    DI, $0x00000100
+	JGE     wide
+	PCALIGN $0x20
 
 four:
-	LEAQ  (SI)(DI*1), R10
-	LEAQ  (SI)(DI*2), R11
-	LEAQ  (R10)(DI*2), R12
-	LEAQ  8192(SI)(DI*4), R13
-	VPXOR Y0, Y0, Y0
-	VPXOR Y2, Y2, Y2
-	VPXOR Y4, Y4, Y4
-	VPXOR Y6, Y6, Y6
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VPMOVZXBW  (AX)(BX*1), Y8
@@ -2068,33 +2793,35 @@ tail2:
 	VPADDD     Y13, Y6, Y6
 
 done3:
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VEXTRACTI128 $0x01, Y2, X10
-	VPADDD       X10, X2, X2
-	VEXTRACTI128 $0x01, Y4, X10
-	VPADDD       X10, X4, X4
-	VEXTRACTI128 $0x01, Y6, X10
-	VPADDD       X10, X6, X6
-	VPHADDD      X2, X0, X0
-	VPHADDD      X6, X4, X4
-	VPHADDD      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $0x04, R9
 	CMPQ         R9, $0x04
 	JGE          four
+	JMP          few
+	PCALIGN $0x20
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	VPXOR Y0, Y0, Y0
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail5
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail5
+	PCALIGN $0x20
 
 step4:
 	VPMOVZXBW (AX)(BX*1), Y8
@@ -2108,11 +2835,11 @@ step4:
 tail5:
 	CMPQ      BX, CX
 	JGE       done6
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
+	MOVQ      CX, R13
+	SUBQ      $0x10, R13
 	CMPQ      BX, CX
 	JGE       done6
-	MOVQ      R10, BX
+	MOVQ      R13, BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVZXBW (SI)(BX*1), Y10
@@ -2120,10 +2847,156 @@ tail5:
 	VPADDD    Y10, Y0, Y0
 
 done6:
+	VPXOR   Y2, Y2, Y2
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail8
+	PCALIGN $0x20
+
+step7:
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVZXBW (R10)(BX*1), Y11
+	VPMADDWD  Y11, Y8, Y11
+	VPADDD    Y11, Y2, Y2
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step7
+
+tail8:
+	CMPQ      BX, CX
+	JGE       done9
+	MOVQ      CX, R13
+	SUBQ      $0x10, R13
+	CMPQ      BX, CX
+	JGE       done9
+	MOVQ      R13, BX
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPAND     Y14, Y8, Y8
+	VPMOVZXBW (R10)(BX*1), Y11
+	VPMADDWD  Y11, Y8, Y11
+	VPADDD    Y11, Y2, Y2
+
+done9:
+	VPXOR   Y4, Y4, Y4
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVZXBW (R11)(BX*1), Y12
+	VPMADDWD  Y12, Y8, Y12
+	VPADDD    Y12, Y4, Y4
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step10
+
+tail11:
+	CMPQ      BX, CX
+	JGE       done12
+	MOVQ      CX, R10
+	SUBQ      $0x10, R10
+	CMPQ      BX, CX
+	JGE       done12
+	MOVQ      R10, BX
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPAND     Y14, Y8, Y8
+	VPMOVZXBW (R11)(BX*1), Y12
+	VPMADDWD  Y12, Y8, Y12
+	VPADDD    Y12, Y4, Y4
+
+done12:
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVZXBW (R12)(BX*1), Y13
+	VPMADDWD  Y13, Y8, Y13
+	VPADDD    Y13, Y6, Y6
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step13
+
+tail14:
+	CMPQ      BX, CX
+	JGE       done15
+	MOVQ      CX, R10
+	SUBQ      $0x10, R10
+	CMPQ      BX, CX
+	JGE       done15
+	MOVQ      R10, BX
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPAND     Y14, Y8, Y8
+	VPMOVZXBW (R12)(BX*1), Y13
+	VPMADDWD  Y13, Y8, Y13
+	VPADDD    Y13, Y6, Y6
+
+done15:
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VPHADDD      X0, X0, X0
-	VPHADDD      X0, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          wide
+
+few:
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
+
+one:
+	VPXOR   Y0, Y0, Y0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVZXBW (SI)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y0, Y0
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step16
+
+tail17:
+	CMPQ      BX, CX
+	JGE       done18
+	MOVQ      CX, R10
+	SUBQ      $0x10, R10
+	CMPQ      BX, CX
+	JGE       done18
+	MOVQ      R10, BX
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPAND     Y14, Y8, Y8
+	VPMOVZXBW (SI)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y0, Y0
+
+done18:
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
 	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
 	ADDQ         DI, SI
@@ -2142,8 +3015,8 @@ TEXT ·dotGatherU8AVX2(SB), NOSPLIT, $8-104
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x0000000f, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x0000000f, BX
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
@@ -2163,19 +3036,30 @@ TEXT ·dotGatherU8AVX2(SB), NOSPLIT, $8-104
 	CMPQ    CX, $0x00000400
 	CMOVQGT BX, R13
 	XORQ    BX, BX
+	PCALIGN $0x20
 
 first:
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  -1(R9)(CX*1), R10
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -2184,25 +3068,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  -1(R9)(CX*1), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -2211,12 +3106,22 @@ line2:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       -1(R9)(CX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -2225,12 +3130,22 @@ line3:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       -1(R9)(CX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -2239,40 +3154,51 @@ line4:
 	IMULQ      stride+48(FP), BX
 	LEAQ       (R9)(BX*1), BX
 	LEAQ       -1(BX)(CX*1), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ  rows_base+24(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (BX)(R9*1), R9
-	MOVQ  rows_base+24(FP), BX
-	MOVL  4(SI), R10
-	IMULQ stride+48(FP), R10
-	LEAQ  (BX)(R10*1), R10
-	MOVQ  rows_base+24(FP), BX
-	MOVL  8(SI), R11
-	IMULQ stride+48(FP), R11
-	LEAQ  (BX)(R11*1), R11
-	MOVQ  rows_base+24(FP), BX
-	MOVL  12(SI), R12
-	IMULQ stride+48(FP), R12
-	LEAQ  (BX)(R12*1), R12
-	VPXOR Y0, Y0, Y0
-	VPXOR Y2, Y2, Y2
-	VPXOR Y4, Y4, Y4
-	VPXOR Y6, Y6, Y6
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail7
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*1), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*1), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*1), R12
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (R9)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
@@ -2288,15 +3214,15 @@ step6:
 	VPADDD    Y13, Y6, Y6
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step6
+	JL        step11
 
-tail7:
+tail12:
 	CMPQ      BX, CX
-	JGE       done8
+	JGE       done13
 	MOVQ      CX, R14
 	SUBQ      $0x10, R14
 	CMPQ      BX, CX
-	JGE       done8
+	JGE       done13
 	MOVQ      R14, BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
@@ -2313,18 +3239,18 @@ tail7:
 	VPMADDWD  Y13, Y8, Y13
 	VPADDD    Y13, Y6, Y6
 
-done8:
+done13:
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VEXTRACTI128 $0x01, Y2, X10
-	VPADDD       X10, X2, X2
-	VEXTRACTI128 $0x01, Y4, X10
-	VPADDD       X10, X4, X4
-	VEXTRACTI128 $0x01, Y6, X10
-	VPADDD       X10, X6, X6
-	VPHADDD      X2, X0, X0
-	VPHADDD      X6, X4, X4
-	VPHADDD      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	ADDQ         $0x10, SI
@@ -2332,6 +3258,7 @@ done8:
 	CMPQ         DI, $0x04
 	JGE          four
 	JMP          few
+	PCALIGN $0x20
 
 wide:
 	CMPQ    DI, $0x04
@@ -2390,9 +3317,10 @@ wide:
 	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail10
+	JGE     tail15
+	PCALIGN $0x20
 
-step9:
+step14:
 	VPMOVZXBW  (AX)(BX*1), Y8
 	VPMOVZXBW  (R9)(BX*1), Y10
 	VPMADDWD   Y10, Y8, Y10
@@ -2412,11 +3340,11 @@ step9:
 	PREFETCHT1 (BP)(BX*1)
 	ADDQ       $0x00000010, BX
 	CMPQ       BX, DX
-	JL         step9
+	JL         step14
 
-tail10:
+tail15:
 	CMPQ       BX, CX
-	JGE        done11
+	JGE        done16
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -2424,7 +3352,7 @@ tail10:
 	MOVQ       CX, R13
 	SUBQ       $0x10, R13
 	CMPQ       BX, CX
-	JGE        done11
+	JGE        done16
 	MOVQ       R13, BX
 	VPMOVZXBW  (AX)(BX*1), Y8
 	VPAND      Y14, Y8, Y8
@@ -2441,18 +3369,18 @@ tail10:
 	VPMADDWD   Y13, Y8, Y13
 	VPADDD     Y13, Y6, Y6
 
-done11:
+done16:
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VEXTRACTI128 $0x01, Y2, X10
-	VPADDD       X10, X2, X2
-	VEXTRACTI128 $0x01, Y4, X10
-	VPADDD       X10, X4, X4
-	VEXTRACTI128 $0x01, Y6, X10
-	VPADDD       X10, X6, X6
-	VPHADDD      X2, X0, X0
-	VPHADDD      X6, X4, X4
-	VPHADDD      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	ADDQ         $0x10, SI
@@ -2460,35 +3388,37 @@ done11:
 	JMP          wide
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ  rows_base+24(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (BX)(R9*1), R9
-	VPXOR Y0, Y0, Y0
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	VPXOR   Y0, Y0, Y0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
 
-step12:
+step17:
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (R9)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step12
+	JL        step17
 
-tail13:
+tail18:
 	CMPQ      BX, CX
-	JGE       done14
+	JGE       done19
 	MOVQ      CX, R10
 	SUBQ      $0x10, R10
 	CMPQ      BX, CX
-	JGE       done14
+	JGE       done19
 	MOVQ      R10, BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
@@ -2496,11 +3426,13 @@ tail13:
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
 
-done14:
+done19:
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPADDD       Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VPHADDD      X0, X0, X0
-	VPHADDD      X0, X0, X0
 	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
 	ADDQ         $0x04, SI
@@ -2519,8 +3451,8 @@ TEXT ·l2AVX2(SB), NOSPLIT, $0-52
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x00000007, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x00000007, BX
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
@@ -2528,6 +3460,7 @@ TEXT ·l2AVX2(SB), NOSPLIT, $0-52
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVUPS     (AX)(BX*4), Y8
@@ -2565,10 +3498,12 @@ half4:
 
 done3:
 	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X10
+	VPSHUFD      $0x4e, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VHADDPS      X0, X0, X0
-	VHADDPS      X0, X0, X0
 	MOVSS        X0, ret+48(FP)
 	VZEROUPPER
 	RET
@@ -2581,35 +3516,37 @@ TEXT ·l2RowsAVX2(SB), NOSPLIT, $0-80
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x00000007, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x00000007, BX
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
 	SHLQ    $0x02, DI
 	MOVQ    out_base+56(FP), R8
 	MOVQ    out_len+64(FP), R9
-	CMPQ    DI, $0x00000100
-	JGE     few
 	CMPQ    R9, $0x04
 	JL      few
+	CMPQ    DI, $0x00000100
+	JGE     wide
+	PCALIGN $0x20
 
 four:
-	LEAQ  (SI)(DI*1), R10
-	LEAQ  (SI)(DI*2), R11
-	LEAQ  (R10)(DI*2), R12
-	LEAQ  8192(SI)(DI*4), R13
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	VPXOR Y4, Y4, Y4
-	VPXOR Y5, Y5, Y5
-	VPXOR Y6, Y6, Y6
-	VPXOR Y7, Y7, Y7
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVUPS     (AX)(BX*4), Y8
@@ -2689,34 +3626,36 @@ done3:
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
 	VADDPS       Y7, Y6, Y6
-	VEXTRACTF128 $0x01, Y0, X10
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VEXTRACTF128 $0x01, Y2, X11
-	VADDPS       X11, X2, X2
-	VEXTRACTF128 $0x01, Y4, X12
-	VADDPS       X12, X4, X4
-	VEXTRACTF128 $0x01, Y6, X13
-	VADDPS       X13, X6, X6
-	VHADDPS      X2, X0, X0
-	VHADDPS      X6, X4, X4
-	VHADDPS      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $0x04, R9
 	CMPQ         R9, $0x04
 	JGE          four
+	JMP          few
+	PCALIGN $0x20
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail6
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail6
+	PCALIGN $0x20
 
 step5:
 	VMOVUPS     (AX)(BX*4), Y8
@@ -2732,9 +3671,9 @@ step5:
 tail6:
 	CMPQ        BX, CX
 	JGE         done7
-	MOVQ        CX, R10
-	SUBQ        $0x08, R10
-	CMPQ        BX, R10
+	MOVQ        CX, R13
+	SUBQ        $0x08, R13
+	CMPQ        BX, R13
 	JG          half8
 	VMOVUPS     (AX)(BX*4), Y8
 	VSUBPS      (SI)(BX*4), Y8, Y10
@@ -2744,7 +3683,7 @@ tail6:
 half8:
 	CMPQ        BX, CX
 	JGE         done7
-	MOVQ        R10, BX
+	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
 	VMOVUPS     (SI)(BX*4), Y10
@@ -2753,11 +3692,209 @@ half8:
 	VFMADD231PS Y10, Y10, Y1
 
 done7:
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail10
+	PCALIGN $0x20
+
+step9:
+	VMOVUPS     (AX)(BX*4), Y8
+	VSUBPS      (R10)(BX*4), Y8, Y11
+	VFMADD231PS Y11, Y11, Y2
+	VMOVUPS     32(AX)(BX*4), Y9
+	VSUBPS      32(R10)(BX*4), Y9, Y11
+	VFMADD231PS Y11, Y11, Y3
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step9
+
+tail10:
+	CMPQ        BX, CX
+	JGE         done11
+	MOVQ        CX, R13
+	SUBQ        $0x08, R13
+	CMPQ        BX, R13
+	JG          half12
+	VMOVUPS     (AX)(BX*4), Y8
+	VSUBPS      (R10)(BX*4), Y8, Y11
+	VFMADD231PS Y11, Y11, Y2
+	ADDQ        $0x00000008, BX
+
+half12:
+	CMPQ        BX, CX
+	JGE         done11
+	MOVQ        R13, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VMOVUPS     (R10)(BX*4), Y11
+	VANDPS      Y14, Y11, Y11
+	VSUBPS      Y11, Y9, Y11
+	VFMADD231PS Y11, Y11, Y3
+
+done11:
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	VMOVUPS     (AX)(BX*4), Y8
+	VSUBPS      (R11)(BX*4), Y8, Y12
+	VFMADD231PS Y12, Y12, Y4
+	VMOVUPS     32(AX)(BX*4), Y9
+	VSUBPS      32(R11)(BX*4), Y9, Y12
+	VFMADD231PS Y12, Y12, Y5
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step13
+
+tail14:
+	CMPQ        BX, CX
+	JGE         done15
+	MOVQ        CX, R10
+	SUBQ        $0x08, R10
+	CMPQ        BX, R10
+	JG          half16
+	VMOVUPS     (AX)(BX*4), Y8
+	VSUBPS      (R11)(BX*4), Y8, Y12
+	VFMADD231PS Y12, Y12, Y4
+	ADDQ        $0x00000008, BX
+
+half16:
+	CMPQ        BX, CX
+	JGE         done15
+	MOVQ        R10, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VMOVUPS     (R11)(BX*4), Y12
+	VANDPS      Y14, Y12, Y12
+	VSUBPS      Y12, Y9, Y12
+	VFMADD231PS Y12, Y12, Y5
+
+done15:
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
+
+step17:
+	VMOVUPS     (AX)(BX*4), Y8
+	VSUBPS      (R12)(BX*4), Y8, Y13
+	VFMADD231PS Y13, Y13, Y6
+	VMOVUPS     32(AX)(BX*4), Y9
+	VSUBPS      32(R12)(BX*4), Y9, Y13
+	VFMADD231PS Y13, Y13, Y7
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step17
+
+tail18:
+	CMPQ        BX, CX
+	JGE         done19
+	MOVQ        CX, R10
+	SUBQ        $0x08, R10
+	CMPQ        BX, R10
+	JG          half20
+	VMOVUPS     (AX)(BX*4), Y8
+	VSUBPS      (R12)(BX*4), Y8, Y13
+	VFMADD231PS Y13, Y13, Y6
+	ADDQ        $0x00000008, BX
+
+half20:
+	CMPQ        BX, CX
+	JGE         done19
+	MOVQ        R10, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VMOVUPS     (R12)(BX*4), Y13
+	VANDPS      Y14, Y13, Y13
+	VSUBPS      Y13, Y9, Y13
+	VFMADD231PS Y13, Y13, Y7
+
+done19:
 	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X10
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y7, Y6, Y6
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VHADDPS      X0, X0, X0
-	VHADDPS      X0, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          wide
+
+few:
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
+
+one:
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail22
+	PCALIGN $0x20
+
+step21:
+	VMOVUPS     (AX)(BX*4), Y8
+	VSUBPS      (SI)(BX*4), Y8, Y10
+	VFMADD231PS Y10, Y10, Y0
+	VMOVUPS     32(AX)(BX*4), Y9
+	VSUBPS      32(SI)(BX*4), Y9, Y10
+	VFMADD231PS Y10, Y10, Y1
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step21
+
+tail22:
+	CMPQ        BX, CX
+	JGE         done23
+	MOVQ        CX, R10
+	SUBQ        $0x08, R10
+	CMPQ        BX, R10
+	JG          half24
+	VMOVUPS     (AX)(BX*4), Y8
+	VSUBPS      (SI)(BX*4), Y8, Y10
+	VFMADD231PS Y10, Y10, Y0
+	ADDQ        $0x00000008, BX
+
+half24:
+	CMPQ        BX, CX
+	JGE         done23
+	MOVQ        R10, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VMOVUPS     (SI)(BX*4), Y10
+	VANDPS      Y14, Y10, Y10
+	VSUBPS      Y10, Y9, Y10
+	VFMADD231PS Y10, Y10, Y1
+
+done23:
+	VADDPS       Y1, Y0, Y0
+	VPSHUFD      $0x4e, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VADDPS       X10, X0, X0
 	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
 	ADDQ         DI, SI
@@ -2776,8 +3913,8 @@ TEXT ·l2GatherAVX2(SB), NOSPLIT, $8-104
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x00000007, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x00000007, BX
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
@@ -2797,19 +3934,30 @@ TEXT ·l2GatherAVX2(SB), NOSPLIT, $8-104
 	CMPQ    CX, $0x00000100
 	CMOVQGT BX, R13
 	XORQ    BX, BX
+	PCALIGN $0x20
 
 first:
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*4), R9
-	LEAQ  -1(R9)(CX*4), R10
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*4), R9
+	LEAQ    -1(R9)(CX*4), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -2818,25 +3966,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*4), R9
-	LEAQ  -1(R9)(CX*4), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*4), R9
+	LEAQ    -1(R9)(CX*4), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -2845,12 +4004,22 @@ line2:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*4), R9
 	LEAQ       -1(R9)(CX*4), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -2859,12 +4028,22 @@ line3:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*4), R9
 	LEAQ       -1(R9)(CX*4), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -2873,44 +4052,55 @@ line4:
 	IMULQ      stride+48(FP), BX
 	LEAQ       (R9)(BX*4), BX
 	LEAQ       -1(BX)(CX*4), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ  rows_base+24(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (BX)(R9*4), R9
-	MOVQ  rows_base+24(FP), BX
-	MOVL  4(SI), R10
-	IMULQ stride+48(FP), R10
-	LEAQ  (BX)(R10*4), R10
-	MOVQ  rows_base+24(FP), BX
-	MOVL  8(SI), R11
-	IMULQ stride+48(FP), R11
-	LEAQ  (BX)(R11*4), R11
-	MOVQ  rows_base+24(FP), BX
-	MOVL  12(SI), R12
-	IMULQ stride+48(FP), R12
-	LEAQ  (BX)(R12*4), R12
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	VPXOR Y4, Y4, Y4
-	VPXOR Y5, Y5, Y5
-	VPXOR Y6, Y6, Y6
-	VPXOR Y7, Y7, Y7
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail7
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*4), R12
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	VMOVUPS     (AX)(BX*4), Y8
 	VSUBPS      (R9)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
@@ -2931,15 +4121,15 @@ step6:
 	VFMADD231PS Y13, Y13, Y7
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step6
+	JL          step11
 
-tail7:
+tail12:
 	CMPQ        BX, CX
-	JGE         done8
+	JGE         done13
 	MOVQ        CX, R14
 	SUBQ        $0x08, R14
 	CMPQ        BX, R14
-	JG          half9
+	JG          half14
 	VMOVUPS     (AX)(BX*4), Y8
 	VSUBPS      (R9)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
@@ -2951,9 +4141,9 @@ tail7:
 	VFMADD231PS Y13, Y13, Y6
 	ADDQ        $0x00000008, BX
 
-half9:
+half14:
 	CMPQ        BX, CX
-	JGE         done8
+	JGE         done13
 	MOVQ        R14, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -2974,22 +4164,22 @@ half9:
 	VSUBPS      Y13, Y9, Y13
 	VFMADD231PS Y13, Y13, Y7
 
-done8:
+done13:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
 	VADDPS       Y7, Y6, Y6
-	VEXTRACTF128 $0x01, Y0, X10
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VEXTRACTF128 $0x01, Y2, X11
-	VADDPS       X11, X2, X2
-	VEXTRACTF128 $0x01, Y4, X12
-	VADDPS       X12, X4, X4
-	VEXTRACTF128 $0x01, Y6, X13
-	VADDPS       X13, X6, X6
-	VHADDPS      X2, X0, X0
-	VHADDPS      X6, X4, X4
-	VHADDPS      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	ADDQ         $0x10, SI
@@ -2997,6 +4187,7 @@ done8:
 	CMPQ         DI, $0x04
 	JGE          four
 	JMP          few
+	PCALIGN $0x20
 
 wide:
 	CMPQ    DI, $0x04
@@ -3059,9 +4250,10 @@ wide:
 	VPXOR   Y7, Y7, Y7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail11
+	JGE     tail16
+	PCALIGN $0x20
 
-step10:
+step15:
 	VMOVUPS     (AX)(BX*4), Y8
 	VSUBPS      (R9)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
@@ -3086,11 +4278,11 @@ step10:
 	PREFETCHT1  (BP)(BX*4)
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step10
+	JL          step15
 
-tail11:
+tail16:
 	CMPQ        BX, CX
-	JGE         done12
+	JGE         done17
 	PREFETCHT1  (R13)(BX*4)
 	PREFETCHT1  (R14)(BX*4)
 	PREFETCHT1  (R15)(BX*4)
@@ -3098,7 +4290,7 @@ tail11:
 	MOVQ        CX, R13
 	SUBQ        $0x08, R13
 	CMPQ        BX, R13
-	JG          half13
+	JG          half18
 	VMOVUPS     (AX)(BX*4), Y8
 	VSUBPS      (R9)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
@@ -3110,9 +4302,9 @@ tail11:
 	VFMADD231PS Y13, Y13, Y6
 	ADDQ        $0x00000008, BX
 
-half13:
+half18:
 	CMPQ        BX, CX
-	JGE         done12
+	JGE         done17
 	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -3133,22 +4325,22 @@ half13:
 	VSUBPS      Y13, Y9, Y13
 	VFMADD231PS Y13, Y13, Y7
 
-done12:
+done17:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
 	VADDPS       Y7, Y6, Y6
-	VEXTRACTF128 $0x01, Y0, X10
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VEXTRACTF128 $0x01, Y2, X11
-	VADDPS       X11, X2, X2
-	VEXTRACTF128 $0x01, Y4, X12
-	VADDPS       X12, X4, X4
-	VEXTRACTF128 $0x01, Y6, X13
-	VADDPS       X13, X6, X6
-	VHADDPS      X2, X0, X0
-	VHADDPS      X6, X4, X4
-	VHADDPS      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	ADDQ         $0x10, SI
@@ -3156,21 +4348,23 @@ done12:
 	JMP          wide
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ  rows_base+24(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (BX)(R9*4), R9
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail15
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*4), R9
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail20
+	PCALIGN $0x20
 
-step14:
+step19:
 	VMOVUPS     (AX)(BX*4), Y8
 	VSUBPS      (R9)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
@@ -3179,23 +4373,23 @@ step14:
 	VFMADD231PS Y10, Y10, Y1
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step14
+	JL          step19
 
-tail15:
+tail20:
 	CMPQ        BX, CX
-	JGE         done16
+	JGE         done21
 	MOVQ        CX, R10
 	SUBQ        $0x08, R10
 	CMPQ        BX, R10
-	JG          half17
+	JG          half22
 	VMOVUPS     (AX)(BX*4), Y8
 	VSUBPS      (R9)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
 	ADDQ        $0x00000008, BX
 
-half17:
+half22:
 	CMPQ        BX, CX
-	JGE         done16
+	JGE         done21
 	MOVQ        R10, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -3204,12 +4398,14 @@ half17:
 	VSUBPS      Y10, Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
 
-done16:
+done21:
 	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X10
+	VPSHUFD      $0x4e, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VHADDPS      X0, X0, X0
-	VHADDPS      X0, X0, X0
 	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
 	ADDQ         $0x04, SI
@@ -3228,8 +4424,8 @@ TEXT ·l2HalfAVX2(SB), NOSPLIT, $0-52
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x00000007, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x00000007, BX
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
@@ -3237,6 +4433,7 @@ TEXT ·l2HalfAVX2(SB), NOSPLIT, $0-52
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVUPS     (AX)(BX*4), Y8
@@ -3277,10 +4474,12 @@ half4:
 
 done3:
 	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X10
+	VPSHUFD      $0x4e, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VHADDPS      X0, X0, X0
-	VHADDPS      X0, X0, X0
 	MOVSS        X0, ret+48(FP)
 	VZEROUPPER
 	RET
@@ -3293,35 +4492,37 @@ TEXT ·l2RowsHalfAVX2(SB), NOSPLIT, $0-80
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x00000007, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x00000007, BX
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
 	SHLQ    $0x01, DI
 	MOVQ    out_base+56(FP), R8
 	MOVQ    out_len+64(FP), R9
-	CMPQ    DI, $0x00000100
-	JGE     few
 	CMPQ    R9, $0x04
 	JL      few
+	CMPQ    DI, $0x00000100
+	JGE     wide
+	PCALIGN $0x20
 
 four:
-	LEAQ  (SI)(DI*1), R10
-	LEAQ  (SI)(DI*2), R11
-	LEAQ  (R10)(DI*2), R12
-	LEAQ  8192(SI)(DI*4), R13
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	VPXOR Y4, Y4, Y4
-	VPXOR Y5, Y5, Y5
-	VPXOR Y6, Y6, Y6
-	VPXOR Y7, Y7, Y7
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVUPS     (AX)(BX*4), Y8
@@ -3409,34 +4610,36 @@ done3:
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
 	VADDPS       Y7, Y6, Y6
-	VEXTRACTF128 $0x01, Y0, X10
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VEXTRACTF128 $0x01, Y2, X11
-	VADDPS       X11, X2, X2
-	VEXTRACTF128 $0x01, Y4, X12
-	VADDPS       X12, X4, X4
-	VEXTRACTF128 $0x01, Y6, X13
-	VADDPS       X13, X6, X6
-	VHADDPS      X2, X0, X0
-	VHADDPS      X6, X4, X4
-	VHADDPS      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $0x04, R9
 	CMPQ         R9, $0x04
 	JGE          four
+	JMP          few
+	PCALIGN $0x20
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail6
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail6
+	PCALIGN $0x20
 
 step5:
 	VMOVUPS     (AX)(BX*4), Y8
@@ -3454,9 +4657,9 @@ step5:
 tail6:
 	CMPQ        BX, CX
 	JGE         done7
-	MOVQ        CX, R10
-	SUBQ        $0x08, R10
-	CMPQ        BX, R10
+	MOVQ        CX, R13
+	SUBQ        $0x08, R13
+	CMPQ        BX, R13
 	JG          half8
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (SI)(BX*2), Y10
@@ -3467,7 +4670,7 @@ tail6:
 half8:
 	CMPQ        BX, CX
 	JGE         done7
-	MOVQ        R10, BX
+	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
 	VCVTPH2PS   (SI)(BX*2), Y10
@@ -3476,11 +4679,221 @@ half8:
 	VFMADD231PS Y10, Y10, Y1
 
 done7:
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail10
+	PCALIGN $0x20
+
+step9:
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VSUBPS      Y11, Y8, Y11
+	VFMADD231PS Y11, Y11, Y2
+	VMOVUPS     32(AX)(BX*4), Y9
+	VCVTPH2PS   16(R10)(BX*2), Y11
+	VSUBPS      Y11, Y9, Y11
+	VFMADD231PS Y11, Y11, Y3
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step9
+
+tail10:
+	CMPQ        BX, CX
+	JGE         done11
+	MOVQ        CX, R13
+	SUBQ        $0x08, R13
+	CMPQ        BX, R13
+	JG          half12
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VSUBPS      Y11, Y8, Y11
+	VFMADD231PS Y11, Y11, Y2
+	ADDQ        $0x00000008, BX
+
+half12:
+	CMPQ        BX, CX
+	JGE         done11
+	MOVQ        R13, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VANDPS      Y14, Y11, Y11
+	VSUBPS      Y11, Y9, Y11
+	VFMADD231PS Y11, Y11, Y3
+
+done11:
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VSUBPS      Y12, Y8, Y12
+	VFMADD231PS Y12, Y12, Y4
+	VMOVUPS     32(AX)(BX*4), Y9
+	VCVTPH2PS   16(R11)(BX*2), Y12
+	VSUBPS      Y12, Y9, Y12
+	VFMADD231PS Y12, Y12, Y5
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step13
+
+tail14:
+	CMPQ        BX, CX
+	JGE         done15
+	MOVQ        CX, R10
+	SUBQ        $0x08, R10
+	CMPQ        BX, R10
+	JG          half16
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VSUBPS      Y12, Y8, Y12
+	VFMADD231PS Y12, Y12, Y4
+	ADDQ        $0x00000008, BX
+
+half16:
+	CMPQ        BX, CX
+	JGE         done15
+	MOVQ        R10, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VANDPS      Y14, Y12, Y12
+	VSUBPS      Y12, Y9, Y12
+	VFMADD231PS Y12, Y12, Y5
+
+done15:
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
+
+step17:
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VSUBPS      Y13, Y8, Y13
+	VFMADD231PS Y13, Y13, Y6
+	VMOVUPS     32(AX)(BX*4), Y9
+	VCVTPH2PS   16(R12)(BX*2), Y13
+	VSUBPS      Y13, Y9, Y13
+	VFMADD231PS Y13, Y13, Y7
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step17
+
+tail18:
+	CMPQ        BX, CX
+	JGE         done19
+	MOVQ        CX, R10
+	SUBQ        $0x08, R10
+	CMPQ        BX, R10
+	JG          half20
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VSUBPS      Y13, Y8, Y13
+	VFMADD231PS Y13, Y13, Y6
+	ADDQ        $0x00000008, BX
+
+half20:
+	CMPQ        BX, CX
+	JGE         done19
+	MOVQ        R10, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VANDPS      Y14, Y13, Y13
+	VSUBPS      Y13, Y9, Y13
+	VFMADD231PS Y13, Y13, Y7
+
+done19:
 	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X10
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y7, Y6, Y6
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VHADDPS      X0, X0, X0
-	VHADDPS      X0, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          wide
+
+few:
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
+
+one:
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail22
+	PCALIGN $0x20
+
+step21:
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (SI)(BX*2), Y10
+	VSUBPS      Y10, Y8, Y10
+	VFMADD231PS Y10, Y10, Y0
+	VMOVUPS     32(AX)(BX*4), Y9
+	VCVTPH2PS   16(SI)(BX*2), Y10
+	VSUBPS      Y10, Y9, Y10
+	VFMADD231PS Y10, Y10, Y1
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step21
+
+tail22:
+	CMPQ        BX, CX
+	JGE         done23
+	MOVQ        CX, R10
+	SUBQ        $0x08, R10
+	CMPQ        BX, R10
+	JG          half24
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (SI)(BX*2), Y10
+	VSUBPS      Y10, Y8, Y10
+	VFMADD231PS Y10, Y10, Y0
+	ADDQ        $0x00000008, BX
+
+half24:
+	CMPQ        BX, CX
+	JGE         done23
+	MOVQ        R10, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VCVTPH2PS   (SI)(BX*2), Y10
+	VANDPS      Y14, Y10, Y10
+	VSUBPS      Y10, Y9, Y10
+	VFMADD231PS Y10, Y10, Y1
+
+done23:
+	VADDPS       Y1, Y0, Y0
+	VPSHUFD      $0x4e, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VADDPS       X10, X0, X0
 	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
 	ADDQ         DI, SI
@@ -3499,8 +4912,8 @@ TEXT ·l2GatherHalfAVX2(SB), NOSPLIT, $8-104
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x00000007, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x00000007, BX
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
@@ -3520,19 +4933,30 @@ TEXT ·l2GatherHalfAVX2(SB), NOSPLIT, $8-104
 	CMPQ    CX, $0x00000200
 	CMOVQGT BX, R13
 	XORQ    BX, BX
+	PCALIGN $0x20
 
 first:
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*2), R9
-	LEAQ  -1(R9)(CX*2), R10
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*2), R9
+	LEAQ    -1(R9)(CX*2), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -3541,25 +4965,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*2), R9
-	LEAQ  -1(R9)(CX*2), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*2), R9
+	LEAQ    -1(R9)(CX*2), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -3568,12 +5003,22 @@ line2:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*2), R9
 	LEAQ       -1(R9)(CX*2), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -3582,12 +5027,22 @@ line3:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*2), R9
 	LEAQ       -1(R9)(CX*2), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -3596,44 +5051,55 @@ line4:
 	IMULQ      stride+48(FP), BX
 	LEAQ       (R9)(BX*2), BX
 	LEAQ       -1(BX)(CX*2), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ  rows_base+24(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (BX)(R9*2), R9
-	MOVQ  rows_base+24(FP), BX
-	MOVL  4(SI), R10
-	IMULQ stride+48(FP), R10
-	LEAQ  (BX)(R10*2), R10
-	MOVQ  rows_base+24(FP), BX
-	MOVL  8(SI), R11
-	IMULQ stride+48(FP), R11
-	LEAQ  (BX)(R11*2), R11
-	MOVQ  rows_base+24(FP), BX
-	MOVL  12(SI), R12
-	IMULQ stride+48(FP), R12
-	LEAQ  (BX)(R12*2), R12
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	VPXOR Y4, Y4, Y4
-	VPXOR Y5, Y5, Y5
-	VPXOR Y6, Y6, Y6
-	VPXOR Y7, Y7, Y7
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail7
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*2), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*2), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*2), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*2), R12
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
@@ -3662,15 +5128,15 @@ step6:
 	VFMADD231PS Y13, Y13, Y7
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step6
+	JL          step11
 
-tail7:
+tail12:
 	CMPQ        BX, CX
-	JGE         done8
+	JGE         done13
 	MOVQ        CX, R14
 	SUBQ        $0x08, R14
 	CMPQ        BX, R14
-	JG          half9
+	JG          half14
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
@@ -3686,9 +5152,9 @@ tail7:
 	VFMADD231PS Y13, Y13, Y6
 	ADDQ        $0x00000008, BX
 
-half9:
+half14:
 	CMPQ        BX, CX
-	JGE         done8
+	JGE         done13
 	MOVQ        R14, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -3709,22 +5175,22 @@ half9:
 	VSUBPS      Y13, Y9, Y13
 	VFMADD231PS Y13, Y13, Y7
 
-done8:
+done13:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
 	VADDPS       Y7, Y6, Y6
-	VEXTRACTF128 $0x01, Y0, X10
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VEXTRACTF128 $0x01, Y2, X11
-	VADDPS       X11, X2, X2
-	VEXTRACTF128 $0x01, Y4, X12
-	VADDPS       X12, X4, X4
-	VEXTRACTF128 $0x01, Y6, X13
-	VADDPS       X13, X6, X6
-	VHADDPS      X2, X0, X0
-	VHADDPS      X6, X4, X4
-	VHADDPS      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	ADDQ         $0x10, SI
@@ -3732,6 +5198,7 @@ done8:
 	CMPQ         DI, $0x04
 	JGE          four
 	JMP          few
+	PCALIGN $0x20
 
 wide:
 	CMPQ    DI, $0x04
@@ -3794,9 +5261,10 @@ wide:
 	VPXOR   Y7, Y7, Y7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail11
+	JGE     tail16
+	PCALIGN $0x20
 
-step10:
+step15:
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
@@ -3829,11 +5297,11 @@ step10:
 	PREFETCHT1  (BP)(BX*2)
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step10
+	JL          step15
 
-tail11:
+tail16:
 	CMPQ        BX, CX
-	JGE         done12
+	JGE         done17
 	PREFETCHT1  (R13)(BX*2)
 	PREFETCHT1  (R14)(BX*2)
 	PREFETCHT1  (R15)(BX*2)
@@ -3841,7 +5309,7 @@ tail11:
 	MOVQ        CX, R13
 	SUBQ        $0x08, R13
 	CMPQ        BX, R13
-	JG          half13
+	JG          half18
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
@@ -3857,9 +5325,9 @@ tail11:
 	VFMADD231PS Y13, Y13, Y6
 	ADDQ        $0x00000008, BX
 
-half13:
+half18:
 	CMPQ        BX, CX
-	JGE         done12
+	JGE         done17
 	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -3880,22 +5348,22 @@ half13:
 	VSUBPS      Y13, Y9, Y13
 	VFMADD231PS Y13, Y13, Y7
 
-done12:
+done17:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
 	VADDPS       Y7, Y6, Y6
-	VEXTRACTF128 $0x01, Y0, X10
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VEXTRACTF128 $0x01, Y2, X11
-	VADDPS       X11, X2, X2
-	VEXTRACTF128 $0x01, Y4, X12
-	VADDPS       X12, X4, X4
-	VEXTRACTF128 $0x01, Y6, X13
-	VADDPS       X13, X6, X6
-	VHADDPS      X2, X0, X0
-	VHADDPS      X6, X4, X4
-	VHADDPS      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	ADDQ         $0x10, SI
@@ -3903,21 +5371,23 @@ done12:
 	JMP          wide
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ  rows_base+24(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (BX)(R9*2), R9
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail15
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*2), R9
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail20
+	PCALIGN $0x20
 
-step14:
+step19:
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
@@ -3928,24 +5398,24 @@ step14:
 	VFMADD231PS Y10, Y10, Y1
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step14
+	JL          step19
 
-tail15:
+tail20:
 	CMPQ        BX, CX
-	JGE         done16
+	JGE         done21
 	MOVQ        CX, R10
 	SUBQ        $0x08, R10
 	CMPQ        BX, R10
-	JG          half17
+	JG          half22
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
 	ADDQ        $0x00000008, BX
 
-half17:
+half22:
 	CMPQ        BX, CX
-	JGE         done16
+	JGE         done21
 	MOVQ        R10, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -3954,12 +5424,14 @@ half17:
 	VSUBPS      Y10, Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
 
-done16:
+done21:
 	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X10
+	VPSHUFD      $0x4e, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VADDPS       Y10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VHADDPS      X0, X0, X0
-	VHADDPS      X0, X0, X0
 	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
 	ADDQ         $0x04, SI
@@ -3978,14 +5450,15 @@ TEXT ·l2I8AVX2(SB), NOSPLIT, $0-52
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x0000000f, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x0000000f, BX
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VPMOVSXBW (AX)(BX*1), Y8
@@ -4013,10 +5486,12 @@ tail2:
 	VPADDD    Y10, Y0, Y0
 
 done3:
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPADDD       Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VPHADDD      X0, X0, X0
-	VPHADDD      X0, X0, X0
 	VMOVD        X0, AX
 	MOVL         AX, ret+48(FP)
 	VZEROUPPER
@@ -4030,30 +5505,32 @@ TEXT ·l2RowsI8AVX2(SB), NOSPLIT, $0-80
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x0000000f, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x0000000f, BX
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
 	MOVQ    out_base+56(FP), R8
 	MOVQ    out_len+64(FP), R9
-	CMPQ    DI, $0x00000100
-	JGE     few
 	CMPQ    R9, $0x04
 	JL      few
+	CMPQ    DI, $0x00000100
+	JGE     wide
+	PCALIGN $0x20
 
 four:
-	LEAQ  (SI)(DI*1), R10
-	LEAQ  (SI)(DI*2), R11
-	LEAQ  (R10)(DI*2), R12
-	LEAQ  8192(SI)(DI*4), R13
-	VPXOR Y0, Y0, Y0
-	VPXOR Y2, Y2, Y2
-	VPXOR Y4, Y4, Y4
-	VPXOR Y6, Y6, Y6
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VPMOVSXBW  (AX)(BX*1), Y8
@@ -4111,33 +5588,35 @@ tail2:
 	VPADDD     Y13, Y6, Y6
 
 done3:
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VEXTRACTI128 $0x01, Y2, X10
-	VPADDD       X10, X2, X2
-	VEXTRACTI128 $0x01, Y4, X10
-	VPADDD       X10, X4, X4
-	VEXTRACTI128 $0x01, Y6, X10
-	VPADDD       X10, X6, X6
-	VPHADDD      X2, X0, X0
-	VPHADDD      X6, X4, X4
-	VPHADDD      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $0x04, R9
 	CMPQ         R9, $0x04
 	JGE          four
+	JMP          few
+	PCALIGN $0x20
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	VPXOR Y0, Y0, Y0
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail5
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail5
+	PCALIGN $0x20
 
 step4:
 	VPMOVSXBW (AX)(BX*1), Y8
@@ -4152,11 +5631,11 @@ step4:
 tail5:
 	CMPQ      BX, CX
 	JGE       done6
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
+	MOVQ      CX, R13
+	SUBQ      $0x10, R13
 	CMPQ      BX, CX
 	JGE       done6
-	MOVQ      R10, BX
+	MOVQ      R13, BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (SI)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -4165,10 +5644,164 @@ tail5:
 	VPADDD    Y10, Y0, Y0
 
 done6:
+	VPXOR   Y2, Y2, Y2
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail8
+	PCALIGN $0x20
+
+step7:
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPMOVSXBW (R10)(BX*1), Y11
+	VPSUBW    Y11, Y8, Y11
+	VPMADDWD  Y11, Y11, Y11
+	VPADDD    Y11, Y2, Y2
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step7
+
+tail8:
+	CMPQ      BX, CX
+	JGE       done9
+	MOVQ      CX, R13
+	SUBQ      $0x10, R13
+	CMPQ      BX, CX
+	JGE       done9
+	MOVQ      R13, BX
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPMOVSXBW (R10)(BX*1), Y11
+	VPSUBW    Y11, Y8, Y11
+	VPAND     Y14, Y11, Y11
+	VPMADDWD  Y11, Y11, Y11
+	VPADDD    Y11, Y2, Y2
+
+done9:
+	VPXOR   Y4, Y4, Y4
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPMOVSXBW (R11)(BX*1), Y12
+	VPSUBW    Y12, Y8, Y12
+	VPMADDWD  Y12, Y12, Y12
+	VPADDD    Y12, Y4, Y4
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step10
+
+tail11:
+	CMPQ      BX, CX
+	JGE       done12
+	MOVQ      CX, R10
+	SUBQ      $0x10, R10
+	CMPQ      BX, CX
+	JGE       done12
+	MOVQ      R10, BX
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPMOVSXBW (R11)(BX*1), Y12
+	VPSUBW    Y12, Y8, Y12
+	VPAND     Y14, Y12, Y12
+	VPMADDWD  Y12, Y12, Y12
+	VPADDD    Y12, Y4, Y4
+
+done12:
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPMOVSXBW (R12)(BX*1), Y13
+	VPSUBW    Y13, Y8, Y13
+	VPMADDWD  Y13, Y13, Y13
+	VPADDD    Y13, Y6, Y6
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step13
+
+tail14:
+	CMPQ      BX, CX
+	JGE       done15
+	MOVQ      CX, R10
+	SUBQ      $0x10, R10
+	CMPQ      BX, CX
+	JGE       done15
+	MOVQ      R10, BX
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPMOVSXBW (R12)(BX*1), Y13
+	VPSUBW    Y13, Y8, Y13
+	VPAND     Y14, Y13, Y13
+	VPMADDWD  Y13, Y13, Y13
+	VPADDD    Y13, Y6, Y6
+
+done15:
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VPHADDD      X0, X0, X0
-	VPHADDD      X0, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          wide
+
+few:
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
+
+one:
+	VPXOR   Y0, Y0, Y0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPMOVSXBW (SI)(BX*1), Y10
+	VPSUBW    Y10, Y8, Y10
+	VPMADDWD  Y10, Y10, Y10
+	VPADDD    Y10, Y0, Y0
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step16
+
+tail17:
+	CMPQ      BX, CX
+	JGE       done18
+	MOVQ      CX, R10
+	SUBQ      $0x10, R10
+	CMPQ      BX, CX
+	JGE       done18
+	MOVQ      R10, BX
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPMOVSXBW (SI)(BX*1), Y10
+	VPSUBW    Y10, Y8, Y10
+	VPAND     Y14, Y10, Y10
+	VPMADDWD  Y10, Y10, Y10
+	VPADDD    Y10, Y0, Y0
+
+done18:
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
 	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
 	ADDQ         DI, SI
@@ -4187,8 +5820,8 @@ TEXT ·l2GatherI8AVX2(SB), NOSPLIT, $8-104
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x0000000f, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x0000000f, BX
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
@@ -4208,19 +5841,30 @@ TEXT ·l2GatherI8AVX2(SB), NOSPLIT, $8-104
 	CMPQ    CX, $0x00000400
 	CMOVQGT BX, R13
 	XORQ    BX, BX
+	PCALIGN $0x20
 
 first:
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  -1(R9)(CX*1), R10
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -4229,25 +5873,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  -1(R9)(CX*1), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -4256,12 +5911,22 @@ line2:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       -1(R9)(CX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -4270,12 +5935,22 @@ line3:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       -1(R9)(CX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -4284,40 +5959,51 @@ line4:
 	IMULQ      stride+48(FP), BX
 	LEAQ       (R9)(BX*1), BX
 	LEAQ       -1(BX)(CX*1), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ  rows_base+24(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (BX)(R9*1), R9
-	MOVQ  rows_base+24(FP), BX
-	MOVL  4(SI), R10
-	IMULQ stride+48(FP), R10
-	LEAQ  (BX)(R10*1), R10
-	MOVQ  rows_base+24(FP), BX
-	MOVL  8(SI), R11
-	IMULQ stride+48(FP), R11
-	LEAQ  (BX)(R11*1), R11
-	MOVQ  rows_base+24(FP), BX
-	MOVL  12(SI), R12
-	IMULQ stride+48(FP), R12
-	LEAQ  (BX)(R12*1), R12
-	VPXOR Y0, Y0, Y0
-	VPXOR Y2, Y2, Y2
-	VPXOR Y4, Y4, Y4
-	VPXOR Y6, Y6, Y6
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail7
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*1), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*1), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*1), R12
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (R9)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -4337,15 +6023,15 @@ step6:
 	VPADDD    Y13, Y6, Y6
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step6
+	JL        step11
 
-tail7:
+tail12:
 	CMPQ      BX, CX
-	JGE       done8
+	JGE       done13
 	MOVQ      CX, R14
 	SUBQ      $0x10, R14
 	CMPQ      BX, CX
-	JGE       done8
+	JGE       done13
 	MOVQ      R14, BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (R9)(BX*1), Y10
@@ -4369,18 +6055,18 @@ tail7:
 	VPMADDWD  Y13, Y13, Y13
 	VPADDD    Y13, Y6, Y6
 
-done8:
+done13:
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VEXTRACTI128 $0x01, Y2, X10
-	VPADDD       X10, X2, X2
-	VEXTRACTI128 $0x01, Y4, X10
-	VPADDD       X10, X4, X4
-	VEXTRACTI128 $0x01, Y6, X10
-	VPADDD       X10, X6, X6
-	VPHADDD      X2, X0, X0
-	VPHADDD      X6, X4, X4
-	VPHADDD      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	ADDQ         $0x10, SI
@@ -4388,6 +6074,7 @@ done8:
 	CMPQ         DI, $0x04
 	JGE          four
 	JMP          few
+	PCALIGN $0x20
 
 wide:
 	CMPQ    DI, $0x04
@@ -4446,9 +6133,10 @@ wide:
 	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail10
+	JGE     tail15
+	PCALIGN $0x20
 
-step9:
+step14:
 	VPMOVSXBW  (AX)(BX*1), Y8
 	VPMOVSXBW  (R9)(BX*1), Y10
 	VPSUBW     Y10, Y8, Y10
@@ -4472,11 +6160,11 @@ step9:
 	PREFETCHT1 (BP)(BX*1)
 	ADDQ       $0x00000010, BX
 	CMPQ       BX, DX
-	JL         step9
+	JL         step14
 
-tail10:
+tail15:
 	CMPQ       BX, CX
-	JGE        done11
+	JGE        done16
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -4484,7 +6172,7 @@ tail10:
 	MOVQ       CX, R13
 	SUBQ       $0x10, R13
 	CMPQ       BX, CX
-	JGE        done11
+	JGE        done16
 	MOVQ       R13, BX
 	VPMOVSXBW  (AX)(BX*1), Y8
 	VPMOVSXBW  (R9)(BX*1), Y10
@@ -4508,18 +6196,18 @@ tail10:
 	VPMADDWD   Y13, Y13, Y13
 	VPADDD     Y13, Y6, Y6
 
-done11:
+done16:
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VEXTRACTI128 $0x01, Y2, X10
-	VPADDD       X10, X2, X2
-	VEXTRACTI128 $0x01, Y4, X10
-	VPADDD       X10, X4, X4
-	VEXTRACTI128 $0x01, Y6, X10
-	VPADDD       X10, X6, X6
-	VPHADDD      X2, X0, X0
-	VPHADDD      X6, X4, X4
-	VPHADDD      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	ADDQ         $0x10, SI
@@ -4527,20 +6215,22 @@ done11:
 	JMP          wide
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ  rows_base+24(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (BX)(R9*1), R9
-	VPXOR Y0, Y0, Y0
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	VPXOR   Y0, Y0, Y0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
 
-step12:
+step17:
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (R9)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -4548,15 +6238,15 @@ step12:
 	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step12
+	JL        step17
 
-tail13:
+tail18:
 	CMPQ      BX, CX
-	JGE       done14
+	JGE       done19
 	MOVQ      CX, R10
 	SUBQ      $0x10, R10
 	CMPQ      BX, CX
-	JGE       done14
+	JGE       done19
 	MOVQ      R10, BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (R9)(BX*1), Y10
@@ -4565,11 +6255,13 @@ tail13:
 	VPMADDWD  Y10, Y10, Y10
 	VPADDD    Y10, Y0, Y0
 
-done14:
+done19:
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPADDD       Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VPHADDD      X0, X0, X0
-	VPHADDD      X0, X0, X0
 	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
 	ADDQ         $0x04, SI
@@ -4588,14 +6280,15 @@ TEXT ·l2U8AVX2(SB), NOSPLIT, $0-52
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x0000000f, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x0000000f, BX
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VPMOVZXBW (AX)(BX*1), Y8
@@ -4623,10 +6316,12 @@ tail2:
 	VPADDD    Y10, Y0, Y0
 
 done3:
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPADDD       Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VPHADDD      X0, X0, X0
-	VPHADDD      X0, X0, X0
 	VMOVD        X0, AX
 	MOVL         AX, ret+48(FP)
 	VZEROUPPER
@@ -4640,30 +6335,32 @@ TEXT ·l2RowsU8AVX2(SB), NOSPLIT, $0-80
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x0000000f, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x0000000f, BX
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
 	MOVQ    out_base+56(FP), R8
 	MOVQ    out_len+64(FP), R9
-	CMPQ    DI, $0x00000100
-	JGE     few
 	CMPQ    R9, $0x04
 	JL      few
+	CMPQ    DI, $0x00000100
+	JGE     wide
+	PCALIGN $0x20
 
 four:
-	LEAQ  (SI)(DI*1), R10
-	LEAQ  (SI)(DI*2), R11
-	LEAQ  (R10)(DI*2), R12
-	LEAQ  8192(SI)(DI*4), R13
-	VPXOR Y0, Y0, Y0
-	VPXOR Y2, Y2, Y2
-	VPXOR Y4, Y4, Y4
-	VPXOR Y6, Y6, Y6
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VPMOVZXBW  (AX)(BX*1), Y8
@@ -4721,33 +6418,35 @@ tail2:
 	VPADDD     Y13, Y6, Y6
 
 done3:
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VEXTRACTI128 $0x01, Y2, X10
-	VPADDD       X10, X2, X2
-	VEXTRACTI128 $0x01, Y4, X10
-	VPADDD       X10, X4, X4
-	VEXTRACTI128 $0x01, Y6, X10
-	VPADDD       X10, X6, X6
-	VPHADDD      X2, X0, X0
-	VPHADDD      X6, X4, X4
-	VPHADDD      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $0x04, R9
 	CMPQ         R9, $0x04
 	JGE          four
+	JMP          few
+	PCALIGN $0x20
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	VPXOR Y0, Y0, Y0
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail5
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail5
+	PCALIGN $0x20
 
 step4:
 	VPMOVZXBW (AX)(BX*1), Y8
@@ -4762,11 +6461,11 @@ step4:
 tail5:
 	CMPQ      BX, CX
 	JGE       done6
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
+	MOVQ      CX, R13
+	SUBQ      $0x10, R13
 	CMPQ      BX, CX
 	JGE       done6
-	MOVQ      R10, BX
+	MOVQ      R13, BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (SI)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -4775,10 +6474,164 @@ tail5:
 	VPADDD    Y10, Y0, Y0
 
 done6:
+	VPXOR   Y2, Y2, Y2
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail8
+	PCALIGN $0x20
+
+step7:
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVZXBW (R10)(BX*1), Y11
+	VPSUBW    Y11, Y8, Y11
+	VPMADDWD  Y11, Y11, Y11
+	VPADDD    Y11, Y2, Y2
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step7
+
+tail8:
+	CMPQ      BX, CX
+	JGE       done9
+	MOVQ      CX, R13
+	SUBQ      $0x10, R13
+	CMPQ      BX, CX
+	JGE       done9
+	MOVQ      R13, BX
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVZXBW (R10)(BX*1), Y11
+	VPSUBW    Y11, Y8, Y11
+	VPAND     Y14, Y11, Y11
+	VPMADDWD  Y11, Y11, Y11
+	VPADDD    Y11, Y2, Y2
+
+done9:
+	VPXOR   Y4, Y4, Y4
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVZXBW (R11)(BX*1), Y12
+	VPSUBW    Y12, Y8, Y12
+	VPMADDWD  Y12, Y12, Y12
+	VPADDD    Y12, Y4, Y4
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step10
+
+tail11:
+	CMPQ      BX, CX
+	JGE       done12
+	MOVQ      CX, R10
+	SUBQ      $0x10, R10
+	CMPQ      BX, CX
+	JGE       done12
+	MOVQ      R10, BX
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVZXBW (R11)(BX*1), Y12
+	VPSUBW    Y12, Y8, Y12
+	VPAND     Y14, Y12, Y12
+	VPMADDWD  Y12, Y12, Y12
+	VPADDD    Y12, Y4, Y4
+
+done12:
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVZXBW (R12)(BX*1), Y13
+	VPSUBW    Y13, Y8, Y13
+	VPMADDWD  Y13, Y13, Y13
+	VPADDD    Y13, Y6, Y6
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step13
+
+tail14:
+	CMPQ      BX, CX
+	JGE       done15
+	MOVQ      CX, R10
+	SUBQ      $0x10, R10
+	CMPQ      BX, CX
+	JGE       done15
+	MOVQ      R10, BX
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVZXBW (R12)(BX*1), Y13
+	VPSUBW    Y13, Y8, Y13
+	VPAND     Y14, Y13, Y13
+	VPMADDWD  Y13, Y13, Y13
+	VPADDD    Y13, Y6, Y6
+
+done15:
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VPHADDD      X0, X0, X0
-	VPHADDD      X0, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          wide
+
+few:
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
+
+one:
+	VPXOR   Y0, Y0, Y0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVZXBW (SI)(BX*1), Y10
+	VPSUBW    Y10, Y8, Y10
+	VPMADDWD  Y10, Y10, Y10
+	VPADDD    Y10, Y0, Y0
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step16
+
+tail17:
+	CMPQ      BX, CX
+	JGE       done18
+	MOVQ      CX, R10
+	SUBQ      $0x10, R10
+	CMPQ      BX, CX
+	JGE       done18
+	MOVQ      R10, BX
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVZXBW (SI)(BX*1), Y10
+	VPSUBW    Y10, Y8, Y10
+	VPAND     Y14, Y10, Y10
+	VPMADDWD  Y10, Y10, Y10
+	VPADDD    Y10, Y0, Y0
+
+done18:
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
 	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
 	ADDQ         DI, SI
@@ -4797,8 +6650,8 @@ TEXT ·l2GatherU8AVX2(SB), NOSPLIT, $8-104
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x0000000f, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x0000000f, BX
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
@@ -4818,19 +6671,30 @@ TEXT ·l2GatherU8AVX2(SB), NOSPLIT, $8-104
 	CMPQ    CX, $0x00000400
 	CMOVQGT BX, R13
 	XORQ    BX, BX
+	PCALIGN $0x20
 
 first:
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  -1(R9)(CX*1), R10
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -4839,25 +6703,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  -1(R9)(CX*1), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -4866,12 +6741,22 @@ line2:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       -1(R9)(CX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -4880,12 +6765,22 @@ line3:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       -1(R9)(CX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -4894,40 +6789,51 @@ line4:
 	IMULQ      stride+48(FP), BX
 	LEAQ       (R9)(BX*1), BX
 	LEAQ       -1(BX)(CX*1), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ  rows_base+24(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (BX)(R9*1), R9
-	MOVQ  rows_base+24(FP), BX
-	MOVL  4(SI), R10
-	IMULQ stride+48(FP), R10
-	LEAQ  (BX)(R10*1), R10
-	MOVQ  rows_base+24(FP), BX
-	MOVL  8(SI), R11
-	IMULQ stride+48(FP), R11
-	LEAQ  (BX)(R11*1), R11
-	MOVQ  rows_base+24(FP), BX
-	MOVL  12(SI), R12
-	IMULQ stride+48(FP), R12
-	LEAQ  (BX)(R12*1), R12
-	VPXOR Y0, Y0, Y0
-	VPXOR Y2, Y2, Y2
-	VPXOR Y4, Y4, Y4
-	VPXOR Y6, Y6, Y6
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail7
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*1), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*1), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*1), R12
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (R9)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -4947,15 +6853,15 @@ step6:
 	VPADDD    Y13, Y6, Y6
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step6
+	JL        step11
 
-tail7:
+tail12:
 	CMPQ      BX, CX
-	JGE       done8
+	JGE       done13
 	MOVQ      CX, R14
 	SUBQ      $0x10, R14
 	CMPQ      BX, CX
-	JGE       done8
+	JGE       done13
 	MOVQ      R14, BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (R9)(BX*1), Y10
@@ -4979,18 +6885,18 @@ tail7:
 	VPMADDWD  Y13, Y13, Y13
 	VPADDD    Y13, Y6, Y6
 
-done8:
+done13:
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VEXTRACTI128 $0x01, Y2, X10
-	VPADDD       X10, X2, X2
-	VEXTRACTI128 $0x01, Y4, X10
-	VPADDD       X10, X4, X4
-	VEXTRACTI128 $0x01, Y6, X10
-	VPADDD       X10, X6, X6
-	VPHADDD      X2, X0, X0
-	VPHADDD      X6, X4, X4
-	VPHADDD      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	ADDQ         $0x10, SI
@@ -4998,6 +6904,7 @@ done8:
 	CMPQ         DI, $0x04
 	JGE          four
 	JMP          few
+	PCALIGN $0x20
 
 wide:
 	CMPQ    DI, $0x04
@@ -5056,9 +6963,10 @@ wide:
 	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail10
+	JGE     tail15
+	PCALIGN $0x20
 
-step9:
+step14:
 	VPMOVZXBW  (AX)(BX*1), Y8
 	VPMOVZXBW  (R9)(BX*1), Y10
 	VPSUBW     Y10, Y8, Y10
@@ -5082,11 +6990,11 @@ step9:
 	PREFETCHT1 (BP)(BX*1)
 	ADDQ       $0x00000010, BX
 	CMPQ       BX, DX
-	JL         step9
+	JL         step14
 
-tail10:
+tail15:
 	CMPQ       BX, CX
-	JGE        done11
+	JGE        done16
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -5094,7 +7002,7 @@ tail10:
 	MOVQ       CX, R13
 	SUBQ       $0x10, R13
 	CMPQ       BX, CX
-	JGE        done11
+	JGE        done16
 	MOVQ       R13, BX
 	VPMOVZXBW  (AX)(BX*1), Y8
 	VPMOVZXBW  (R9)(BX*1), Y10
@@ -5118,18 +7026,18 @@ tail10:
 	VPMADDWD   Y13, Y13, Y13
 	VPADDD     Y13, Y6, Y6
 
-done11:
+done16:
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VEXTRACTI128 $0x01, Y2, X10
-	VPADDD       X10, X2, X2
-	VEXTRACTI128 $0x01, Y4, X10
-	VPADDD       X10, X4, X4
-	VEXTRACTI128 $0x01, Y6, X10
-	VPADDD       X10, X6, X6
-	VPHADDD      X2, X0, X0
-	VPHADDD      X6, X4, X4
-	VPHADDD      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	ADDQ         $0x10, SI
@@ -5137,20 +7045,22 @@ done11:
 	JMP          wide
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ  rows_base+24(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (BX)(R9*1), R9
-	VPXOR Y0, Y0, Y0
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	VPXOR   Y0, Y0, Y0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
 
-step12:
+step17:
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (R9)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -5158,15 +7068,15 @@ step12:
 	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step12
+	JL        step17
 
-tail13:
+tail18:
 	CMPQ      BX, CX
-	JGE       done14
+	JGE       done19
 	MOVQ      CX, R10
 	SUBQ      $0x10, R10
 	CMPQ      BX, CX
-	JGE       done14
+	JGE       done19
 	MOVQ      R10, BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (R9)(BX*1), Y10
@@ -5175,11 +7085,13 @@ tail13:
 	VPMADDWD  Y10, Y10, Y10
 	VPADDD    Y10, Y0, Y0
 
-done14:
+done19:
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPADDD       Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VPHADDD      X0, X0, X0
-	VPHADDD      X0, X0, X0
 	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
 	ADDQ         $0x04, SI
@@ -5198,9 +7110,10 @@ TEXT ·hammingAVX2(SB), NOSPLIT, $0-56
 	MOVQ         CX, DX
 	ANDQ         $-4, DX
 	MOVQ         CX, BX
-	ANDQ         $0x00000003, BX
 	LEAQ         maskTable<>+0(SB), SI
-	VMOVDQU      (SI)(BX*8), Y14
+	NEGQ         BX
+	ANDQ         $0x00000003, BX
+	VMOVDQU      32(SI)(BX*8), Y14
 	MOVQ         $0x0302020102010100, BX
 	VMOVQ        BX, X12
 	MOVQ         $0x0403030203020201, BX
@@ -5215,6 +7128,7 @@ TEXT ·hammingAVX2(SB), NOSPLIT, $0-56
 	XORQ         BX, BX
 	CMPQ         BX, DX
 	JGE          tail2
+	PCALIGN      $0x20
 
 step1:
 	VMOVDQU (AX)(BX*8), Y8
@@ -5232,24 +7146,19 @@ step1:
 	JL      step1
 
 tail2:
-	CMPQ    BX, CX
-	JGE     done3
-	MOVQ    CX, DX
-	SUBQ    $0x04, DX
-	CMPQ    BX, CX
-	JGE     done3
-	MOVQ    DX, BX
-	VMOVDQU (AX)(BX*8), Y8
-	VPXOR   (SI)(BX*8), Y8, Y10
-	VPAND   Y14, Y10, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y11, Y10, Y10
-	VPSADBW Y15, Y10, Y10
-	VPADDQ  Y10, Y0, Y0
+	CMPQ       BX, CX
+	JGE        done3
+	VPMASKMOVQ (AX)(BX*8), Y14, Y8
+	VPMASKMOVQ (SI)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y0, Y0
 
 done3:
 	VEXTRACTI128 $0x01, Y0, X10
@@ -5269,9 +7178,10 @@ TEXT ·hammingRowsAVX2(SB), NOSPLIT, $0-80
 	MOVQ         CX, DX
 	ANDQ         $-4, DX
 	MOVQ         CX, BX
-	ANDQ         $0x00000003, BX
 	LEAQ         maskTable<>+0(SB), SI
-	VMOVDQU      (SI)(BX*8), Y14
+	NEGQ         BX
+	ANDQ         $0x00000003, BX
+	VMOVDQU      32(SI)(BX*8), Y14
 	MOVQ         $0x0302020102010100, BX
 	VMOVQ        BX, X12
 	MOVQ         $0x0403030203020201, BX
@@ -5286,23 +7196,25 @@ TEXT ·hammingRowsAVX2(SB), NOSPLIT, $0-80
 	SHLQ         $0x03, DI
 	MOVQ         out_base+56(FP), R8
 	MOVQ         out_len+64(FP), R9
-	CMPQ         DI, $0x00000100
-	JGE          few
 	CMPQ         R9, $0x04
 	JL           few
+	CMPQ         DI, $0x00000100
+	JGE          wide
+	PCALIGN      $0x20
 
 four:
-	LEAQ  (SI)(DI*1), R10
-	LEAQ  (SI)(DI*2), R11
-	LEAQ  (R10)(DI*2), R12
-	LEAQ  8192(SI)(DI*4), R13
-	VPXOR Y0, Y0, Y0
-	VPXOR Y2, Y2, Y2
-	VPXOR Y4, Y4, Y4
-	VPXOR Y6, Y6, Y6
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVDQU    (AX)(BX*8), Y8
@@ -5354,14 +7266,9 @@ tail2:
 	JGE        done3
 	PREFETCHT0 (R13)
 	PREFETCHT0 64(R13)
-	MOVQ       CX, R13
-	SUBQ       $0x04, R13
-	CMPQ       BX, CX
-	JGE        done3
-	MOVQ       R13, BX
-	VMOVDQU    (AX)(BX*8), Y8
-	VPXOR      (SI)(BX*8), Y8, Y10
-	VPAND      Y14, Y10, Y10
+	VPMASKMOVQ (AX)(BX*8), Y14, Y8
+	VPMASKMOVQ (SI)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
@@ -5370,8 +7277,8 @@ tail2:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y0, Y0
-	VPXOR      (R10)(BX*8), Y8, Y10
-	VPAND      Y14, Y10, Y10
+	VPMASKMOVQ (R10)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
@@ -5380,8 +7287,8 @@ tail2:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y2, Y2
-	VPXOR      (R11)(BX*8), Y8, Y10
-	VPAND      Y14, Y10, Y10
+	VPMASKMOVQ (R11)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
@@ -5390,8 +7297,8 @@ tail2:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y4, Y4
-	VPXOR      (R12)(BX*8), Y8, Y10
-	VPAND      Y14, Y10, Y10
+	VPMASKMOVQ (R12)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
@@ -5402,33 +7309,35 @@ tail2:
 	VPADDQ     Y10, Y6, Y6
 
 done3:
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VEXTRACTI128 $0x01, Y2, X10
-	VPADDD       X10, X2, X2
-	VEXTRACTI128 $0x01, Y4, X10
-	VPADDD       X10, X4, X4
-	VEXTRACTI128 $0x01, Y6, X10
-	VPADDD       X10, X6, X6
-	VPHADDD      X2, X0, X0
-	VPHADDD      X6, X4, X4
-	VPHADDD      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $0x04, R9
 	CMPQ         R9, $0x04
 	JGE          four
+	JMP          few
+	PCALIGN $0x20
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	VPXOR Y0, Y0, Y0
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail5
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail5
+	PCALIGN $0x20
 
 step4:
 	VMOVDQU (AX)(BX*8), Y8
@@ -5446,16 +7355,165 @@ step4:
 	JL      step4
 
 tail5:
-	CMPQ    BX, CX
-	JGE     done6
-	MOVQ    CX, R10
-	SUBQ    $0x04, R10
-	CMPQ    BX, CX
-	JGE     done6
-	MOVQ    R10, BX
+	CMPQ       BX, CX
+	JGE        done6
+	VPMASKMOVQ (AX)(BX*8), Y14, Y8
+	VPMASKMOVQ (SI)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y0, Y0
+
+done6:
+	VPXOR   Y2, Y2, Y2
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail8
+	PCALIGN $0x20
+
+step7:
+	VMOVDQU (AX)(BX*8), Y8
+	VPXOR   (R10)(BX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y2, Y2
+	ADDQ    $0x00000004, BX
+	CMPQ    BX, DX
+	JL      step7
+
+tail8:
+	CMPQ       BX, CX
+	JGE        done9
+	VPMASKMOVQ (AX)(BX*8), Y14, Y8
+	VPMASKMOVQ (R10)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y2, Y2
+
+done9:
+	VPXOR   Y4, Y4, Y4
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
+	VMOVDQU (AX)(BX*8), Y8
+	VPXOR   (R11)(BX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y4, Y4
+	ADDQ    $0x00000004, BX
+	CMPQ    BX, DX
+	JL      step10
+
+tail11:
+	CMPQ       BX, CX
+	JGE        done12
+	VPMASKMOVQ (AX)(BX*8), Y14, Y8
+	VPMASKMOVQ (R11)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y4, Y4
+
+done12:
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	VMOVDQU (AX)(BX*8), Y8
+	VPXOR   (R12)(BX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y6, Y6
+	ADDQ    $0x00000004, BX
+	CMPQ    BX, DX
+	JL      step13
+
+tail14:
+	CMPQ       BX, CX
+	JGE        done15
+	VPMASKMOVQ (AX)(BX*8), Y14, Y8
+	VPMASKMOVQ (R12)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y6, Y6
+
+done15:
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          wide
+
+few:
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
+
+one:
+	VPXOR   Y0, Y0, Y0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
 	VMOVDQU (AX)(BX*8), Y8
 	VPXOR   (SI)(BX*8), Y8, Y10
-	VPAND   Y14, Y10, Y10
 	VPSRLW  $0x04, Y10, Y11
 	VPAND   Y13, Y10, Y10
 	VPAND   Y13, Y11, Y11
@@ -5464,12 +7522,32 @@ tail5:
 	VPADDB  Y11, Y10, Y10
 	VPSADBW Y15, Y10, Y10
 	VPADDQ  Y10, Y0, Y0
+	ADDQ    $0x00000004, BX
+	CMPQ    BX, DX
+	JL      step16
 
-done6:
+tail17:
+	CMPQ       BX, CX
+	JGE        done18
+	VPMASKMOVQ (AX)(BX*8), Y14, Y8
+	VPMASKMOVQ (SI)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y0, Y0
+
+done18:
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPADDD       Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VPHADDD      X0, X0, X0
-	VPHADDD      X0, X0, X0
 	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
 	ADDQ         DI, SI
@@ -5488,9 +7566,10 @@ TEXT ·hammingGatherAVX2(SB), NOSPLIT, $8-104
 	MOVQ         CX, DX
 	ANDQ         $-4, DX
 	MOVQ         CX, BX
-	ANDQ         $0x00000003, BX
 	LEAQ         maskTable<>+0(SB), SI
-	VMOVDQU      (SI)(BX*8), Y14
+	NEGQ         BX
+	ANDQ         $0x00000003, BX
+	VMOVDQU      32(SI)(BX*8), Y14
 	MOVQ         $0x0302020102010100, BX
 	VMOVQ        BX, X12
 	MOVQ         $0x0403030203020201, BX
@@ -5518,19 +7597,30 @@ TEXT ·hammingGatherAVX2(SB), NOSPLIT, $8-104
 	CMPQ         CX, $0x00000080
 	CMOVQGT      BX, R13
 	XORQ         BX, BX
+	PCALIGN      $0x20
 
 first:
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*8), R9
-	LEAQ  -1(R9)(CX*8), R10
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*8), R9
+	LEAQ    -1(R9)(CX*8), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -5539,25 +7629,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*8), R9
-	LEAQ  -1(R9)(CX*8), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*8), R9
+	LEAQ    -1(R9)(CX*8), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -5566,12 +7667,22 @@ line2:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*8), R9
 	LEAQ       -1(R9)(CX*8), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -5580,12 +7691,22 @@ line3:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*8), R9
 	LEAQ       -1(R9)(CX*8), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -5594,40 +7715,51 @@ line4:
 	IMULQ      stride+48(FP), BX
 	LEAQ       (R9)(BX*8), BX
 	LEAQ       -1(BX)(CX*8), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ  rows_base+24(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (BX)(R9*8), R9
-	MOVQ  rows_base+24(FP), BX
-	MOVL  4(SI), R10
-	IMULQ stride+48(FP), R10
-	LEAQ  (BX)(R10*8), R10
-	MOVQ  rows_base+24(FP), BX
-	MOVL  8(SI), R11
-	IMULQ stride+48(FP), R11
-	LEAQ  (BX)(R11*8), R11
-	MOVQ  rows_base+24(FP), BX
-	MOVL  12(SI), R12
-	IMULQ stride+48(FP), R12
-	LEAQ  (BX)(R12*8), R12
-	VPXOR Y0, Y0, Y0
-	VPXOR Y2, Y2, Y2
-	VPXOR Y4, Y4, Y4
-	VPXOR Y6, Y6, Y6
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail7
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*8), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*8), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*8), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*8), R12
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	VMOVDQU (AX)(BX*8), Y8
 	VPXOR   (R9)(BX*8), Y8, Y10
 	VPSRLW  $0x04, Y10, Y11
@@ -5667,70 +7799,65 @@ step6:
 	VPADDQ  Y10, Y6, Y6
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step6
+	JL      step11
 
-tail7:
-	CMPQ    BX, CX
-	JGE     done8
-	MOVQ    CX, R14
-	SUBQ    $0x04, R14
-	CMPQ    BX, CX
-	JGE     done8
-	MOVQ    R14, BX
-	VMOVDQU (AX)(BX*8), Y8
-	VPXOR   (R9)(BX*8), Y8, Y10
-	VPAND   Y14, Y10, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y11, Y10, Y10
-	VPSADBW Y15, Y10, Y10
-	VPADDQ  Y10, Y0, Y0
-	VPXOR   (R10)(BX*8), Y8, Y10
-	VPAND   Y14, Y10, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y11, Y10, Y10
-	VPSADBW Y15, Y10, Y10
-	VPADDQ  Y10, Y2, Y2
-	VPXOR   (R11)(BX*8), Y8, Y10
-	VPAND   Y14, Y10, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y11, Y10, Y10
-	VPSADBW Y15, Y10, Y10
-	VPADDQ  Y10, Y4, Y4
-	VPXOR   (R12)(BX*8), Y8, Y10
-	VPAND   Y14, Y10, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y11, Y10, Y10
-	VPSADBW Y15, Y10, Y10
-	VPADDQ  Y10, Y6, Y6
+tail12:
+	CMPQ       BX, CX
+	JGE        done13
+	VPMASKMOVQ (AX)(BX*8), Y14, Y8
+	VPMASKMOVQ (R9)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y0, Y0
+	VPMASKMOVQ (R10)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y2, Y2
+	VPMASKMOVQ (R11)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y4, Y4
+	VPMASKMOVQ (R12)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y6, Y6
 
-done8:
+done13:
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VEXTRACTI128 $0x01, Y2, X10
-	VPADDD       X10, X2, X2
-	VEXTRACTI128 $0x01, Y4, X10
-	VPADDD       X10, X4, X4
-	VEXTRACTI128 $0x01, Y6, X10
-	VPADDD       X10, X6, X6
-	VPHADDD      X2, X0, X0
-	VPHADDD      X6, X4, X4
-	VPHADDD      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	ADDQ         $0x10, SI
@@ -5738,6 +7865,7 @@ done8:
 	CMPQ         DI, $0x04
 	JGE          four
 	JMP          few
+	PCALIGN $0x20
 
 wide:
 	CMPQ    DI, $0x04
@@ -5796,9 +7924,10 @@ wide:
 	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail10
+	JGE     tail15
+	PCALIGN $0x20
 
-step9:
+step14:
 	VMOVDQU    (AX)(BX*8), Y8
 	VPXOR      (R9)(BX*8), Y8, Y10
 	VPSRLW     $0x04, Y10, Y11
@@ -5842,23 +7971,18 @@ step9:
 	PREFETCHT1 (BP)(BX*8)
 	ADDQ       $0x00000004, BX
 	CMPQ       BX, DX
-	JL         step9
+	JL         step14
 
-tail10:
+tail15:
 	CMPQ       BX, CX
-	JGE        done11
+	JGE        done16
 	PREFETCHT1 (R13)(BX*8)
 	PREFETCHT1 (R14)(BX*8)
 	PREFETCHT1 (R15)(BX*8)
 	PREFETCHT1 (BP)(BX*8)
-	MOVQ       CX, R13
-	SUBQ       $0x04, R13
-	CMPQ       BX, CX
-	JGE        done11
-	MOVQ       R13, BX
-	VMOVDQU    (AX)(BX*8), Y8
-	VPXOR      (R9)(BX*8), Y8, Y10
-	VPAND      Y14, Y10, Y10
+	VPMASKMOVQ (AX)(BX*8), Y14, Y8
+	VPMASKMOVQ (R9)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
@@ -5867,8 +7991,8 @@ tail10:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y0, Y0
-	VPXOR      (R10)(BX*8), Y8, Y10
-	VPAND      Y14, Y10, Y10
+	VPMASKMOVQ (R10)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
@@ -5877,8 +8001,8 @@ tail10:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y2, Y2
-	VPXOR      (R11)(BX*8), Y8, Y10
-	VPAND      Y14, Y10, Y10
+	VPMASKMOVQ (R11)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
@@ -5887,8 +8011,8 @@ tail10:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y4, Y4
-	VPXOR      (R12)(BX*8), Y8, Y10
-	VPAND      Y14, Y10, Y10
+	VPMASKMOVQ (R12)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
@@ -5898,18 +8022,18 @@ tail10:
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y6, Y6
 
-done11:
+done16:
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VEXTRACTI128 $0x01, Y2, X10
-	VPADDD       X10, X2, X2
-	VEXTRACTI128 $0x01, Y4, X10
-	VPADDD       X10, X4, X4
-	VEXTRACTI128 $0x01, Y6, X10
-	VPADDD       X10, X6, X6
-	VPHADDD      X2, X0, X0
-	VPHADDD      X6, X4, X4
-	VPHADDD      X4, X0, X0
 	VMOVDQU      X0, (R8)
 	ADDQ         $0x10, R8
 	ADDQ         $0x10, SI
@@ -5917,20 +8041,22 @@ done11:
 	JMP          wide
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ  rows_base+24(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (BX)(R9*8), R9
-	VPXOR Y0, Y0, Y0
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*8), R9
+	VPXOR   Y0, Y0, Y0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
 
-step12:
+step17:
 	VMOVDQU (AX)(BX*8), Y8
 	VPXOR   (R9)(BX*8), Y8, Y10
 	VPSRLW  $0x04, Y10, Y11
@@ -5943,33 +8069,30 @@ step12:
 	VPADDQ  Y10, Y0, Y0
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step12
+	JL      step17
 
-tail13:
-	CMPQ    BX, CX
-	JGE     done14
-	MOVQ    CX, R10
-	SUBQ    $0x04, R10
-	CMPQ    BX, CX
-	JGE     done14
-	MOVQ    R10, BX
-	VMOVDQU (AX)(BX*8), Y8
-	VPXOR   (R9)(BX*8), Y8, Y10
-	VPAND   Y14, Y10, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y11, Y10, Y10
-	VPSADBW Y15, Y10, Y10
-	VPADDQ  Y10, Y0, Y0
+tail18:
+	CMPQ       BX, CX
+	JGE        done19
+	VPMASKMOVQ (AX)(BX*8), Y14, Y8
+	VPMASKMOVQ (R9)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y0, Y0
 
-done14:
+done19:
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPADDD       Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VPHADDD      X0, X0, X0
-	VPHADDD      X0, X0, X0
 	VMOVD        X0, (R8)
 	ADDQ         $0x04, R8
 	ADDQ         $0x04, SI
@@ -5988,8 +8111,8 @@ TEXT ·affineRowsI8AVX2(SB), NOSPLIT, $0-88
 	MOVQ         CX, DX
 	ANDQ         $-16, DX
 	MOVQ         CX, BX
-	ANDQ         $0x0000000f, BX
 	LEAQ         maskTable<>+0(SB), SI
+	ANDQ         $0x0000000f, BX
 	VMOVDQU      (SI)(BX*2), Y14
 	MOVQ         k+24(FP), BX
 	VBROADCASTSS (BX), X4
@@ -6001,23 +8124,25 @@ TEXT ·affineRowsI8AVX2(SB), NOSPLIT, $0-88
 	MOVQ         stride+56(FP), DI
 	MOVQ         out_base+64(FP), R8
 	MOVQ         out_len+72(FP), R9
-	CMPQ         DI, $0x00000100
-	JGE          few
 	CMPQ         R9, $0x04
 	JL           few
+	CMPQ         DI, $0x00000100
+	JGE          wide
+	PCALIGN      $0x20
 
 four:
-	LEAQ  (SI)(DI*1), R10
-	LEAQ  (SI)(DI*2), R11
-	LEAQ  (R10)(DI*2), R12
-	LEAQ  8192(SI)(DI*4), R13
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VPMOVZXBW  (AX)(BX*1), Y8
@@ -6064,17 +8189,17 @@ tail2:
 	VPADDD     Y10, Y3, Y3
 
 done3:
-	VPUNPCKLDQ   Y1, Y0, Y10
-	VPUNPCKHDQ   Y1, Y0, Y11
+	VUNPCKLPS    Y1, Y0, Y10
+	VUNPCKHPS    Y1, Y0, Y11
 	VPADDD       Y11, Y10, Y10
-	VPUNPCKLDQ   Y3, Y2, Y11
-	VPUNPCKHDQ   Y3, Y2, Y1
+	VUNPCKLPS    Y3, Y2, Y11
+	VUNPCKHPS    Y3, Y2, Y1
 	VPADDD       Y1, Y11, Y11
-	VPUNPCKLQDQ  Y11, Y10, Y0
-	VPUNPCKHQDQ  Y11, Y10, Y1
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y1
 	VPADDD       Y1, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPADDD       X1, X0, X0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
 	VMOVUPS      (SI), X1
 	VMOVUPS      (R10), X2
 	VMOVUPS      (R11), X3
@@ -6105,35 +8230,18 @@ done3:
 	SUBQ         $0x04, R9
 	CMPQ         R9, $0x04
 	JGE          four
+	JMP          few
+	PCALIGN $0x20
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	XORQ  BX, BX
-	LEAQ  -32(DX), R10
-	CMPQ  BX, R10
-	JG    unpaired8
-
-pair7:
-	VPMOVZXBW (AX)(BX*1), Y8
-	VPMOVSXBW 16(SI)(BX*1), Y10
-	VPMADDWD  Y10, Y8, Y10
-	VPADDD    Y10, Y0, Y0
-	VPMOVZXBW 16(AX)(BX*1), Y8
-	VPMOVSXBW 32(SI)(BX*1), Y10
-	VPMADDWD  Y10, Y8, Y10
-	VPADDD    Y10, Y1, Y1
-	ADDQ      $0x00000020, BX
-	CMPQ      BX, R10
-	JLE       pair7
-
-unpaired8:
-	CMPQ BX, DX
-	JGE  tail5
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail5
+	PCALIGN $0x20
 
 step4:
 	VPMOVZXBW (AX)(BX*1), Y8
@@ -6147,11 +8255,11 @@ step4:
 tail5:
 	CMPQ      BX, CX
 	JGE       done6
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
+	MOVQ      CX, R13
+	SUBQ      $0x10, R13
 	CMPQ      BX, CX
 	JGE       done6
-	MOVQ      R10, BX
+	MOVQ      R13, BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVSXBW 16(SI)(BX*1), Y10
@@ -6159,11 +8267,201 @@ tail5:
 	VPADDD    Y10, Y0, Y0
 
 done6:
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail8
+	PCALIGN $0x20
+
+step7:
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVSXBW 16(R10)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y1, Y1
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step7
+
+tail8:
+	CMPQ      BX, CX
+	JGE       done9
+	MOVQ      CX, R13
+	SUBQ      $0x10, R13
+	CMPQ      BX, CX
+	JGE       done9
+	MOVQ      R13, BX
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPAND     Y14, Y8, Y8
+	VPMOVSXBW 16(R10)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y1, Y1
+
+done9:
+	VPXOR   Y2, Y2, Y2
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVSXBW 16(R11)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y2, Y2
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step10
+
+tail11:
+	CMPQ      BX, CX
+	JGE       done12
+	MOVQ      CX, R13
+	SUBQ      $0x10, R13
+	CMPQ      BX, CX
+	JGE       done12
+	MOVQ      R13, BX
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPAND     Y14, Y8, Y8
+	VPMOVSXBW 16(R11)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y2, Y2
+
+done12:
+	VPXOR   Y3, Y3, Y3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVSXBW 16(R12)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y3, Y3
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step13
+
+tail14:
+	CMPQ      BX, CX
+	JGE       done15
+	MOVQ      CX, R13
+	SUBQ      $0x10, R13
+	CMPQ      BX, CX
+	JGE       done15
+	MOVQ      R13, BX
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPAND     Y14, Y8, Y8
+	VPMOVSXBW 16(R12)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y3, Y3
+
+done15:
+	VUNPCKLPS    Y1, Y0, Y10
+	VUNPCKHPS    Y1, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y3, Y2, Y11
+	VUNPCKHPS    Y3, Y2, Y1
+	VPADDD       Y1, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y1
 	VPADDD       Y1, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VPHADDD      X0, X0, X0
-	VPHADDD      X0, X0, X0
+	VMOVUPS      (SI), X1
+	VMOVUPS      (R10), X2
+	VMOVUPS      (R11), X3
+	VMOVUPS      (R12), X8
+	VUNPCKLPS    X2, X1, X10
+	VUNPCKHPS    X2, X1, X11
+	VUNPCKLPS    X8, X3, X1
+	VUNPCKHPS    X8, X3, X2
+	VUNPCKLPD    X1, X10, X3
+	VUNPCKHPD    X1, X10, X8
+	VUNPCKLPD    X2, X11, X10
+	VUNPCKHPD    X2, X11, X11
+	VPSRLD       $0x10, X8, X8
+	VPSLLD       $0x10, X8, X8
+	VCVTDQ2PS    X0, X0
+	VMULPS       X8, X6, X8
+	VADDPS       X8, X4, X8
+	VMULPS       X10, X7, X10
+	VMULPS       X11, X9, X11
+	VADDPS       X11, X10, X10
+	VADDPS       X10, X8, X8
+	VMULPS       X3, X5, X3
+	VMULPS       X3, X0, X0
+	VADDPS       X8, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          wide
+
+few:
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
+
+one:
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	LEAQ    -32(DX), R10
+	CMPQ    BX, R10
+	JG      unpaired20
+	PCALIGN $0x20
+
+pair19:
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVSXBW 16(SI)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y0, Y0
+	VPMOVZXBW 16(AX)(BX*1), Y8
+	VPMOVSXBW 32(SI)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y1, Y1
+	ADDQ      $0x00000020, BX
+	CMPQ      BX, R10
+	JLE       pair19
+
+unpaired20:
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVSXBW 16(SI)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y0, Y0
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step16
+
+tail17:
+	CMPQ      BX, CX
+	JGE       done18
+	MOVQ      CX, R10
+	SUBQ      $0x10, R10
+	CMPQ      BX, CX
+	JGE       done18
+	MOVQ      R10, BX
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPAND     Y14, Y8, Y8
+	VPMOVSXBW 16(SI)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y0, Y0
+
+done18:
+	VPADDD       Y1, Y0, Y0
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
 	VMOVUPS      (SI), X1
 	VUNPCKLPS    X1, X1, X10
 	VUNPCKHPS    X1, X1, X11
@@ -6201,8 +8499,8 @@ TEXT ·affineGatherI8AVX2(SB), NOSPLIT, $8-112
 	MOVQ         CX, DX
 	ANDQ         $-16, DX
 	MOVQ         CX, BX
-	ANDQ         $0x0000000f, BX
 	LEAQ         maskTable<>+0(SB), SI
+	ANDQ         $0x0000000f, BX
 	VMOVDQU      (SI)(BX*2), Y14
 	MOVQ         k+24(FP), BX
 	VBROADCASTSS (BX), X4
@@ -6231,19 +8529,30 @@ TEXT ·affineGatherI8AVX2(SB), NOSPLIT, $8-112
 	CMPQ         CX, $0x00000080
 	CMOVQLE      BX, R13
 	XORQ         BX, BX
+	PCALIGN      $0x20
 
 first:
-	MOVQ  rows_base+32(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+56(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  15(R9)(CX*1), R10
+	MOVQ    rows_base+32(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -6252,25 +8561,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+32(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+56(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  15(R9)(CX*1), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+32(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -6279,12 +8599,22 @@ line2:
 	IMULQ      stride+56(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       15(R9)(CX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -6293,12 +8623,22 @@ line3:
 	IMULQ      stride+56(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       15(R9)(CX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -6307,40 +8647,51 @@ line4:
 	IMULQ      stride+56(FP), BX
 	LEAQ       (R9)(BX*1), BX
 	LEAQ       15(BX)(CX*1), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ  rows_base+32(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+56(FP), R9
-	LEAQ  (BX)(R9*1), R9
-	MOVQ  rows_base+32(FP), BX
-	MOVL  4(SI), R10
-	IMULQ stride+56(FP), R10
-	LEAQ  (BX)(R10*1), R10
-	MOVQ  rows_base+32(FP), BX
-	MOVL  8(SI), R11
-	IMULQ stride+56(FP), R11
-	LEAQ  (BX)(R11*1), R11
-	MOVQ  rows_base+32(FP), BX
-	MOVL  12(SI), R12
-	IMULQ stride+56(FP), R12
-	LEAQ  (BX)(R12*1), R12
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail7
+	MOVQ    rows_base+32(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	MOVQ    rows_base+32(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+56(FP), R10
+	LEAQ    (BX)(R10*1), R10
+	MOVQ    rows_base+32(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+56(FP), R11
+	LEAQ    (BX)(R11*1), R11
+	MOVQ    rows_base+32(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+56(FP), R12
+	LEAQ    (BX)(R12*1), R12
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVSXBW 16(R9)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
@@ -6356,15 +8707,15 @@ step6:
 	VPADDD    Y10, Y3, Y3
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step6
+	JL        step11
 
-tail7:
+tail12:
 	CMPQ      BX, CX
-	JGE       done8
+	JGE       done13
 	MOVQ      CX, R14
 	SUBQ      $0x10, R14
 	CMPQ      BX, CX
-	JGE       done8
+	JGE       done13
 	MOVQ      R14, BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
@@ -6381,18 +8732,18 @@ tail7:
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y3, Y3
 
-done8:
-	VPUNPCKLDQ   Y1, Y0, Y10
-	VPUNPCKHDQ   Y1, Y0, Y11
+done13:
+	VUNPCKLPS    Y1, Y0, Y10
+	VUNPCKHPS    Y1, Y0, Y11
 	VPADDD       Y11, Y10, Y10
-	VPUNPCKLDQ   Y3, Y2, Y11
-	VPUNPCKHDQ   Y3, Y2, Y1
+	VUNPCKLPS    Y3, Y2, Y11
+	VUNPCKHPS    Y3, Y2, Y1
 	VPADDD       Y1, Y11, Y11
-	VPUNPCKLQDQ  Y11, Y10, Y0
-	VPUNPCKHQDQ  Y11, Y10, Y1
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y1
 	VPADDD       Y1, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPADDD       X1, X0, X0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
 	VMOVUPS      (R9), X1
 	VMOVUPS      (R10), X2
 	VMOVUPS      (R11), X3
@@ -6424,6 +8775,7 @@ done8:
 	CMPQ         DI, $0x04
 	JGE          four
 	JMP          few
+	PCALIGN $0x20
 
 wide:
 	CMPQ       DI, $0x04
@@ -6486,9 +8838,10 @@ wide:
 	VPXOR      Y3, Y3, Y3
 	XORQ       BX, BX
 	CMPQ       BX, DX
-	JGE        tail10
+	JGE        tail15
+	PCALIGN    $0x20
 
-step9:
+step14:
 	VPMOVZXBW  (AX)(BX*1), Y8
 	VPMOVSXBW  16(R9)(BX*1), Y10
 	VPMADDWD   Y10, Y8, Y10
@@ -6508,11 +8861,11 @@ step9:
 	PREFETCHT1 (BP)(BX*1)
 	ADDQ       $0x00000010, BX
 	CMPQ       BX, DX
-	JL         step9
+	JL         step14
 
-tail10:
+tail15:
 	CMPQ       BX, CX
-	JGE        done11
+	JGE        done16
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -6520,7 +8873,7 @@ tail10:
 	MOVQ       CX, R13
 	SUBQ       $0x10, R13
 	CMPQ       BX, CX
-	JGE        done11
+	JGE        done16
 	MOVQ       R13, BX
 	VPMOVZXBW  (AX)(BX*1), Y8
 	VPAND      Y14, Y8, Y8
@@ -6537,18 +8890,18 @@ tail10:
 	VPMADDWD   Y10, Y8, Y10
 	VPADDD     Y10, Y3, Y3
 
-done11:
-	VPUNPCKLDQ   Y1, Y0, Y10
-	VPUNPCKHDQ   Y1, Y0, Y11
+done16:
+	VUNPCKLPS    Y1, Y0, Y10
+	VUNPCKHPS    Y1, Y0, Y11
 	VPADDD       Y11, Y10, Y10
-	VPUNPCKLDQ   Y3, Y2, Y11
-	VPUNPCKHDQ   Y3, Y2, Y1
+	VUNPCKLPS    Y3, Y2, Y11
+	VUNPCKHPS    Y3, Y2, Y1
 	VPADDD       Y1, Y11, Y11
-	VPUNPCKLQDQ  Y11, Y10, Y0
-	VPUNPCKHQDQ  Y11, Y10, Y1
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y1
 	VPADDD       Y1, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPADDD       X1, X0, X0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
 	VMOVUPS      (R9), X1
 	VMOVUPS      (R10), X2
 	VMOVUPS      (R11), X3
@@ -6580,22 +8933,24 @@ done11:
 	JMP          wide
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ  rows_base+32(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+56(FP), R9
-	LEAQ  (BX)(R9*1), R9
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	XORQ  BX, BX
-	LEAQ  -32(DX), R10
-	CMPQ  BX, R10
-	JG    unpaired16
+	MOVQ    rows_base+32(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	LEAQ    -32(DX), R10
+	CMPQ    BX, R10
+	JG      unpaired21
+	PCALIGN $0x20
 
-pair15:
+pair20:
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVSXBW 16(R9)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
@@ -6606,28 +8961,29 @@ pair15:
 	VPADDD    Y10, Y1, Y1
 	ADDQ      $0x00000020, BX
 	CMPQ      BX, R10
-	JLE       pair15
+	JLE       pair20
 
-unpaired16:
-	CMPQ BX, DX
-	JGE  tail13
+unpaired21:
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
 
-step12:
+step17:
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVSXBW 16(R9)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step12
+	JL        step17
 
-tail13:
+tail18:
 	CMPQ      BX, CX
-	JGE       done14
+	JGE       done19
 	MOVQ      CX, R10
 	SUBQ      $0x10, R10
 	CMPQ      BX, CX
-	JGE       done14
+	JGE       done19
 	MOVQ      R10, BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
@@ -6635,12 +8991,14 @@ tail13:
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
 
-done14:
+done19:
 	VPADDD       Y1, Y0, Y0
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPADDD       Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VPHADDD      X0, X0, X0
-	VPHADDD      X0, X0, X0
 	VMOVUPS      (R9), X1
 	VUNPCKLPS    X1, X1, X10
 	VUNPCKHPS    X1, X1, X11
@@ -6680,8 +9038,8 @@ TEXT ·affineRowsI4AVX2(SB), NOSPLIT, $0-96
 	SHRQ         $0x01, CX
 	ANDQ         $-32, CX
 	MOVQ         DX, BX
-	ANDQ         $0x0000001f, BX
 	LEAQ         maskTable<>+0(SB), SI
+	ANDQ         $0x0000001f, BX
 	VMOVDQU      (SI)(BX*1), Y14
 	MOVQ         k+32(FP), BX
 	VBROADCASTSS (BX), X4
@@ -6699,23 +9057,25 @@ TEXT ·affineRowsI4AVX2(SB), NOSPLIT, $0-96
 	MOVQ         stride+64(FP), DI
 	MOVQ         out_base+72(FP), R8
 	MOVQ         out_len+80(FP), R9
-	CMPQ         DI, $0x00000100
-	JGE          few
 	CMPQ         R9, $0x04
 	JL           few
+	CMPQ         DI, $0x00000100
+	JGE          wide
+	PCALIGN      $0x20
 
 four:
-	LEAQ  (SI)(DI*1), R10
-	LEAQ  (SI)(DI*2), R11
-	LEAQ  (R10)(DI*2), R12
-	LEAQ  8192(SI)(DI*4), R13
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	XORQ  BX, BX
-	CMPQ  BX, CX
-	JGE   tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	XORQ    BX, BX
+	CMPQ    BX, CX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	LEAQ       (AX)(DX*1), R14
@@ -6815,17 +9175,17 @@ tail2:
 	VPADDD     Y10, Y3, Y3
 
 done3:
-	VPUNPCKLDQ   Y1, Y0, Y10
-	VPUNPCKHDQ   Y1, Y0, Y11
+	VUNPCKLPS    Y1, Y0, Y10
+	VUNPCKHPS    Y1, Y0, Y11
 	VPADDD       Y11, Y10, Y10
-	VPUNPCKLDQ   Y3, Y2, Y11
-	VPUNPCKHDQ   Y3, Y2, Y1
+	VUNPCKLPS    Y3, Y2, Y11
+	VUNPCKHPS    Y3, Y2, Y1
 	VPADDD       Y1, Y11, Y11
-	VPUNPCKLQDQ  Y11, Y10, Y0
-	VPUNPCKHQDQ  Y11, Y10, Y1
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y1
 	VPADDD       Y1, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPADDD       X1, X0, X0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
 	VMOVUPS      (SI), X1
 	VMOVUPS      (R10), X2
 	VMOVUPS      (R11), X3
@@ -6856,20 +9216,250 @@ done3:
 	SUBQ         $0x04, R9
 	CMPQ         R9, $0x04
 	JGE          four
+	JMP          few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
+	XORQ    BX, BX
+	CMPQ    BX, CX
+	JGE     tail5
+	PCALIGN $0x20
+
+step4:
+	LEAQ       (AX)(DX*1), R13
+	VMOVDQU    (AX)(BX*1), Y8
+	VMOVDQU    (R13)(BX*1), Y14
+	VMOVDQU    16(SI)(BX*1), Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y15, Y10, Y10
+	VPAND      Y15, Y11, Y11
+	VPMADDUBSW Y8, Y10, Y10
+	VPMADDUBSW Y14, Y11, Y11
+	VPADDW     Y11, Y10, Y10
+	VPMADDWD   Y12, Y10, Y10
+	VPADDD     Y10, Y0, Y0
+	ADDQ       $0x00000020, BX
+	CMPQ       BX, CX
+	JL         step4
+
+tail5:
+	CMPQ       BX, DX
+	JGE        done6
+	MOVQ       DX, R13
+	SUBQ       $0x20, R13
+	CMPQ       BX, DX
+	JGE        done6
+	MOVQ       R13, BX
+	MOVQ       tail+0(FP), R13
+	VMOVDQU    (R13), Y8
+	VMOVDQU    32(R13), Y14
+	VMOVDQU    16(SI)(BX*1), Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y15, Y10, Y10
+	VPAND      Y15, Y11, Y11
+	VPMADDUBSW Y8, Y10, Y10
+	VPMADDUBSW Y14, Y11, Y11
+	VPADDW     Y11, Y10, Y10
+	VPMADDWD   Y12, Y10, Y10
+	VPADDD     Y10, Y0, Y0
+
+done6:
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	CMPQ    BX, CX
+	JGE     tail8
+	PCALIGN $0x20
+
+step7:
+	LEAQ       (AX)(DX*1), R13
+	VMOVDQU    (AX)(BX*1), Y8
+	VMOVDQU    (R13)(BX*1), Y14
+	VMOVDQU    16(R10)(BX*1), Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y15, Y10, Y10
+	VPAND      Y15, Y11, Y11
+	VPMADDUBSW Y8, Y10, Y10
+	VPMADDUBSW Y14, Y11, Y11
+	VPADDW     Y11, Y10, Y10
+	VPMADDWD   Y12, Y10, Y10
+	VPADDD     Y10, Y1, Y1
+	ADDQ       $0x00000020, BX
+	CMPQ       BX, CX
+	JL         step7
+
+tail8:
+	CMPQ       BX, DX
+	JGE        done9
+	MOVQ       DX, R13
+	SUBQ       $0x20, R13
+	CMPQ       BX, DX
+	JGE        done9
+	MOVQ       R13, BX
+	MOVQ       tail+0(FP), R13
+	VMOVDQU    (R13), Y8
+	VMOVDQU    32(R13), Y14
+	VMOVDQU    16(R10)(BX*1), Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y15, Y10, Y10
+	VPAND      Y15, Y11, Y11
+	VPMADDUBSW Y8, Y10, Y10
+	VPMADDUBSW Y14, Y11, Y11
+	VPADDW     Y11, Y10, Y10
+	VPMADDWD   Y12, Y10, Y10
+	VPADDD     Y10, Y1, Y1
+
+done9:
+	VPXOR   Y2, Y2, Y2
+	XORQ    BX, BX
+	CMPQ    BX, CX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
+	LEAQ       (AX)(DX*1), R13
+	VMOVDQU    (AX)(BX*1), Y8
+	VMOVDQU    (R13)(BX*1), Y14
+	VMOVDQU    16(R11)(BX*1), Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y15, Y10, Y10
+	VPAND      Y15, Y11, Y11
+	VPMADDUBSW Y8, Y10, Y10
+	VPMADDUBSW Y14, Y11, Y11
+	VPADDW     Y11, Y10, Y10
+	VPMADDWD   Y12, Y10, Y10
+	VPADDD     Y10, Y2, Y2
+	ADDQ       $0x00000020, BX
+	CMPQ       BX, CX
+	JL         step10
+
+tail11:
+	CMPQ       BX, DX
+	JGE        done12
+	MOVQ       DX, R13
+	SUBQ       $0x20, R13
+	CMPQ       BX, DX
+	JGE        done12
+	MOVQ       R13, BX
+	MOVQ       tail+0(FP), R13
+	VMOVDQU    (R13), Y8
+	VMOVDQU    32(R13), Y14
+	VMOVDQU    16(R11)(BX*1), Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y15, Y10, Y10
+	VPAND      Y15, Y11, Y11
+	VPMADDUBSW Y8, Y10, Y10
+	VPMADDUBSW Y14, Y11, Y11
+	VPADDW     Y11, Y10, Y10
+	VPMADDWD   Y12, Y10, Y10
+	VPADDD     Y10, Y2, Y2
+
+done12:
+	VPXOR   Y3, Y3, Y3
+	XORQ    BX, BX
+	CMPQ    BX, CX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	LEAQ       (AX)(DX*1), R13
+	VMOVDQU    (AX)(BX*1), Y8
+	VMOVDQU    (R13)(BX*1), Y14
+	VMOVDQU    16(R12)(BX*1), Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y15, Y10, Y10
+	VPAND      Y15, Y11, Y11
+	VPMADDUBSW Y8, Y10, Y10
+	VPMADDUBSW Y14, Y11, Y11
+	VPADDW     Y11, Y10, Y10
+	VPMADDWD   Y12, Y10, Y10
+	VPADDD     Y10, Y3, Y3
+	ADDQ       $0x00000020, BX
+	CMPQ       BX, CX
+	JL         step13
+
+tail14:
+	CMPQ       BX, DX
+	JGE        done15
+	MOVQ       DX, R13
+	SUBQ       $0x20, R13
+	CMPQ       BX, DX
+	JGE        done15
+	MOVQ       R13, BX
+	MOVQ       tail+0(FP), R13
+	VMOVDQU    (R13), Y8
+	VMOVDQU    32(R13), Y14
+	VMOVDQU    16(R12)(BX*1), Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y15, Y10, Y10
+	VPAND      Y15, Y11, Y11
+	VPMADDUBSW Y8, Y10, Y10
+	VPMADDUBSW Y14, Y11, Y11
+	VPADDW     Y11, Y10, Y10
+	VPMADDWD   Y12, Y10, Y10
+	VPADDD     Y10, Y3, Y3
+
+done15:
+	VUNPCKLPS    Y1, Y0, Y10
+	VUNPCKHPS    Y1, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y3, Y2, Y11
+	VUNPCKHPS    Y3, Y2, Y1
+	VPADDD       Y1, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y1
+	VPADDD       Y1, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
+	VMOVUPS      (SI), X1
+	VMOVUPS      (R10), X2
+	VMOVUPS      (R11), X3
+	VMOVUPS      (R12), X8
+	VUNPCKLPS    X2, X1, X10
+	VUNPCKHPS    X2, X1, X11
+	VUNPCKLPS    X8, X3, X1
+	VUNPCKHPS    X8, X3, X2
+	VUNPCKLPD    X1, X10, X3
+	VUNPCKHPD    X1, X10, X8
+	VUNPCKLPD    X2, X11, X10
+	VUNPCKHPD    X2, X11, X11
+	VPSRLD       $0x10, X8, X8
+	VPSLLD       $0x10, X8, X8
+	VCVTDQ2PS    X0, X0
+	VMULPS       X8, X6, X8
+	VADDPS       X8, X4, X8
+	VMULPS       X10, X7, X10
+	VMULPS       X11, X9, X11
+	VADDPS       X11, X10, X10
+	VADDPS       X10, X8, X8
+	VMULPS       X3, X5, X3
+	VMULPS       X3, X0, X0
+	VADDPS       X8, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          wide
 
 few:
-	TESTQ R9, R9
-	JZ    end
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	XORQ  BX, BX
-	LEAQ  -64(CX), R10
-	CMPQ  BX, R10
-	JG    unpaired8
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	LEAQ    -64(CX), R10
+	CMPQ    BX, R10
+	JG      unpaired20
+	PCALIGN $0x20
 
-pair7:
+pair19:
 	LEAQ       (AX)(DX*1), R11
 	VMOVDQU    (AX)(BX*1), Y8
 	VMOVDQU    (R11)(BX*1), Y14
@@ -6896,13 +9486,14 @@ pair7:
 	VPADDD     Y10, Y1, Y1
 	ADDQ       $0x00000040, BX
 	CMPQ       BX, R10
-	JLE        pair7
+	JLE        pair19
 
-unpaired8:
-	CMPQ BX, CX
-	JGE  tail5
+unpaired20:
+	CMPQ    BX, CX
+	JGE     tail17
+	PCALIGN $0x20
 
-step4:
+step16:
 	LEAQ       (AX)(DX*1), R10
 	VMOVDQU    (AX)(BX*1), Y8
 	VMOVDQU    (R10)(BX*1), Y14
@@ -6917,15 +9508,15 @@ step4:
 	VPADDD     Y10, Y0, Y0
 	ADDQ       $0x00000020, BX
 	CMPQ       BX, CX
-	JL         step4
+	JL         step16
 
-tail5:
+tail17:
 	CMPQ       BX, DX
-	JGE        done6
+	JGE        done18
 	MOVQ       DX, R10
 	SUBQ       $0x20, R10
 	CMPQ       BX, DX
-	JGE        done6
+	JGE        done18
 	MOVQ       R10, BX
 	MOVQ       tail+0(FP), R10
 	VMOVDQU    (R10), Y8
@@ -6940,12 +9531,14 @@ tail5:
 	VPMADDWD   Y12, Y10, Y10
 	VPADDD     Y10, Y0, Y0
 
-done6:
+done18:
 	VPADDD       Y1, Y0, Y0
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPADDD       Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VPHADDD      X0, X0, X0
-	VPHADDD      X0, X0, X0
 	VMOVUPS      (SI), X1
 	VUNPCKLPS    X1, X1, X10
 	VUNPCKHPS    X1, X1, X11
@@ -6985,8 +9578,8 @@ TEXT ·affineGatherI4AVX2(SB), NOSPLIT, $0-120
 	SHRQ         $0x01, CX
 	ANDQ         $-32, CX
 	MOVQ         DX, BX
-	ANDQ         $0x0000001f, BX
 	LEAQ         maskTable<>+0(SB), SI
+	ANDQ         $0x0000001f, BX
 	VMOVDQU      (SI)(BX*1), Y14
 	MOVQ         k+32(FP), BX
 	VBROADCASTSS (BX), X4
@@ -7019,19 +9612,30 @@ TEXT ·affineGatherI4AVX2(SB), NOSPLIT, $0-120
 	CMPQ         DX, $0x00000080
 	CMOVQLE      BX, R13
 	XORQ         BX, BX
+	PCALIGN      $0x20
 
 first:
-	MOVQ  rows_base+40(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+64(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  15(R9)(DX*1), R10
+	MOVQ    rows_base+40(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+64(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(DX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -7040,25 +9644,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+40(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+64(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  15(R9)(DX*1), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+40(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+64(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(DX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -7067,12 +9682,22 @@ line2:
 	IMULQ      stride+64(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       15(R9)(DX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -7081,12 +9706,22 @@ line3:
 	IMULQ      stride+64(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       15(R9)(DX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -7095,40 +9730,51 @@ line4:
 	IMULQ      stride+64(FP), BX
 	LEAQ       (R9)(BX*1), BX
 	LEAQ       15(BX)(DX*1), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ  rows_base+40(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+64(FP), R9
-	LEAQ  (BX)(R9*1), R9
-	MOVQ  rows_base+40(FP), BX
-	MOVL  4(SI), R10
-	IMULQ stride+64(FP), R10
-	LEAQ  (BX)(R10*1), R10
-	MOVQ  rows_base+40(FP), BX
-	MOVL  8(SI), R11
-	IMULQ stride+64(FP), R11
-	LEAQ  (BX)(R11*1), R11
-	MOVQ  rows_base+40(FP), BX
-	MOVL  12(SI), R12
-	IMULQ stride+64(FP), R12
-	LEAQ  (BX)(R12*1), R12
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	XORQ  BX, BX
-	CMPQ  BX, CX
-	JGE   tail7
+	MOVQ    rows_base+40(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+64(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	MOVQ    rows_base+40(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+64(FP), R10
+	LEAQ    (BX)(R10*1), R10
+	MOVQ    rows_base+40(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+64(FP), R11
+	LEAQ    (BX)(R11*1), R11
+	MOVQ    rows_base+40(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+64(FP), R12
+	LEAQ    (BX)(R12*1), R12
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	XORQ    BX, BX
+	CMPQ    BX, CX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	LEAQ       (AX)(DX*1), R14
 	VMOVDQU    (AX)(BX*1), Y8
 	VMOVDQU    (R14)(BX*1), Y14
@@ -7170,15 +9816,15 @@ step6:
 	VPADDD     Y10, Y3, Y3
 	ADDQ       $0x00000020, BX
 	CMPQ       BX, CX
-	JL         step6
+	JL         step11
 
-tail7:
+tail12:
 	CMPQ       BX, DX
-	JGE        done8
+	JGE        done13
 	MOVQ       DX, R14
 	SUBQ       $0x20, R14
 	CMPQ       BX, DX
-	JGE        done8
+	JGE        done13
 	MOVQ       R14, BX
 	MOVQ       tail+0(FP), R14
 	VMOVDQU    (R14), Y8
@@ -7220,18 +9866,18 @@ tail7:
 	VPMADDWD   Y12, Y10, Y10
 	VPADDD     Y10, Y3, Y3
 
-done8:
-	VPUNPCKLDQ   Y1, Y0, Y10
-	VPUNPCKHDQ   Y1, Y0, Y11
+done13:
+	VUNPCKLPS    Y1, Y0, Y10
+	VUNPCKHPS    Y1, Y0, Y11
 	VPADDD       Y11, Y10, Y10
-	VPUNPCKLDQ   Y3, Y2, Y11
-	VPUNPCKHDQ   Y3, Y2, Y1
+	VUNPCKLPS    Y3, Y2, Y11
+	VUNPCKHPS    Y3, Y2, Y1
 	VPADDD       Y1, Y11, Y11
-	VPUNPCKLQDQ  Y11, Y10, Y0
-	VPUNPCKHQDQ  Y11, Y10, Y1
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y1
 	VPADDD       Y1, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPADDD       X1, X0, X0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
 	VMOVUPS      (R9), X1
 	VMOVUPS      (R10), X2
 	VMOVUPS      (R11), X3
@@ -7264,22 +9910,24 @@ done8:
 	JGE          four
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ  rows_base+40(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+64(FP), R9
-	LEAQ  (BX)(R9*1), R9
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	XORQ  BX, BX
-	LEAQ  -64(CX), R10
-	CMPQ  BX, R10
-	JG    unpaired13
+	MOVQ    rows_base+40(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+64(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	LEAQ    -64(CX), R10
+	CMPQ    BX, R10
+	JG      unpaired18
+	PCALIGN $0x20
 
-pair12:
+pair17:
 	LEAQ       (AX)(DX*1), R11
 	VMOVDQU    (AX)(BX*1), Y8
 	VMOVDQU    (R11)(BX*1), Y14
@@ -7306,13 +9954,14 @@ pair12:
 	VPADDD     Y10, Y1, Y1
 	ADDQ       $0x00000040, BX
 	CMPQ       BX, R10
-	JLE        pair12
+	JLE        pair17
 
-unpaired13:
-	CMPQ BX, CX
-	JGE  tail10
+unpaired18:
+	CMPQ    BX, CX
+	JGE     tail15
+	PCALIGN $0x20
 
-step9:
+step14:
 	LEAQ       (AX)(DX*1), R10
 	VMOVDQU    (AX)(BX*1), Y8
 	VMOVDQU    (R10)(BX*1), Y14
@@ -7327,15 +9976,15 @@ step9:
 	VPADDD     Y10, Y0, Y0
 	ADDQ       $0x00000020, BX
 	CMPQ       BX, CX
-	JL         step9
+	JL         step14
 
-tail10:
+tail15:
 	CMPQ       BX, DX
-	JGE        done11
+	JGE        done16
 	MOVQ       DX, R10
 	SUBQ       $0x20, R10
 	CMPQ       BX, DX
-	JGE        done11
+	JGE        done16
 	MOVQ       R10, BX
 	MOVQ       tail+0(FP), R10
 	VMOVDQU    (R10), Y8
@@ -7350,12 +9999,14 @@ tail10:
 	VPMADDWD   Y12, Y10, Y10
 	VPADDD     Y10, Y0, Y0
 
-done11:
+done16:
 	VPADDD       Y1, Y0, Y0
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPADDD       Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VPHADDD      X0, X0, X0
-	VPHADDD      X0, X0, X0
 	VMOVUPS      (R9), X1
 	VUNPCKLPS    X1, X1, X10
 	VUNPCKHPS    X1, X1, X11
@@ -7394,9 +10045,10 @@ TEXT ·affineRowsI1AVX2(SB), NOSPLIT, $0-88
 	MOVQ         CX, DX
 	ANDQ         $-4, DX
 	MOVQ         CX, BX
-	ANDQ         $0x00000003, BX
 	LEAQ         maskTable<>+0(SB), SI
-	VMOVDQU      (SI)(BX*8), Y14
+	NEGQ         BX
+	ANDQ         $0x00000003, BX
+	VMOVDQU      32(SI)(BX*8), Y14
 	MOVQ         k+24(FP), BX
 	VBROADCASTSS (BX), X4
 	VBROADCASTSS 4(BX), X5
@@ -7416,23 +10068,25 @@ TEXT ·affineRowsI1AVX2(SB), NOSPLIT, $0-88
 	MOVQ         stride+56(FP), DI
 	MOVQ         out_base+64(FP), R8
 	MOVQ         out_len+72(FP), R9
-	CMPQ         DI, $0x00000100
-	JGE          few
 	CMPQ         R9, $0x04
 	JL           few
+	CMPQ         DI, $0x00000100
+	JGE          wide
+	PCALIGN      $0x20
 
 four:
-	LEAQ  (SI)(DI*1), R10
-	LEAQ  (SI)(DI*2), R11
-	LEAQ  (R10)(DI*2), R12
-	LEAQ  8192(SI)(DI*4), R13
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	LEAQ       (AX)(BX*8), R14
@@ -7602,24 +10256,20 @@ tail2:
 	JGE        done3
 	PREFETCHT0 (R13)
 	PREFETCHT0 64(R13)
-	MOVQ       CX, R13
-	SUBQ       $0x04, R13
-	CMPQ       BX, CX
-	JGE        done3
-	MOVQ       R13, BX
 	LEAQ       (AX)(BX*8), R13
 	LEAQ       (R13)(CX*8), R14
 	LEAQ       (R14)(CX*8), R14
-	VMOVDQU    16(SI)(BX*8), Y8
-	VPAND      Y14, Y8, Y8
-	VPAND      (R14)(CX*8), Y8, Y10
+	VPMASKMOVQ 16(SI)(BX*8), Y14, Y8
+	VPMASKMOVQ (R14)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
 	VPSHUFB    Y10, Y12, Y10
 	VPSHUFB    Y11, Y12, Y11
 	VPADDB     Y11, Y10, Y15
-	VPAND      (R14), Y8, Y10
+	VPMASKMOVQ (R14), Y14, Y10
+	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
@@ -7628,7 +10278,8 @@ tail2:
 	VPADDB     Y15, Y15, Y15
 	VPADDB     Y11, Y10, Y10
 	VPADDB     Y10, Y15, Y15
-	VPAND      (R13)(CX*8), Y8, Y10
+	VPMASKMOVQ (R13)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
@@ -7637,7 +10288,8 @@ tail2:
 	VPADDB     Y15, Y15, Y15
 	VPADDB     Y11, Y10, Y10
 	VPADDB     Y10, Y15, Y15
-	VPAND      (R13), Y8, Y10
+	VPMASKMOVQ (R13), Y14, Y10
+	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
@@ -7649,16 +10301,17 @@ tail2:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y0, Y0
-	VMOVDQU    16(R10)(BX*8), Y8
-	VPAND      Y14, Y8, Y8
-	VPAND      (R14)(CX*8), Y8, Y10
+	VPMASKMOVQ 16(R10)(BX*8), Y14, Y8
+	VPMASKMOVQ (R14)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
 	VPSHUFB    Y10, Y12, Y10
 	VPSHUFB    Y11, Y12, Y11
 	VPADDB     Y11, Y10, Y15
-	VPAND      (R14), Y8, Y10
+	VPMASKMOVQ (R14), Y14, Y10
+	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
@@ -7667,7 +10320,8 @@ tail2:
 	VPADDB     Y15, Y15, Y15
 	VPADDB     Y11, Y10, Y10
 	VPADDB     Y10, Y15, Y15
-	VPAND      (R13)(CX*8), Y8, Y10
+	VPMASKMOVQ (R13)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
@@ -7676,7 +10330,8 @@ tail2:
 	VPADDB     Y15, Y15, Y15
 	VPADDB     Y11, Y10, Y10
 	VPADDB     Y10, Y15, Y15
-	VPAND      (R13), Y8, Y10
+	VPMASKMOVQ (R13), Y14, Y10
+	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
@@ -7688,16 +10343,17 @@ tail2:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y1, Y1
-	VMOVDQU    16(R11)(BX*8), Y8
-	VPAND      Y14, Y8, Y8
-	VPAND      (R14)(CX*8), Y8, Y10
+	VPMASKMOVQ 16(R11)(BX*8), Y14, Y8
+	VPMASKMOVQ (R14)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
 	VPSHUFB    Y10, Y12, Y10
 	VPSHUFB    Y11, Y12, Y11
 	VPADDB     Y11, Y10, Y15
-	VPAND      (R14), Y8, Y10
+	VPMASKMOVQ (R14), Y14, Y10
+	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
@@ -7706,7 +10362,8 @@ tail2:
 	VPADDB     Y15, Y15, Y15
 	VPADDB     Y11, Y10, Y10
 	VPADDB     Y10, Y15, Y15
-	VPAND      (R13)(CX*8), Y8, Y10
+	VPMASKMOVQ (R13)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
@@ -7715,7 +10372,8 @@ tail2:
 	VPADDB     Y15, Y15, Y15
 	VPADDB     Y11, Y10, Y10
 	VPADDB     Y10, Y15, Y15
-	VPAND      (R13), Y8, Y10
+	VPMASKMOVQ (R13), Y14, Y10
+	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
@@ -7727,16 +10385,17 @@ tail2:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y2, Y2
-	VMOVDQU    16(R12)(BX*8), Y8
-	VPAND      Y14, Y8, Y8
-	VPAND      (R14)(CX*8), Y8, Y10
+	VPMASKMOVQ 16(R12)(BX*8), Y14, Y8
+	VPMASKMOVQ (R14)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
 	VPSHUFB    Y10, Y12, Y10
 	VPSHUFB    Y11, Y12, Y11
 	VPADDB     Y11, Y10, Y15
-	VPAND      (R14), Y8, Y10
+	VPMASKMOVQ (R14), Y14, Y10
+	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
@@ -7745,7 +10404,8 @@ tail2:
 	VPADDB     Y15, Y15, Y15
 	VPADDB     Y11, Y10, Y10
 	VPADDB     Y10, Y15, Y15
-	VPAND      (R13)(CX*8), Y8, Y10
+	VPMASKMOVQ (R13)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
@@ -7754,7 +10414,8 @@ tail2:
 	VPADDB     Y15, Y15, Y15
 	VPADDB     Y11, Y10, Y10
 	VPADDB     Y10, Y15, Y15
-	VPAND      (R13), Y8, Y10
+	VPMASKMOVQ (R13), Y14, Y10
+	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y13, Y10, Y10
 	VPAND      Y13, Y11, Y11
@@ -7768,17 +10429,17 @@ tail2:
 	VPADDQ     Y10, Y3, Y3
 
 done3:
-	VPUNPCKLDQ   Y1, Y0, Y10
-	VPUNPCKHDQ   Y1, Y0, Y11
+	VUNPCKLPS    Y1, Y0, Y10
+	VUNPCKHPS    Y1, Y0, Y11
 	VPADDD       Y11, Y10, Y10
-	VPUNPCKLDQ   Y3, Y2, Y11
-	VPUNPCKHDQ   Y3, Y2, Y1
+	VUNPCKLPS    Y3, Y2, Y11
+	VUNPCKHPS    Y3, Y2, Y1
 	VPADDD       Y1, Y11, Y11
-	VPUNPCKLQDQ  Y11, Y10, Y0
-	VPUNPCKHQDQ  Y11, Y10, Y1
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y1
 	VPADDD       Y1, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPADDD       X1, X0, X0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
 	VMOVUPS      (SI), X1
 	VMOVUPS      (R10), X2
 	VMOVUPS      (R11), X3
@@ -7809,20 +10470,478 @@ done3:
 	SUBQ         $0x04, R9
 	CMPQ         R9, $0x04
 	JGE          four
+	JMP          few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail5
+	PCALIGN $0x20
+
+step4:
+	LEAQ    (AX)(BX*8), R13
+	LEAQ    (R13)(CX*8), R14
+	LEAQ    (R14)(CX*8), R14
+	VMOVDQU 16(SI)(BX*8), Y8
+	VPAND   (R14)(CX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VPAND   (R14), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPAND   (R13)(CX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPAND   (R13), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y0, Y0
+	ADDQ    $0x00000004, BX
+	CMPQ    BX, DX
+	JL      step4
+
+tail5:
+	CMPQ       BX, CX
+	JGE        done6
+	LEAQ       (AX)(BX*8), R13
+	LEAQ       (R13)(CX*8), R14
+	LEAQ       (R14)(CX*8), R14
+	VPMASKMOVQ 16(SI)(BX*8), Y14, Y8
+	VPMASKMOVQ (R14)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y15
+	VPMASKMOVQ (R14), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R13)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R13), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPXOR      Y11, Y11, Y11
+	VPSADBW    Y11, Y15, Y10
+	VPADDQ     Y10, Y0, Y0
+
+done6:
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail8
+	PCALIGN $0x20
+
+step7:
+	LEAQ    (AX)(BX*8), R13
+	LEAQ    (R13)(CX*8), R14
+	LEAQ    (R14)(CX*8), R14
+	VMOVDQU 16(R10)(BX*8), Y8
+	VPAND   (R14)(CX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VPAND   (R14), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPAND   (R13)(CX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPAND   (R13), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y1, Y1
+	ADDQ    $0x00000004, BX
+	CMPQ    BX, DX
+	JL      step7
+
+tail8:
+	CMPQ       BX, CX
+	JGE        done9
+	LEAQ       (AX)(BX*8), R13
+	LEAQ       (R13)(CX*8), R14
+	LEAQ       (R14)(CX*8), R14
+	VPMASKMOVQ 16(R10)(BX*8), Y14, Y8
+	VPMASKMOVQ (R14)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y15
+	VPMASKMOVQ (R14), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R13)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R13), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPXOR      Y11, Y11, Y11
+	VPSADBW    Y11, Y15, Y10
+	VPADDQ     Y10, Y1, Y1
+
+done9:
+	VPXOR   Y2, Y2, Y2
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
+	LEAQ    (AX)(BX*8), R13
+	LEAQ    (R13)(CX*8), R14
+	LEAQ    (R14)(CX*8), R14
+	VMOVDQU 16(R11)(BX*8), Y8
+	VPAND   (R14)(CX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VPAND   (R14), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPAND   (R13)(CX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPAND   (R13), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y2, Y2
+	ADDQ    $0x00000004, BX
+	CMPQ    BX, DX
+	JL      step10
+
+tail11:
+	CMPQ       BX, CX
+	JGE        done12
+	LEAQ       (AX)(BX*8), R13
+	LEAQ       (R13)(CX*8), R14
+	LEAQ       (R14)(CX*8), R14
+	VPMASKMOVQ 16(R11)(BX*8), Y14, Y8
+	VPMASKMOVQ (R14)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y15
+	VPMASKMOVQ (R14), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R13)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R13), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPXOR      Y11, Y11, Y11
+	VPSADBW    Y11, Y15, Y10
+	VPADDQ     Y10, Y2, Y2
+
+done12:
+	VPXOR   Y3, Y3, Y3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	LEAQ    (AX)(BX*8), R13
+	LEAQ    (R13)(CX*8), R14
+	LEAQ    (R14)(CX*8), R14
+	VMOVDQU 16(R12)(BX*8), Y8
+	VPAND   (R14)(CX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VPAND   (R14), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPAND   (R13)(CX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPAND   (R13), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y3, Y3
+	ADDQ    $0x00000004, BX
+	CMPQ    BX, DX
+	JL      step13
+
+tail14:
+	CMPQ       BX, CX
+	JGE        done15
+	LEAQ       (AX)(BX*8), R13
+	LEAQ       (R13)(CX*8), R14
+	LEAQ       (R14)(CX*8), R14
+	VPMASKMOVQ 16(R12)(BX*8), Y14, Y8
+	VPMASKMOVQ (R14)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y15
+	VPMASKMOVQ (R14), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R13)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R13), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPXOR      Y11, Y11, Y11
+	VPSADBW    Y11, Y15, Y10
+	VPADDQ     Y10, Y3, Y3
+
+done15:
+	VUNPCKLPS    Y1, Y0, Y10
+	VUNPCKHPS    Y1, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y3, Y2, Y11
+	VUNPCKHPS    Y3, Y2, Y1
+	VPADDD       Y1, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y1
+	VPADDD       Y1, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
+	VMOVUPS      (SI), X1
+	VMOVUPS      (R10), X2
+	VMOVUPS      (R11), X3
+	VMOVUPS      (R12), X8
+	VUNPCKLPS    X2, X1, X10
+	VUNPCKHPS    X2, X1, X11
+	VUNPCKLPS    X8, X3, X1
+	VUNPCKHPS    X8, X3, X2
+	VUNPCKLPD    X1, X10, X3
+	VUNPCKHPD    X1, X10, X8
+	VUNPCKLPD    X2, X11, X10
+	VUNPCKHPD    X2, X11, X11
+	VPSRLD       $0x10, X8, X8
+	VPSLLD       $0x10, X8, X8
+	VCVTDQ2PS    X0, X0
+	VMULPS       X8, X6, X8
+	VADDPS       X8, X4, X8
+	VMULPS       X10, X7, X10
+	VMULPS       X11, X9, X11
+	VADDPS       X11, X10, X10
+	VADDPS       X10, X8, X8
+	VMULPS       X3, X5, X3
+	VMULPS       X3, X0, X0
+	VADDPS       X8, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          wide
 
 few:
-	TESTQ R9, R9
-	JZ    end
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	XORQ  BX, BX
-	LEAQ  -8(DX), R10
-	CMPQ  BX, R10
-	JG    unpaired8
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	LEAQ    -8(DX), R10
+	CMPQ    BX, R10
+	JG      unpaired20
+	PCALIGN $0x20
 
-pair7:
+pair19:
 	LEAQ    (AX)(BX*8), R11
 	LEAQ    (R11)(CX*8), R12
 	LEAQ    (R12)(CX*8), R12
@@ -7907,13 +11026,14 @@ pair7:
 	VPADDQ  Y10, Y1, Y1
 	ADDQ    $0x00000008, BX
 	CMPQ    BX, R10
-	JLE     pair7
+	JLE     pair19
 
-unpaired8:
-	CMPQ BX, DX
-	JGE  tail5
+unpaired20:
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
 
-step4:
+step16:
 	LEAQ    (AX)(BX*8), R10
 	LEAQ    (R10)(CX*8), R11
 	LEAQ    (R11)(CX*8), R11
@@ -7957,65 +11077,65 @@ step4:
 	VPADDQ  Y10, Y0, Y0
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step4
+	JL      step16
 
-tail5:
-	CMPQ    BX, CX
-	JGE     done6
-	MOVQ    CX, R10
-	SUBQ    $0x04, R10
-	CMPQ    BX, CX
-	JGE     done6
-	MOVQ    R10, BX
-	LEAQ    (AX)(BX*8), R10
-	LEAQ    (R10)(CX*8), R11
-	LEAQ    (R11)(CX*8), R11
-	VMOVDQU 16(SI)(BX*8), Y8
-	VPAND   Y14, Y8, Y8
-	VPAND   (R11)(CX*8), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y11, Y10, Y15
-	VPAND   (R11), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y15, Y15, Y15
-	VPADDB  Y11, Y10, Y10
-	VPADDB  Y10, Y15, Y15
-	VPAND   (R10)(CX*8), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y15, Y15, Y15
-	VPADDB  Y11, Y10, Y10
-	VPADDB  Y10, Y15, Y15
-	VPAND   (R10), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y15, Y15, Y15
-	VPADDB  Y11, Y10, Y10
-	VPADDB  Y10, Y15, Y15
-	VPXOR   Y11, Y11, Y11
-	VPSADBW Y11, Y15, Y10
-	VPADDQ  Y10, Y0, Y0
+tail17:
+	CMPQ       BX, CX
+	JGE        done18
+	LEAQ       (AX)(BX*8), R10
+	LEAQ       (R10)(CX*8), R11
+	LEAQ       (R11)(CX*8), R11
+	VPMASKMOVQ 16(SI)(BX*8), Y14, Y8
+	VPMASKMOVQ (R11)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y15
+	VPMASKMOVQ (R11), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R10)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R10), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPXOR      Y11, Y11, Y11
+	VPSADBW    Y11, Y15, Y10
+	VPADDQ     Y10, Y0, Y0
 
-done6:
+done18:
 	VPADDD       Y1, Y0, Y0
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPADDD       Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VPHADDD      X0, X0, X0
-	VPHADDD      X0, X0, X0
 	VMOVUPS      (SI), X1
 	VUNPCKLPS    X1, X1, X10
 	VUNPCKHPS    X1, X1, X11
@@ -8054,9 +11174,10 @@ TEXT ·affineGatherI1AVX2(SB), NOSPLIT, $0-112
 	MOVQ         CX, DX
 	ANDQ         $-4, DX
 	MOVQ         CX, BX
-	ANDQ         $0x00000003, BX
 	LEAQ         maskTable<>+0(SB), SI
-	VMOVDQU      (SI)(BX*8), Y14
+	NEGQ         BX
+	ANDQ         $0x00000003, BX
+	VMOVDQU      32(SI)(BX*8), Y14
 	MOVQ         k+24(FP), BX
 	VBROADCASTSS (BX), X4
 	VBROADCASTSS 4(BX), X5
@@ -8091,19 +11212,30 @@ TEXT ·affineGatherI1AVX2(SB), NOSPLIT, $0-112
 	CMPQ         CX, $0x00000010
 	CMOVQLE      BX, R13
 	XORQ         BX, BX
+	PCALIGN      $0x20
 
 first:
-	MOVQ  rows_base+32(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+56(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  15(R9)(CX*8), R10
+	MOVQ    rows_base+32(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(CX*8), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -8112,25 +11244,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+32(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+56(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  15(R9)(CX*8), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+32(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(CX*8), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -8139,12 +11282,22 @@ line2:
 	IMULQ      stride+56(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       15(R9)(CX*8), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -8153,12 +11306,22 @@ line3:
 	IMULQ      stride+56(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       15(R9)(CX*8), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -8167,40 +11330,51 @@ line4:
 	IMULQ      stride+56(FP), BX
 	LEAQ       (R9)(BX*1), BX
 	LEAQ       15(BX)(CX*8), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ  rows_base+32(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+56(FP), R9
-	LEAQ  (BX)(R9*1), R9
-	MOVQ  rows_base+32(FP), BX
-	MOVL  4(SI), R10
-	IMULQ stride+56(FP), R10
-	LEAQ  (BX)(R10*1), R10
-	MOVQ  rows_base+32(FP), BX
-	MOVL  8(SI), R11
-	IMULQ stride+56(FP), R11
-	LEAQ  (BX)(R11*1), R11
-	MOVQ  rows_base+32(FP), BX
-	MOVL  12(SI), R12
-	IMULQ stride+56(FP), R12
-	LEAQ  (BX)(R12*1), R12
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail7
+	MOVQ    rows_base+32(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	MOVQ    rows_base+32(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+56(FP), R10
+	LEAQ    (BX)(R10*1), R10
+	MOVQ    rows_base+32(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+56(FP), R11
+	LEAQ    (BX)(R11*1), R11
+	MOVQ    rows_base+32(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+56(FP), R12
+	LEAQ    (BX)(R12*1), R12
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	LEAQ    (AX)(BX*8), R14
 	LEAQ    (R14)(CX*8), R15
 	LEAQ    (R15)(CX*8), R15
@@ -8358,188 +11532,195 @@ step6:
 	VPADDQ  Y10, Y3, Y3
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step6
+	JL      step11
 
-tail7:
-	CMPQ    BX, CX
-	JGE     done8
-	MOVQ    CX, R14
-	SUBQ    $0x04, R14
-	CMPQ    BX, CX
-	JGE     done8
-	MOVQ    R14, BX
-	LEAQ    (AX)(BX*8), R14
-	LEAQ    (R14)(CX*8), R15
-	LEAQ    (R15)(CX*8), R15
-	VMOVDQU 16(R9)(BX*8), Y8
-	VPAND   Y14, Y8, Y8
-	VPAND   (R15)(CX*8), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y11, Y10, Y15
-	VPAND   (R15), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y15, Y15, Y15
-	VPADDB  Y11, Y10, Y10
-	VPADDB  Y10, Y15, Y15
-	VPAND   (R14)(CX*8), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y15, Y15, Y15
-	VPADDB  Y11, Y10, Y10
-	VPADDB  Y10, Y15, Y15
-	VPAND   (R14), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y15, Y15, Y15
-	VPADDB  Y11, Y10, Y10
-	VPADDB  Y10, Y15, Y15
-	VPXOR   Y11, Y11, Y11
-	VPSADBW Y11, Y15, Y10
-	VPADDQ  Y10, Y0, Y0
-	VMOVDQU 16(R10)(BX*8), Y8
-	VPAND   Y14, Y8, Y8
-	VPAND   (R15)(CX*8), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y11, Y10, Y15
-	VPAND   (R15), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y15, Y15, Y15
-	VPADDB  Y11, Y10, Y10
-	VPADDB  Y10, Y15, Y15
-	VPAND   (R14)(CX*8), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y15, Y15, Y15
-	VPADDB  Y11, Y10, Y10
-	VPADDB  Y10, Y15, Y15
-	VPAND   (R14), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y15, Y15, Y15
-	VPADDB  Y11, Y10, Y10
-	VPADDB  Y10, Y15, Y15
-	VPXOR   Y11, Y11, Y11
-	VPSADBW Y11, Y15, Y10
-	VPADDQ  Y10, Y1, Y1
-	VMOVDQU 16(R11)(BX*8), Y8
-	VPAND   Y14, Y8, Y8
-	VPAND   (R15)(CX*8), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y11, Y10, Y15
-	VPAND   (R15), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y15, Y15, Y15
-	VPADDB  Y11, Y10, Y10
-	VPADDB  Y10, Y15, Y15
-	VPAND   (R14)(CX*8), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y15, Y15, Y15
-	VPADDB  Y11, Y10, Y10
-	VPADDB  Y10, Y15, Y15
-	VPAND   (R14), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y15, Y15, Y15
-	VPADDB  Y11, Y10, Y10
-	VPADDB  Y10, Y15, Y15
-	VPXOR   Y11, Y11, Y11
-	VPSADBW Y11, Y15, Y10
-	VPADDQ  Y10, Y2, Y2
-	VMOVDQU 16(R12)(BX*8), Y8
-	VPAND   Y14, Y8, Y8
-	VPAND   (R15)(CX*8), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y11, Y10, Y15
-	VPAND   (R15), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y15, Y15, Y15
-	VPADDB  Y11, Y10, Y10
-	VPADDB  Y10, Y15, Y15
-	VPAND   (R14)(CX*8), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y15, Y15, Y15
-	VPADDB  Y11, Y10, Y10
-	VPADDB  Y10, Y15, Y15
-	VPAND   (R14), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y15, Y15, Y15
-	VPADDB  Y11, Y10, Y10
-	VPADDB  Y10, Y15, Y15
-	VPXOR   Y11, Y11, Y11
-	VPSADBW Y11, Y15, Y10
-	VPADDQ  Y10, Y3, Y3
+tail12:
+	CMPQ       BX, CX
+	JGE        done13
+	LEAQ       (AX)(BX*8), R14
+	LEAQ       (R14)(CX*8), R15
+	LEAQ       (R15)(CX*8), R15
+	VPMASKMOVQ 16(R9)(BX*8), Y14, Y8
+	VPMASKMOVQ (R15)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y15
+	VPMASKMOVQ (R15), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R14)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R14), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPXOR      Y11, Y11, Y11
+	VPSADBW    Y11, Y15, Y10
+	VPADDQ     Y10, Y0, Y0
+	VPMASKMOVQ 16(R10)(BX*8), Y14, Y8
+	VPMASKMOVQ (R15)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y15
+	VPMASKMOVQ (R15), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R14)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R14), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPXOR      Y11, Y11, Y11
+	VPSADBW    Y11, Y15, Y10
+	VPADDQ     Y10, Y1, Y1
+	VPMASKMOVQ 16(R11)(BX*8), Y14, Y8
+	VPMASKMOVQ (R15)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y15
+	VPMASKMOVQ (R15), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R14)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R14), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPXOR      Y11, Y11, Y11
+	VPSADBW    Y11, Y15, Y10
+	VPADDQ     Y10, Y2, Y2
+	VPMASKMOVQ 16(R12)(BX*8), Y14, Y8
+	VPMASKMOVQ (R15)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y15
+	VPMASKMOVQ (R15), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R14)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R14), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPXOR      Y11, Y11, Y11
+	VPSADBW    Y11, Y15, Y10
+	VPADDQ     Y10, Y3, Y3
 
-done8:
-	VPUNPCKLDQ   Y1, Y0, Y10
-	VPUNPCKHDQ   Y1, Y0, Y11
+done13:
+	VUNPCKLPS    Y1, Y0, Y10
+	VUNPCKHPS    Y1, Y0, Y11
 	VPADDD       Y11, Y10, Y10
-	VPUNPCKLDQ   Y3, Y2, Y11
-	VPUNPCKHDQ   Y3, Y2, Y1
+	VUNPCKLPS    Y3, Y2, Y11
+	VUNPCKHPS    Y3, Y2, Y1
 	VPADDD       Y1, Y11, Y11
-	VPUNPCKLQDQ  Y11, Y10, Y0
-	VPUNPCKHQDQ  Y11, Y10, Y1
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y1
 	VPADDD       Y1, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPADDD       X1, X0, X0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
 	VMOVUPS      (R9), X1
 	VMOVUPS      (R10), X2
 	VMOVUPS      (R11), X3
@@ -8572,22 +11753,24 @@ done8:
 	JGE          four
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ  rows_base+32(FP), BX
-	MOVL  (SI), R9
-	IMULQ stride+56(FP), R9
-	LEAQ  (BX)(R9*1), R9
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	XORQ  BX, BX
-	LEAQ  -8(DX), R10
-	CMPQ  BX, R10
-	JG    unpaired13
+	MOVQ    rows_base+32(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	LEAQ    -8(DX), R10
+	CMPQ    BX, R10
+	JG      unpaired18
+	PCALIGN $0x20
 
-pair12:
+pair17:
 	LEAQ    (AX)(BX*8), R11
 	LEAQ    (R11)(CX*8), R12
 	LEAQ    (R12)(CX*8), R12
@@ -8672,13 +11855,14 @@ pair12:
 	VPADDQ  Y10, Y1, Y1
 	ADDQ    $0x00000008, BX
 	CMPQ    BX, R10
-	JLE     pair12
+	JLE     pair17
 
-unpaired13:
-	CMPQ BX, DX
-	JGE  tail10
+unpaired18:
+	CMPQ    BX, DX
+	JGE     tail15
+	PCALIGN $0x20
 
-step9:
+step14:
 	LEAQ    (AX)(BX*8), R10
 	LEAQ    (R10)(CX*8), R11
 	LEAQ    (R11)(CX*8), R11
@@ -8722,65 +11906,65 @@ step9:
 	VPADDQ  Y10, Y0, Y0
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step9
+	JL      step14
 
-tail10:
-	CMPQ    BX, CX
-	JGE     done11
-	MOVQ    CX, R10
-	SUBQ    $0x04, R10
-	CMPQ    BX, CX
-	JGE     done11
-	MOVQ    R10, BX
-	LEAQ    (AX)(BX*8), R10
-	LEAQ    (R10)(CX*8), R11
-	LEAQ    (R11)(CX*8), R11
-	VMOVDQU 16(R9)(BX*8), Y8
-	VPAND   Y14, Y8, Y8
-	VPAND   (R11)(CX*8), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y11, Y10, Y15
-	VPAND   (R11), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y15, Y15, Y15
-	VPADDB  Y11, Y10, Y10
-	VPADDB  Y10, Y15, Y15
-	VPAND   (R10)(CX*8), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y15, Y15, Y15
-	VPADDB  Y11, Y10, Y10
-	VPADDB  Y10, Y15, Y15
-	VPAND   (R10), Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y15, Y15, Y15
-	VPADDB  Y11, Y10, Y10
-	VPADDB  Y10, Y15, Y15
-	VPXOR   Y11, Y11, Y11
-	VPSADBW Y11, Y15, Y10
-	VPADDQ  Y10, Y0, Y0
+tail15:
+	CMPQ       BX, CX
+	JGE        done16
+	LEAQ       (AX)(BX*8), R10
+	LEAQ       (R10)(CX*8), R11
+	LEAQ       (R11)(CX*8), R11
+	VPMASKMOVQ 16(R9)(BX*8), Y14, Y8
+	VPMASKMOVQ (R11)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y15
+	VPMASKMOVQ (R11), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R10)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R10), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPXOR      Y11, Y11, Y11
+	VPSADBW    Y11, Y15, Y10
+	VPADDQ     Y10, Y0, Y0
 
-done11:
+done16:
 	VPADDD       Y1, Y0, Y0
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDD       Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPADDD       Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDD       X10, X0, X0
-	VPHADDD      X0, X0, X0
-	VPHADDD      X0, X0, X0
 	VMOVUPS      (R9), X1
 	VUNPCKLPS    X1, X1, X10
 	VUNPCKHPS    X1, X1, X11
@@ -8818,9 +12002,10 @@ TEXT ·popcountAVX2(SB), NOSPLIT, $0-32
 	MOVQ         CX, DX
 	ANDQ         $-4, DX
 	MOVQ         CX, BX
-	ANDQ         $0x00000003, BX
 	LEAQ         maskTable<>+0(SB), SI
-	VMOVDQU      (SI)(BX*8), Y14
+	NEGQ         BX
+	ANDQ         $0x00000003, BX
+	VMOVDQU      32(SI)(BX*8), Y14
 	MOVQ         $0x0302020102010100, BX
 	VMOVQ        BX, X12
 	MOVQ         $0x0403030203020201, BX
@@ -8834,6 +12019,7 @@ TEXT ·popcountAVX2(SB), NOSPLIT, $0-32
 	XORQ         BX, BX
 	CMPQ         BX, DX
 	JGE          tail2
+	PCALIGN      $0x20
 
 step1:
 	VMOVDQU (AX)(BX*8), Y8
@@ -8851,23 +12037,18 @@ step1:
 	JL      step1
 
 tail2:
-	CMPQ    BX, CX
-	JGE     done3
-	MOVQ    CX, DX
-	SUBQ    $0x04, DX
-	CMPQ    BX, CX
-	JGE     done3
-	MOVQ    DX, BX
-	VMOVDQU (AX)(BX*8), Y8
-	VPAND   Y14, Y8, Y10
-	VPSRLW  $0x04, Y10, Y11
-	VPAND   Y13, Y10, Y10
-	VPAND   Y13, Y11, Y11
-	VPSHUFB Y10, Y12, Y10
-	VPSHUFB Y11, Y12, Y11
-	VPADDB  Y11, Y10, Y10
-	VPSADBW Y15, Y10, Y10
-	VPADDQ  Y10, Y0, Y0
+	CMPQ       BX, CX
+	JGE        done3
+	VPMASKMOVQ (AX)(BX*8), Y14, Y8
+	VMOVDQA    Y8, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y0, Y0
 
 done3:
 	VEXTRACTI128 $0x01, Y0, X10
@@ -8887,8 +12068,8 @@ TEXT ·cosineAVX2(SB), NOSPLIT, $0-60
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x00000007, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x00000007, BX
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
@@ -8900,6 +12081,7 @@ TEXT ·cosineAVX2(SB), NOSPLIT, $0-60
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVUPS     (AX)(BX*4), Y8
@@ -8947,17 +12129,17 @@ done3:
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
 	VPXOR        Y6, Y6, Y6
-	VEXTRACTF128 $0x01, Y0, X10
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	VEXTRACTF128 $0x01, Y2, X11
-	VADDPS       X11, X2, X2
-	VEXTRACTF128 $0x01, Y4, X12
-	VADDPS       X12, X4, X4
-	VEXTRACTF128 $0x01, Y6, X13
-	VADDPS       X13, X6, X6
-	VHADDPS      X2, X0, X0
-	VHADDPS      X6, X4, X4
-	VHADDPS      X4, X0, X0
 	MOVSS        X0, dot+48(FP)
 	VPSRLDQ      $0x04, X0, X1
 	MOVSS        X1, aa+52(FP)
@@ -8974,8 +12156,8 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-56
 	MOVQ         CX, DX
 	ANDQ         $-16, DX
 	MOVQ         CX, DX
-	ANDQ         $0x00000007, DX
 	LEAQ         maskTable<>+0(SB), BX
+	ANDQ         $0x00000007, DX
 	VMOVDQU      (BX)(DX*4), Y14
 	MOVQ         y_base+32(FP), BX
 	VBROADCASTSS alpha+0(FP), Y13
@@ -9019,13 +12201,14 @@ TEXT ·toHalfAVX2(SB), NOSPLIT, $0-48
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x00000007, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x00000007, BX
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    dst_base+0(FP), SI
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVUPS   (AX)(BX*4), Y8
@@ -9066,13 +12249,14 @@ TEXT ·fromHalfAVX2(SB), NOSPLIT, $0-48
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	ANDQ    $0x00000007, BX
 	LEAQ    maskTable<>+0(SB), SI
+	ANDQ    $0x00000007, BX
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    dst_base+0(FP), SI
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VCVTPH2PS (AX)(BX*2), Y8

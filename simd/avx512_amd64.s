@@ -5,25 +5,26 @@
 #include "textflag.h"
 
 // func dotAVX512(a []float32, b []float32) float32
-// Requires: AVX, AVX512BW, AVX512F, BMI2, SSE
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, SSE
 TEXT ·dotAVX512(SB), NOSPLIT, $0-52
-	MOVQ   a_base+0(FP), AX
-	MOVQ   a_len+8(FP), CX
-	MOVQ   CX, DX
-	ANDQ   $-32, DX
-	MOVQ   CX, BX
-	SUBQ   DX, BX
-	MOVQ   $-1, SI
-	BZHIQ  BX, SI, SI
-	KMOVQ  SI, K1
-	SHRQ   $0x10, SI
-	KMOVQ  SI, K2
-	MOVQ   b_base+24(FP), SI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail2
+	MOVQ    a_base+0(FP), AX
+	MOVQ    a_len+8(FP), CX
+	MOVQ    CX, DX
+	ANDQ    $-32, DX
+	MOVQ    CX, BX
+	SUBQ    DX, BX
+	MOVQ    $-1, SI
+	BZHIQ   BX, SI, SI
+	KMOVQ   SI, K1
+	SHRQ    $0x10, SI
+	KMOVQ   SI, K2
+	MOVQ    b_base+24(FP), SI
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVUPS     (AX)(BX*4), Z8
@@ -49,56 +50,60 @@ tail2:
 
 done3:
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VPSHUFD       $0x4e, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
 	MOVSS         X0, ret+48(FP)
 	VZEROUPPER
 	RET
 
 // func dotRowsAVX512(q []float32, rows []float32, stride int, out []float32)
-// Requires: AVX, AVX512BW, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, MMX+
 TEXT ·dotRowsAVX512(SB), NOSPLIT, $0-80
-	MOVQ  q_base+0(FP), AX
-	MOVQ  q_len+8(FP), CX
-	MOVQ  CX, DX
-	ANDQ  $-32, DX
-	MOVQ  CX, BX
-	SUBQ  DX, BX
-	MOVQ  $-1, SI
-	BZHIQ BX, SI, SI
-	KMOVQ SI, K1
-	SHRQ  $0x10, SI
-	KMOVQ SI, K2
-	MOVQ  rows_base+24(FP), SI
-	MOVQ  stride+48(FP), DI
-	SHLQ  $0x02, DI
-	MOVQ  out_base+56(FP), R8
-	MOVQ  out_len+64(FP), R9
-	CMPQ  DI, $0x00000100
-	JGE   few
-	CMPQ  R9, $0x04
-	JL    few
+	MOVQ    q_base+0(FP), AX
+	MOVQ    q_len+8(FP), CX
+	MOVQ    CX, DX
+	ANDQ    $-32, DX
+	MOVQ    CX, BX
+	SUBQ    DX, BX
+	MOVQ    $-1, SI
+	BZHIQ   BX, SI, SI
+	KMOVQ   SI, K1
+	SHRQ    $0x10, SI
+	KMOVQ   SI, K2
+	MOVQ    rows_base+24(FP), SI
+	MOVQ    stride+48(FP), DI
+	SHLQ    $0x02, DI
+	MOVQ    out_base+56(FP), R8
+	MOVQ    out_len+64(FP), R9
+	CMPQ    R9, $0x04
+	JL      few
+	CMPQ    DI, $0x00000100
+	JGE     wide
+	PCALIGN $0x20
 
 four:
-	LEAQ   (SI)(DI*1), R10
-	LEAQ   (SI)(DI*2), R11
-	LEAQ   (R10)(DI*2), R12
-	LEAQ   8192(SI)(DI*4), R13
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVUPS     (AX)(BX*4), Z8
@@ -162,42 +167,38 @@ done3:
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
 	VADDPS        Z7, Z6, Z6
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VEXTRACTF64X4 $0x01, Z2, Y11
-	VADDPS        Y11, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X11
-	VADDPS        X11, X2, X2
-	VEXTRACTF64X4 $0x01, Z4, Y12
-	VADDPS        Y12, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X12
-	VADDPS        X12, X4, X4
-	VEXTRACTF64X4 $0x01, Z6, Y13
-	VADDPS        Y13, Y6, Y6
-	VEXTRACTF128  $0x01, Y6, X13
-	VADDPS        X13, X6, X6
-	VHADDPS       X2, X0, X0
-	VHADDPS       X6, X4, X4
-	VHADDPS       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	LEAQ          (SI)(DI*4), SI
 	SUBQ          $0x04, R9
 	CMPQ          R9, $0x04
 	JGE           four
+	JMP           few
+	PCALIGN $0x20
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail5
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail5
+	PCALIGN $0x20
 
 step4:
 	VMOVUPS     (AX)(BX*4), Z8
@@ -222,13 +223,165 @@ tail5:
 	VFMADD231PS Z10, Z9, Z1
 
 done6:
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail8
+	PCALIGN $0x20
+
+step7:
+	VMOVUPS     (AX)(BX*4), Z8
+	VFMADD231PS (R10)(BX*4), Z8, Z2
+	VMOVUPS     64(AX)(BX*4), Z9
+	VFMADD231PS 64(R10)(BX*4), Z9, Z3
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step7
+
+tail8:
+	CMPQ        BX, CX
+	JGE         done9
+	VMOVUPS.Z   (AX)(BX*4), K1, Z8
+	VMOVUPS.Z   (R10)(BX*4), K1, Z11
+	VFMADD231PS Z11, Z8, Z2
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, CX
+	JGE         done9
+	VMOVUPS.Z   (AX)(BX*4), K2, Z9
+	VMOVUPS.Z   (R10)(BX*4), K2, Z11
+	VFMADD231PS Z11, Z9, Z3
+
+done9:
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
+	VMOVUPS     (AX)(BX*4), Z8
+	VFMADD231PS (R11)(BX*4), Z8, Z4
+	VMOVUPS     64(AX)(BX*4), Z9
+	VFMADD231PS 64(R11)(BX*4), Z9, Z5
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step10
+
+tail11:
+	CMPQ        BX, CX
+	JGE         done12
+	VMOVUPS.Z   (AX)(BX*4), K1, Z8
+	VMOVUPS.Z   (R11)(BX*4), K1, Z12
+	VFMADD231PS Z12, Z8, Z4
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, CX
+	JGE         done12
+	VMOVUPS.Z   (AX)(BX*4), K2, Z9
+	VMOVUPS.Z   (R11)(BX*4), K2, Z12
+	VFMADD231PS Z12, Z9, Z5
+
+done12:
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	VMOVUPS     (AX)(BX*4), Z8
+	VFMADD231PS (R12)(BX*4), Z8, Z6
+	VMOVUPS     64(AX)(BX*4), Z9
+	VFMADD231PS 64(R12)(BX*4), Z9, Z7
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step13
+
+tail14:
+	CMPQ        BX, CX
+	JGE         done15
+	VMOVUPS.Z   (AX)(BX*4), K1, Z8
+	VMOVUPS.Z   (R12)(BX*4), K1, Z13
+	VFMADD231PS Z13, Z8, Z6
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, CX
+	JGE         done15
+	VMOVUPS.Z   (AX)(BX*4), K2, Z9
+	VMOVUPS.Z   (R12)(BX*4), K2, Z13
+	VFMADD231PS Z13, Z9, Z7
+
+done15:
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z5, Z4, Z4
+	VADDPS        Z7, Z6, Z6
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           wide
+
+few:
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
+
+one:
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	VMOVUPS     (AX)(BX*4), Z8
+	VFMADD231PS (SI)(BX*4), Z8, Z0
+	VMOVUPS     64(AX)(BX*4), Z9
+	VFMADD231PS 64(SI)(BX*4), Z9, Z1
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step16
+
+tail17:
+	CMPQ        BX, CX
+	JGE         done18
+	VMOVUPS.Z   (AX)(BX*4), K1, Z8
+	VMOVUPS.Z   (SI)(BX*4), K1, Z10
+	VFMADD231PS Z10, Z8, Z0
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, CX
+	JGE         done18
+	VMOVUPS.Z   (AX)(BX*4), K2, Z9
+	VMOVUPS.Z   (SI)(BX*4), K2, Z10
+	VFMADD231PS Z10, Z9, Z1
+
+done18:
+	VADDPS        Z1, Z0, Z0
+	VPSHUFD       $0x4e, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VADDPS        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VADDPS        X10, X0, X0
 	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
 	ADDQ          DI, SI
@@ -240,7 +393,7 @@ end:
 	RET
 
 // func dotGatherAVX512(q []float32, rows []float32, stride int, ids []uint32, out []float32)
-// Requires: AVX, AVX512BW, AVX512F, BMI2, CMOV, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV, MMX+
 TEXT ·dotGatherAVX512(SB), NOSPLIT, $8-104
 	MOVQ    q_base+0(FP), AX
 	MOVQ    q_len+8(FP), CX
@@ -271,19 +424,30 @@ TEXT ·dotGatherAVX512(SB), NOSPLIT, $8-104
 	CMPQ    CX, $0x00000100
 	CMOVQGT BX, R13
 	XORQ    BX, BX
+	PCALIGN $0x20
 
 first:
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*4), R9
-	LEAQ  -1(R9)(CX*4), R10
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*4), R9
+	LEAQ    -1(R9)(CX*4), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -292,25 +456,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*4), R9
-	LEAQ  -1(R9)(CX*4), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*4), R9
+	LEAQ    -1(R9)(CX*4), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -319,12 +494,22 @@ line2:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*4), R9
 	LEAQ       -1(R9)(CX*4), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -333,12 +518,22 @@ line3:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*4), R9
 	LEAQ       -1(R9)(CX*4), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -347,44 +542,55 @@ line4:
 	IMULQ      stride+48(FP), BX
 	LEAQ       (R9)(BX*4), BX
 	LEAQ       -1(BX)(CX*4), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ   rows_base+24(FP), BX
-	MOVL   (SI), R9
-	IMULQ  stride+48(FP), R9
-	LEAQ   (BX)(R9*4), R9
-	MOVQ   rows_base+24(FP), BX
-	MOVL   4(SI), R10
-	IMULQ  stride+48(FP), R10
-	LEAQ   (BX)(R10*4), R10
-	MOVQ   rows_base+24(FP), BX
-	MOVL   8(SI), R11
-	IMULQ  stride+48(FP), R11
-	LEAQ   (BX)(R11*4), R11
-	MOVQ   rows_base+24(FP), BX
-	MOVL   12(SI), R12
-	IMULQ  stride+48(FP), R12
-	LEAQ   (BX)(R12*4), R12
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail7
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*4), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	VMOVUPS     (AX)(BX*4), Z8
 	VFMADD231PS (R9)(BX*4), Z8, Z0
 	VFMADD231PS (R10)(BX*4), Z8, Z2
@@ -397,11 +603,11 @@ step6:
 	VFMADD231PS 64(R12)(BX*4), Z9, Z7
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step6
+	JL          step11
 
-tail7:
+tail12:
 	CMPQ        BX, CX
-	JGE         done8
+	JGE         done13
 	VMOVUPS.Z   (AX)(BX*4), K1, Z8
 	VMOVUPS.Z   (R9)(BX*4), K1, Z10
 	VFMADD231PS Z10, Z8, Z0
@@ -413,7 +619,7 @@ tail7:
 	VFMADD231PS Z13, Z8, Z6
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, CX
-	JGE         done8
+	JGE         done13
 	VMOVUPS.Z   (AX)(BX*4), K2, Z9
 	VMOVUPS.Z   (R9)(BX*4), K2, Z10
 	VFMADD231PS Z10, Z9, Z1
@@ -424,30 +630,24 @@ tail7:
 	VMOVUPS.Z   (R12)(BX*4), K2, Z13
 	VFMADD231PS Z13, Z9, Z7
 
-done8:
+done13:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
 	VADDPS        Z7, Z6, Z6
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VEXTRACTF64X4 $0x01, Z2, Y11
-	VADDPS        Y11, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X11
-	VADDPS        X11, X2, X2
-	VEXTRACTF64X4 $0x01, Z4, Y12
-	VADDPS        Y12, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X12
-	VADDPS        X12, X4, X4
-	VEXTRACTF64X4 $0x01, Z6, Y13
-	VADDPS        Y13, Y6, Y6
-	VEXTRACTF128  $0x01, Y6, X13
-	VADDPS        X13, X6, X6
-	VHADDPS       X2, X0, X0
-	VHADDPS       X6, X4, X4
-	VHADDPS       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	ADDQ          $0x10, SI
@@ -455,6 +655,7 @@ done8:
 	CMPQ          DI, $0x04
 	JGE           four
 	JMP           few
+	PCALIGN $0x20
 
 wide:
 	CMPQ    DI, $0x04
@@ -517,9 +718,10 @@ wide:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail10
+	JGE     tail15
+	PCALIGN $0x20
 
-step9:
+step14:
 	VMOVUPS     (AX)(BX*4), Z8
 	VFMADD231PS (R9)(BX*4), Z8, Z0
 	VFMADD231PS (R10)(BX*4), Z8, Z2
@@ -540,11 +742,11 @@ step9:
 	PREFETCHT1  64(BP)(BX*4)
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step9
+	JL          step14
 
-tail10:
+tail15:
 	CMPQ        BX, CX
-	JGE         done11
+	JGE         done16
 	PREFETCHT1  (R13)(BX*4)
 	PREFETCHT1  (R14)(BX*4)
 	PREFETCHT1  (R15)(BX*4)
@@ -564,7 +766,7 @@ tail10:
 	VFMADD231PS Z13, Z8, Z6
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, CX
-	JGE         done11
+	JGE         done16
 	VMOVUPS.Z   (AX)(BX*4), K2, Z9
 	VMOVUPS.Z   (R9)(BX*4), K2, Z10
 	VFMADD231PS Z10, Z9, Z1
@@ -575,30 +777,24 @@ tail10:
 	VMOVUPS.Z   (R12)(BX*4), K2, Z13
 	VFMADD231PS Z13, Z9, Z7
 
-done11:
+done16:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
 	VADDPS        Z7, Z6, Z6
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VEXTRACTF64X4 $0x01, Z2, Y11
-	VADDPS        Y11, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X11
-	VADDPS        X11, X2, X2
-	VEXTRACTF64X4 $0x01, Z4, Y12
-	VADDPS        Y12, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X12
-	VADDPS        X12, X4, X4
-	VEXTRACTF64X4 $0x01, Z6, Y13
-	VADDPS        Y13, Y6, Y6
-	VEXTRACTF128  $0x01, Y6, X13
-	VADDPS        X13, X6, X6
-	VHADDPS       X2, X0, X0
-	VHADDPS       X6, X4, X4
-	VHADDPS       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	ADDQ          $0x10, SI
@@ -606,50 +802,54 @@ done11:
 	JMP           wide
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ   rows_base+24(FP), BX
-	MOVL   (SI), R9
-	IMULQ  stride+48(FP), R9
-	LEAQ   (BX)(R9*4), R9
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*4), R9
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
 
-step12:
+step17:
 	VMOVUPS     (AX)(BX*4), Z8
 	VFMADD231PS (R9)(BX*4), Z8, Z0
 	VMOVUPS     64(AX)(BX*4), Z9
 	VFMADD231PS 64(R9)(BX*4), Z9, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step12
+	JL          step17
 
-tail13:
+tail18:
 	CMPQ        BX, CX
-	JGE         done14
+	JGE         done19
 	VMOVUPS.Z   (AX)(BX*4), K1, Z8
 	VMOVUPS.Z   (R9)(BX*4), K1, Z10
 	VFMADD231PS Z10, Z8, Z0
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, CX
-	JGE         done14
+	JGE         done19
 	VMOVUPS.Z   (AX)(BX*4), K2, Z9
 	VMOVUPS.Z   (R9)(BX*4), K2, Z10
 	VFMADD231PS Z10, Z9, Z1
 
-done14:
+done19:
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VPSHUFD       $0x4e, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
 	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
 	ADDQ          $0x04, SI
@@ -661,25 +861,26 @@ end:
 	RET
 
 // func dotHalfAVX512(a []float32, b []uint16) float32
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, SSE
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, SSE
 TEXT ·dotHalfAVX512(SB), NOSPLIT, $0-52
-	MOVQ   a_base+0(FP), AX
-	MOVQ   a_len+8(FP), CX
-	MOVQ   CX, DX
-	ANDQ   $-32, DX
-	MOVQ   CX, BX
-	SUBQ   DX, BX
-	MOVQ   $-1, SI
-	BZHIQ  BX, SI, SI
-	KMOVQ  SI, K1
-	SHRQ   $0x10, SI
-	KMOVQ  SI, K2
-	MOVQ   b_base+24(FP), SI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail2
+	MOVQ    a_base+0(FP), AX
+	MOVQ    a_len+8(FP), CX
+	MOVQ    CX, DX
+	ANDQ    $-32, DX
+	MOVQ    CX, BX
+	SUBQ    DX, BX
+	MOVQ    $-1, SI
+	BZHIQ   BX, SI, SI
+	KMOVQ   SI, K1
+	SHRQ    $0x10, SI
+	KMOVQ   SI, K2
+	MOVQ    b_base+24(FP), SI
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVUPS     (AX)(BX*4), Z8
@@ -709,56 +910,60 @@ tail2:
 
 done3:
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VPSHUFD       $0x4e, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
 	MOVSS         X0, ret+48(FP)
 	VZEROUPPER
 	RET
 
 // func dotRowsHalfAVX512(q []float32, rows []uint16, stride int, out []float32)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, MMX+
 TEXT ·dotRowsHalfAVX512(SB), NOSPLIT, $0-80
-	MOVQ  q_base+0(FP), AX
-	MOVQ  q_len+8(FP), CX
-	MOVQ  CX, DX
-	ANDQ  $-32, DX
-	MOVQ  CX, BX
-	SUBQ  DX, BX
-	MOVQ  $-1, SI
-	BZHIQ BX, SI, SI
-	KMOVQ SI, K1
-	SHRQ  $0x10, SI
-	KMOVQ SI, K2
-	MOVQ  rows_base+24(FP), SI
-	MOVQ  stride+48(FP), DI
-	SHLQ  $0x01, DI
-	MOVQ  out_base+56(FP), R8
-	MOVQ  out_len+64(FP), R9
-	CMPQ  DI, $0x00000100
-	JGE   few
-	CMPQ  R9, $0x04
-	JL    few
+	MOVQ    q_base+0(FP), AX
+	MOVQ    q_len+8(FP), CX
+	MOVQ    CX, DX
+	ANDQ    $-32, DX
+	MOVQ    CX, BX
+	SUBQ    DX, BX
+	MOVQ    $-1, SI
+	BZHIQ   BX, SI, SI
+	KMOVQ   SI, K1
+	SHRQ    $0x10, SI
+	KMOVQ   SI, K2
+	MOVQ    rows_base+24(FP), SI
+	MOVQ    stride+48(FP), DI
+	SHLQ    $0x01, DI
+	MOVQ    out_base+56(FP), R8
+	MOVQ    out_len+64(FP), R9
+	CMPQ    R9, $0x04
+	JL      few
+	CMPQ    DI, $0x00000100
+	JGE     wide
+	PCALIGN $0x20
 
 four:
-	LEAQ   (SI)(DI*1), R10
-	LEAQ   (SI)(DI*2), R11
-	LEAQ   (R10)(DI*2), R12
-	LEAQ   8192(SI)(DI*4), R13
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVUPS     (AX)(BX*4), Z8
@@ -830,42 +1035,38 @@ done3:
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
 	VADDPS        Z7, Z6, Z6
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VEXTRACTF64X4 $0x01, Z2, Y11
-	VADDPS        Y11, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X11
-	VADDPS        X11, X2, X2
-	VEXTRACTF64X4 $0x01, Z4, Y12
-	VADDPS        Y12, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X12
-	VADDPS        X12, X4, X4
-	VEXTRACTF64X4 $0x01, Z6, Y13
-	VADDPS        Y13, Y6, Y6
-	VEXTRACTF128  $0x01, Y6, X13
-	VADDPS        X13, X6, X6
-	VHADDPS       X2, X0, X0
-	VHADDPS       X6, X4, X4
-	VHADDPS       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	LEAQ          (SI)(DI*4), SI
 	SUBQ          $0x04, R9
 	CMPQ          R9, $0x04
 	JGE           four
+	JMP           few
+	PCALIGN $0x20
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail5
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail5
+	PCALIGN $0x20
 
 step4:
 	VMOVUPS     (AX)(BX*4), Z8
@@ -894,13 +1095,181 @@ tail5:
 	VFMADD231PS Z10, Z9, Z1
 
 done6:
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail8
+	PCALIGN $0x20
+
+step7:
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R10)(BX*2), Z11
+	VFMADD231PS Z11, Z8, Z2
+	VMOVUPS     64(AX)(BX*4), Z9
+	VCVTPH2PS   32(R10)(BX*2), Z11
+	VFMADD231PS Z11, Z9, Z3
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step7
+
+tail8:
+	CMPQ        BX, CX
+	JGE         done9
+	VMOVUPS.Z   (AX)(BX*4), K1, Z8
+	VMOVDQU16.Z (R10)(BX*2), K1, Y11
+	VCVTPH2PS   Y11, Z11
+	VFMADD231PS Z11, Z8, Z2
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, CX
+	JGE         done9
+	VMOVUPS.Z   (AX)(BX*4), K2, Z9
+	VMOVDQU16.Z (R10)(BX*2), K2, Y11
+	VCVTPH2PS   Y11, Z11
+	VFMADD231PS Z11, Z9, Z3
+
+done9:
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R11)(BX*2), Z12
+	VFMADD231PS Z12, Z8, Z4
+	VMOVUPS     64(AX)(BX*4), Z9
+	VCVTPH2PS   32(R11)(BX*2), Z12
+	VFMADD231PS Z12, Z9, Z5
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step10
+
+tail11:
+	CMPQ        BX, CX
+	JGE         done12
+	VMOVUPS.Z   (AX)(BX*4), K1, Z8
+	VMOVDQU16.Z (R11)(BX*2), K1, Y12
+	VCVTPH2PS   Y12, Z12
+	VFMADD231PS Z12, Z8, Z4
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, CX
+	JGE         done12
+	VMOVUPS.Z   (AX)(BX*4), K2, Z9
+	VMOVDQU16.Z (R11)(BX*2), K2, Y12
+	VCVTPH2PS   Y12, Z12
+	VFMADD231PS Z12, Z9, Z5
+
+done12:
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R12)(BX*2), Z13
+	VFMADD231PS Z13, Z8, Z6
+	VMOVUPS     64(AX)(BX*4), Z9
+	VCVTPH2PS   32(R12)(BX*2), Z13
+	VFMADD231PS Z13, Z9, Z7
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step13
+
+tail14:
+	CMPQ        BX, CX
+	JGE         done15
+	VMOVUPS.Z   (AX)(BX*4), K1, Z8
+	VMOVDQU16.Z (R12)(BX*2), K1, Y13
+	VCVTPH2PS   Y13, Z13
+	VFMADD231PS Z13, Z8, Z6
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, CX
+	JGE         done15
+	VMOVUPS.Z   (AX)(BX*4), K2, Z9
+	VMOVDQU16.Z (R12)(BX*2), K2, Y13
+	VCVTPH2PS   Y13, Z13
+	VFMADD231PS Z13, Z9, Z7
+
+done15:
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z5, Z4, Z4
+	VADDPS        Z7, Z6, Z6
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           wide
+
+few:
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
+
+one:
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (SI)(BX*2), Z10
+	VFMADD231PS Z10, Z8, Z0
+	VMOVUPS     64(AX)(BX*4), Z9
+	VCVTPH2PS   32(SI)(BX*2), Z10
+	VFMADD231PS Z10, Z9, Z1
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step16
+
+tail17:
+	CMPQ        BX, CX
+	JGE         done18
+	VMOVUPS.Z   (AX)(BX*4), K1, Z8
+	VMOVDQU16.Z (SI)(BX*2), K1, Y10
+	VCVTPH2PS   Y10, Z10
+	VFMADD231PS Z10, Z8, Z0
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, CX
+	JGE         done18
+	VMOVUPS.Z   (AX)(BX*4), K2, Z9
+	VMOVDQU16.Z (SI)(BX*2), K2, Y10
+	VCVTPH2PS   Y10, Z10
+	VFMADD231PS Z10, Z9, Z1
+
+done18:
+	VADDPS        Z1, Z0, Z0
+	VPSHUFD       $0x4e, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VADDPS        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VADDPS        X10, X0, X0
 	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
 	ADDQ          DI, SI
@@ -912,7 +1281,7 @@ end:
 	RET
 
 // func dotGatherHalfAVX512(q []float32, rows []uint16, stride int, ids []uint32, out []float32)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, CMOV, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, CMOV, MMX+
 TEXT ·dotGatherHalfAVX512(SB), NOSPLIT, $8-104
 	MOVQ    q_base+0(FP), AX
 	MOVQ    q_len+8(FP), CX
@@ -943,19 +1312,30 @@ TEXT ·dotGatherHalfAVX512(SB), NOSPLIT, $8-104
 	CMPQ    CX, $0x00000200
 	CMOVQGT BX, R13
 	XORQ    BX, BX
+	PCALIGN $0x20
 
 first:
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*2), R9
-	LEAQ  -1(R9)(CX*2), R10
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*2), R9
+	LEAQ    -1(R9)(CX*2), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -964,25 +1344,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*2), R9
-	LEAQ  -1(R9)(CX*2), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*2), R9
+	LEAQ    -1(R9)(CX*2), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -991,12 +1382,22 @@ line2:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*2), R9
 	LEAQ       -1(R9)(CX*2), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -1005,12 +1406,22 @@ line3:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*2), R9
 	LEAQ       -1(R9)(CX*2), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -1019,44 +1430,55 @@ line4:
 	IMULQ      stride+48(FP), BX
 	LEAQ       (R9)(BX*2), BX
 	LEAQ       -1(BX)(CX*2), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ   rows_base+24(FP), BX
-	MOVL   (SI), R9
-	IMULQ  stride+48(FP), R9
-	LEAQ   (BX)(R9*2), R9
-	MOVQ   rows_base+24(FP), BX
-	MOVL   4(SI), R10
-	IMULQ  stride+48(FP), R10
-	LEAQ   (BX)(R10*2), R10
-	MOVQ   rows_base+24(FP), BX
-	MOVL   8(SI), R11
-	IMULQ  stride+48(FP), R11
-	LEAQ   (BX)(R11*2), R11
-	MOVQ   rows_base+24(FP), BX
-	MOVL   12(SI), R12
-	IMULQ  stride+48(FP), R12
-	LEAQ   (BX)(R12*2), R12
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail7
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*2), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*2), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*2), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*2), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
@@ -1077,11 +1499,11 @@ step6:
 	VFMADD231PS Z13, Z9, Z7
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step6
+	JL          step11
 
-tail7:
+tail12:
 	CMPQ        BX, CX
-	JGE         done8
+	JGE         done13
 	VMOVUPS.Z   (AX)(BX*4), K1, Z8
 	VMOVDQU16.Z (R9)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
@@ -1097,7 +1519,7 @@ tail7:
 	VFMADD231PS Z13, Z8, Z6
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, CX
-	JGE         done8
+	JGE         done13
 	VMOVUPS.Z   (AX)(BX*4), K2, Z9
 	VMOVDQU16.Z (R9)(BX*2), K2, Y10
 	VCVTPH2PS   Y10, Z10
@@ -1112,30 +1534,24 @@ tail7:
 	VCVTPH2PS   Y13, Z13
 	VFMADD231PS Z13, Z9, Z7
 
-done8:
+done13:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
 	VADDPS        Z7, Z6, Z6
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VEXTRACTF64X4 $0x01, Z2, Y11
-	VADDPS        Y11, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X11
-	VADDPS        X11, X2, X2
-	VEXTRACTF64X4 $0x01, Z4, Y12
-	VADDPS        Y12, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X12
-	VADDPS        X12, X4, X4
-	VEXTRACTF64X4 $0x01, Z6, Y13
-	VADDPS        Y13, Y6, Y6
-	VEXTRACTF128  $0x01, Y6, X13
-	VADDPS        X13, X6, X6
-	VHADDPS       X2, X0, X0
-	VHADDPS       X6, X4, X4
-	VHADDPS       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	ADDQ          $0x10, SI
@@ -1143,6 +1559,7 @@ done8:
 	CMPQ          DI, $0x04
 	JGE           four
 	JMP           few
+	PCALIGN $0x20
 
 wide:
 	CMPQ    DI, $0x04
@@ -1205,9 +1622,10 @@ wide:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail10
+	JGE     tail15
+	PCALIGN $0x20
 
-step9:
+step14:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
@@ -1232,11 +1650,11 @@ step9:
 	PREFETCHT1  (BP)(BX*2)
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step9
+	JL          step14
 
-tail10:
+tail15:
 	CMPQ        BX, CX
-	JGE         done11
+	JGE         done16
 	PREFETCHT1  (R13)(BX*2)
 	PREFETCHT1  (R14)(BX*2)
 	PREFETCHT1  (R15)(BX*2)
@@ -1256,7 +1674,7 @@ tail10:
 	VFMADD231PS Z13, Z8, Z6
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, CX
-	JGE         done11
+	JGE         done16
 	VMOVUPS.Z   (AX)(BX*4), K2, Z9
 	VMOVDQU16.Z (R9)(BX*2), K2, Y10
 	VCVTPH2PS   Y10, Z10
@@ -1271,30 +1689,24 @@ tail10:
 	VCVTPH2PS   Y13, Z13
 	VFMADD231PS Z13, Z9, Z7
 
-done11:
+done16:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
 	VADDPS        Z7, Z6, Z6
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VEXTRACTF64X4 $0x01, Z2, Y11
-	VADDPS        Y11, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X11
-	VADDPS        X11, X2, X2
-	VEXTRACTF64X4 $0x01, Z4, Y12
-	VADDPS        Y12, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X12
-	VADDPS        X12, X4, X4
-	VEXTRACTF64X4 $0x01, Z6, Y13
-	VADDPS        Y13, Y6, Y6
-	VEXTRACTF128  $0x01, Y6, X13
-	VADDPS        X13, X6, X6
-	VHADDPS       X2, X0, X0
-	VHADDPS       X6, X4, X4
-	VHADDPS       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	ADDQ          $0x10, SI
@@ -1302,21 +1714,23 @@ done11:
 	JMP           wide
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ   rows_base+24(FP), BX
-	MOVL   (SI), R9
-	IMULQ  stride+48(FP), R9
-	LEAQ   (BX)(R9*2), R9
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*2), R9
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
 
-step12:
+step17:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
@@ -1325,31 +1739,33 @@ step12:
 	VFMADD231PS Z10, Z9, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step12
+	JL          step17
 
-tail13:
+tail18:
 	CMPQ        BX, CX
-	JGE         done14
+	JGE         done19
 	VMOVUPS.Z   (AX)(BX*4), K1, Z8
 	VMOVDQU16.Z (R9)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VFMADD231PS Z10, Z8, Z0
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, CX
-	JGE         done14
+	JGE         done19
 	VMOVUPS.Z   (AX)(BX*4), K2, Z9
 	VMOVDQU16.Z (R9)(BX*2), K2, Y10
 	VCVTPH2PS   Y10, Z10
 	VFMADD231PS Z10, Z9, Z1
 
-done14:
+done19:
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VPSHUFD       $0x4e, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
 	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
 	ADDQ          $0x04, SI
@@ -1382,6 +1798,7 @@ TEXT ·dotI8AVX512(SB), NOSPLIT, $0-52
 	XORQ         BX, BX
 	CMPQ         BX, DX
 	JGE          tail2
+	PCALIGN      $0x20
 
 step1:
 	VMOVDQU8 (AX)(BX*1), Z8
@@ -1404,6 +1821,7 @@ done3:
 	XORQ      BX, BX
 	CMPQ      BX, DX
 	JGE       tail5
+	PCALIGN   $0x20
 
 step4:
 	VMOVDQU8 (AX)(BX*1), Z8
@@ -1422,12 +1840,14 @@ tail5:
 	VPDPBUSD   Z8, Z10, Z0
 
 done6:
+	VPSHUFD       $0x4e, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPADDD        Z10, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VPHADDD       X0, X0, X0
-	VPHADDD       X0, X0, X0
 	VMOVD         X0, AX
 	MOVL          AX, ret+48(FP)
 	VZEROUPPER
@@ -1455,6 +1875,7 @@ TEXT ·dotRowsI8AVX512(SB), NOSPLIT, $0-80
 	XORQ         BX, BX
 	CMPQ         BX, DX
 	JGE          tail2
+	PCALIGN      $0x20
 
 step1:
 	VMOVDQU8 (AX)(BX*1), Z8
@@ -1470,16 +1891,17 @@ tail2:
 	VPDPBUSD   Z8, Z14, Z9
 
 done3:
-	VPXORD Z10, Z10, Z10
-	VPSUBD Z9, Z10, Z9
-	MOVQ   rows_base+24(FP), SI
-	MOVQ   stride+48(FP), DI
-	MOVQ   out_base+56(FP), R8
-	MOVQ   out_len+64(FP), R9
-	CMPQ   DI, $0x00000100
-	JGE    few
-	CMPQ   R9, $0x04
-	JL     few
+	VPXORD  Z10, Z10, Z10
+	VPSUBD  Z9, Z10, Z9
+	MOVQ    rows_base+24(FP), SI
+	MOVQ    stride+48(FP), DI
+	MOVQ    out_base+56(FP), R8
+	MOVQ    out_len+64(FP), R9
+	CMPQ    R9, $0x04
+	JL      few
+	CMPQ    DI, $0x00000100
+	JGE     wide
+	PCALIGN $0x20
 
 four:
 	LEAQ      (SI)(DI*1), R10
@@ -1493,6 +1915,7 @@ four:
 	XORQ      BX, BX
 	CMPQ      BX, DX
 	JGE       tail5
+	PCALIGN   $0x20
 
 step4:
 	VMOVDQU8   (AX)(BX*1), Z8
@@ -1535,41 +1958,37 @@ tail5:
 	VPDPBUSD   Z8, Z13, Z6
 
 done6:
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VEXTRACTI64X4 $0x01, Z2, Y10
-	VPADDD        Y10, Y2, Y2
-	VEXTRACTI128  $0x01, Y2, X10
-	VPADDD        X10, X2, X2
-	VEXTRACTI64X4 $0x01, Z4, Y10
-	VPADDD        Y10, Y4, Y4
-	VEXTRACTI128  $0x01, Y4, X10
-	VPADDD        X10, X4, X4
-	VEXTRACTI64X4 $0x01, Z6, Y10
-	VPADDD        Y10, Y6, Y6
-	VEXTRACTI128  $0x01, Y6, X10
-	VPADDD        X10, X6, X6
-	VPHADDD       X2, X0, X0
-	VPHADDD       X6, X4, X4
-	VPHADDD       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	LEAQ          (SI)(DI*4), SI
 	SUBQ          $0x04, R9
 	CMPQ          R9, $0x04
 	JGE           four
+	JMP           few
+	PCALIGN $0x20
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
+wide:
+	LEAQ      (SI)(DI*1), R10
+	LEAQ      (SI)(DI*2), R11
+	LEAQ      (R10)(DI*2), R12
 	VMOVDQA32 Z9, Z0
 	XORQ      BX, BX
 	CMPQ      BX, DX
 	JGE       tail8
+	PCALIGN   $0x20
 
 step7:
 	VMOVDQU8 (AX)(BX*1), Z8
@@ -1588,12 +2007,132 @@ tail8:
 	VPDPBUSD   Z8, Z10, Z0
 
 done9:
+	VMOVDQA32 Z9, Z2
+	XORQ      BX, BX
+	CMPQ      BX, DX
+	JGE       tail11
+	PCALIGN   $0x20
+
+step10:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPXORD   (R10)(BX*1), Z14, Z11
+	VPDPBUSD Z8, Z11, Z2
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step10
+
+tail11:
+	CMPQ       BX, CX
+	JGE        done12
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R10)(BX*1), K1, Z11
+	VPXORD     Z11, Z14, Z11
+	VPDPBUSD   Z8, Z11, Z2
+
+done12:
+	VMOVDQA32 Z9, Z4
+	XORQ      BX, BX
+	CMPQ      BX, DX
+	JGE       tail14
+	PCALIGN   $0x20
+
+step13:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPXORD   (R11)(BX*1), Z14, Z12
+	VPDPBUSD Z8, Z12, Z4
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step13
+
+tail14:
+	CMPQ       BX, CX
+	JGE        done15
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R11)(BX*1), K1, Z12
+	VPXORD     Z12, Z14, Z12
+	VPDPBUSD   Z8, Z12, Z4
+
+done15:
+	VMOVDQA32 Z9, Z6
+	XORQ      BX, BX
+	CMPQ      BX, DX
+	JGE       tail17
+	PCALIGN   $0x20
+
+step16:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPXORD   (R12)(BX*1), Z14, Z13
+	VPDPBUSD Z8, Z13, Z6
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step16
+
+tail17:
+	CMPQ       BX, CX
+	JGE        done18
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R12)(BX*1), K1, Z13
+	VPXORD     Z13, Z14, Z13
+	VPDPBUSD   Z8, Z13, Z6
+
+done18:
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VPHADDD       X0, X0, X0
-	VPHADDD       X0, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           wide
+
+few:
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
+
+one:
+	VMOVDQA32 Z9, Z0
+	XORQ      BX, BX
+	CMPQ      BX, DX
+	JGE       tail20
+	PCALIGN   $0x20
+
+step19:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPXORD   (SI)(BX*1), Z14, Z10
+	VPDPBUSD Z8, Z10, Z0
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step19
+
+tail20:
+	CMPQ       BX, CX
+	JGE        done21
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (SI)(BX*1), K1, Z10
+	VPXORD     Z10, Z14, Z10
+	VPDPBUSD   Z8, Z10, Z0
+
+done21:
+	VPSHUFD       $0x4e, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
 	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
 	ADDQ          DI, SI
@@ -1626,6 +2165,7 @@ TEXT ·dotGatherI8AVX512(SB), NOSPLIT, $8-104
 	XORQ         BX, BX
 	CMPQ         BX, DX
 	JGE          tail2
+	PCALIGN      $0x20
 
 step1:
 	VMOVDQU8 (AX)(BX*1), Z8
@@ -1661,19 +2201,30 @@ done3:
 	CMPQ    CX, $0x00000400
 	CMOVQGT BX, R13
 	XORQ    BX, BX
+	PCALIGN $0x20
 
 first:
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  -1(R9)(CX*1), R10
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last5
+	PCALIGN $0x20
 
 line4:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line4
+
+last5:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -1682,25 +2233,36 @@ line4:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  -1(R9)(CX*1), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last7
+	PCALIGN $0x20
 
-line5:
+line6:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line6
+
+last7:
 	CMPQ       R9, R10
-	JLE        line5
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -1709,12 +2271,22 @@ line5:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       -1(R9)(CX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last9
+	PCALIGN    $0x20
 
-line6:
+line8:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line8
+
+last9:
 	CMPQ       R9, R10
-	JLE        line6
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -1723,12 +2295,22 @@ line6:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       -1(R9)(CX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last11
+	PCALIGN    $0x20
 
-line7:
+line10:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line10
+
+last11:
 	CMPQ       R9, R10
-	JLE        line7
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -1737,12 +2319,22 @@ line7:
 	IMULQ      stride+48(FP), BX
 	LEAQ       (R9)(BX*1), BX
 	LEAQ       -1(BX)(CX*1), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last13
+	PCALIGN    $0x20
 
-line8:
+line12:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line12
+
+last13:
 	CMPQ       BX, R9
-	JLE        line8
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
@@ -1768,9 +2360,10 @@ ready:
 	VMOVDQA32 Z9, Z6
 	XORQ      BX, BX
 	CMPQ      BX, DX
-	JGE       tail10
+	JGE       tail15
+	PCALIGN   $0x20
 
-step9:
+step14:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPXORD   (R9)(BX*1), Z14, Z10
 	VPDPBUSD Z8, Z10, Z0
@@ -1782,11 +2375,11 @@ step9:
 	VPDPBUSD Z8, Z13, Z6
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step9
+	JL       step14
 
-tail10:
+tail15:
 	CMPQ       BX, CX
-	JGE        done11
+	JGE        done16
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
@@ -1801,26 +2394,20 @@ tail10:
 	VPXORD     Z13, Z14, Z13
 	VPDPBUSD   Z8, Z13, Z6
 
-done11:
+done16:
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VEXTRACTI64X4 $0x01, Z2, Y10
-	VPADDD        Y10, Y2, Y2
-	VEXTRACTI128  $0x01, Y2, X10
-	VPADDD        X10, X2, X2
-	VEXTRACTI64X4 $0x01, Z4, Y10
-	VPADDD        Y10, Y4, Y4
-	VEXTRACTI128  $0x01, Y4, X10
-	VPADDD        X10, X4, X4
-	VEXTRACTI64X4 $0x01, Z6, Y10
-	VPADDD        Y10, Y6, Y6
-	VEXTRACTI128  $0x01, Y6, X10
-	VPADDD        X10, X6, X6
-	VPHADDD       X2, X0, X0
-	VPHADDD       X6, X4, X4
-	VPHADDD       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	ADDQ          $0x10, SI
@@ -1828,6 +2415,7 @@ done11:
 	CMPQ          DI, $0x04
 	JGE           four
 	JMP           few
+	PCALIGN $0x20
 
 wide:
 	CMPQ      DI, $0x04
@@ -1886,9 +2474,10 @@ wide:
 	VMOVDQA32 Z9, Z6
 	XORQ      BX, BX
 	CMPQ      BX, DX
-	JGE       tail13
+	JGE       tail18
+	PCALIGN   $0x20
 
-step12:
+step17:
 	VMOVDQU8   (AX)(BX*1), Z8
 	VPXORD     (R9)(BX*1), Z14, Z10
 	VPDPBUSD   Z8, Z10, Z0
@@ -1904,11 +2493,11 @@ step12:
 	PREFETCHT1 (BP)(BX*1)
 	ADDQ       $0x00000040, BX
 	CMPQ       BX, DX
-	JL         step12
+	JL         step17
 
-tail13:
+tail18:
 	CMPQ       BX, CX
-	JGE        done14
+	JGE        done19
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -1927,26 +2516,20 @@ tail13:
 	VPXORD     Z13, Z14, Z13
 	VPDPBUSD   Z8, Z13, Z6
 
-done14:
+done19:
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VEXTRACTI64X4 $0x01, Z2, Y10
-	VPADDD        Y10, Y2, Y2
-	VEXTRACTI128  $0x01, Y2, X10
-	VPADDD        X10, X2, X2
-	VEXTRACTI64X4 $0x01, Z4, Y10
-	VPADDD        Y10, Y4, Y4
-	VEXTRACTI128  $0x01, Y4, X10
-	VPADDD        X10, X4, X4
-	VEXTRACTI64X4 $0x01, Z6, Y10
-	VPADDD        Y10, Y6, Y6
-	VEXTRACTI128  $0x01, Y6, X10
-	VPADDD        X10, X6, X6
-	VPHADDD       X2, X0, X0
-	VPHADDD       X6, X4, X4
-	VPHADDD       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	ADDQ          $0x10, SI
@@ -1954,8 +2537,9 @@ done14:
 	JMP           wide
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
 	MOVQ      rows_base+24(FP), BX
@@ -1965,31 +2549,34 @@ one:
 	VMOVDQA32 Z9, Z0
 	XORQ      BX, BX
 	CMPQ      BX, DX
-	JGE       tail16
+	JGE       tail21
+	PCALIGN   $0x20
 
-step15:
+step20:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPXORD   (R9)(BX*1), Z14, Z10
 	VPDPBUSD Z8, Z10, Z0
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step15
+	JL       step20
 
-tail16:
+tail21:
 	CMPQ       BX, CX
-	JGE        done17
+	JGE        done22
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
 	VPDPBUSD   Z8, Z10, Z0
 
-done17:
+done22:
+	VPSHUFD       $0x4e, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPADDD        Z10, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VPHADDD       X0, X0, X0
-	VPHADDD       X0, X0, X0
 	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
 	ADDQ          $0x04, SI
@@ -2022,6 +2609,7 @@ TEXT ·dotU8AVX512(SB), NOSPLIT, $0-52
 	XORQ         BX, BX
 	CMPQ         BX, DX
 	JGE          tail2
+	PCALIGN      $0x20
 
 step1:
 	VMOVDQU8 (AX)(BX*1), Z8
@@ -2043,6 +2631,7 @@ done3:
 	XORQ      BX, BX
 	CMPQ      BX, DX
 	JGE       tail5
+	PCALIGN   $0x20
 
 step4:
 	VMOVDQU8 (AX)(BX*1), Z8
@@ -2061,12 +2650,14 @@ tail5:
 	VPDPBUSD   Z10, Z8, Z0
 
 done6:
+	VPSHUFD       $0x4e, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPADDD        Z10, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VPHADDD       X0, X0, X0
-	VPHADDD       X0, X0, X0
 	VMOVD         X0, AX
 	MOVL          AX, ret+48(FP)
 	VZEROUPPER
@@ -2094,6 +2685,7 @@ TEXT ·dotRowsU8AVX512(SB), NOSPLIT, $0-80
 	XORQ         BX, BX
 	CMPQ         BX, DX
 	JGE          tail2
+	PCALIGN      $0x20
 
 step1:
 	VMOVDQU8 (AX)(BX*1), Z8
@@ -2109,15 +2701,16 @@ tail2:
 	VPDPBUSD   Z15, Z8, Z9
 
 done3:
-	VPSLLD $0x07, Z9, Z9
-	MOVQ   rows_base+24(FP), SI
-	MOVQ   stride+48(FP), DI
-	MOVQ   out_base+56(FP), R8
-	MOVQ   out_len+64(FP), R9
-	CMPQ   DI, $0x00000100
-	JGE    few
-	CMPQ   R9, $0x04
-	JL     few
+	VPSLLD  $0x07, Z9, Z9
+	MOVQ    rows_base+24(FP), SI
+	MOVQ    stride+48(FP), DI
+	MOVQ    out_base+56(FP), R8
+	MOVQ    out_len+64(FP), R9
+	CMPQ    R9, $0x04
+	JL      few
+	CMPQ    DI, $0x00000100
+	JGE     wide
+	PCALIGN $0x20
 
 four:
 	LEAQ      (SI)(DI*1), R10
@@ -2131,6 +2724,7 @@ four:
 	XORQ      BX, BX
 	CMPQ      BX, DX
 	JGE       tail5
+	PCALIGN   $0x20
 
 step4:
 	VMOVDQU8   (AX)(BX*1), Z8
@@ -2173,41 +2767,37 @@ tail5:
 	VPDPBUSD   Z13, Z8, Z6
 
 done6:
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VEXTRACTI64X4 $0x01, Z2, Y10
-	VPADDD        Y10, Y2, Y2
-	VEXTRACTI128  $0x01, Y2, X10
-	VPADDD        X10, X2, X2
-	VEXTRACTI64X4 $0x01, Z4, Y10
-	VPADDD        Y10, Y4, Y4
-	VEXTRACTI128  $0x01, Y4, X10
-	VPADDD        X10, X4, X4
-	VEXTRACTI64X4 $0x01, Z6, Y10
-	VPADDD        Y10, Y6, Y6
-	VEXTRACTI128  $0x01, Y6, X10
-	VPADDD        X10, X6, X6
-	VPHADDD       X2, X0, X0
-	VPHADDD       X6, X4, X4
-	VPHADDD       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	LEAQ          (SI)(DI*4), SI
 	SUBQ          $0x04, R9
 	CMPQ          R9, $0x04
 	JGE           four
+	JMP           few
+	PCALIGN $0x20
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
+wide:
+	LEAQ      (SI)(DI*1), R10
+	LEAQ      (SI)(DI*2), R11
+	LEAQ      (R10)(DI*2), R12
 	VMOVDQA32 Z9, Z0
 	XORQ      BX, BX
 	CMPQ      BX, DX
 	JGE       tail8
+	PCALIGN   $0x20
 
 step7:
 	VMOVDQU8 (AX)(BX*1), Z8
@@ -2226,12 +2816,132 @@ tail8:
 	VPDPBUSD   Z10, Z8, Z0
 
 done9:
+	VMOVDQA32 Z9, Z2
+	XORQ      BX, BX
+	CMPQ      BX, DX
+	JGE       tail11
+	PCALIGN   $0x20
+
+step10:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPXORD   (R10)(BX*1), Z14, Z11
+	VPDPBUSD Z11, Z8, Z2
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step10
+
+tail11:
+	CMPQ       BX, CX
+	JGE        done12
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R10)(BX*1), K1, Z11
+	VPXORD     Z11, Z14, Z11
+	VPDPBUSD   Z11, Z8, Z2
+
+done12:
+	VMOVDQA32 Z9, Z4
+	XORQ      BX, BX
+	CMPQ      BX, DX
+	JGE       tail14
+	PCALIGN   $0x20
+
+step13:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPXORD   (R11)(BX*1), Z14, Z12
+	VPDPBUSD Z12, Z8, Z4
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step13
+
+tail14:
+	CMPQ       BX, CX
+	JGE        done15
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R11)(BX*1), K1, Z12
+	VPXORD     Z12, Z14, Z12
+	VPDPBUSD   Z12, Z8, Z4
+
+done15:
+	VMOVDQA32 Z9, Z6
+	XORQ      BX, BX
+	CMPQ      BX, DX
+	JGE       tail17
+	PCALIGN   $0x20
+
+step16:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPXORD   (R12)(BX*1), Z14, Z13
+	VPDPBUSD Z13, Z8, Z6
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step16
+
+tail17:
+	CMPQ       BX, CX
+	JGE        done18
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R12)(BX*1), K1, Z13
+	VPXORD     Z13, Z14, Z13
+	VPDPBUSD   Z13, Z8, Z6
+
+done18:
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VPHADDD       X0, X0, X0
-	VPHADDD       X0, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           wide
+
+few:
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
+
+one:
+	VMOVDQA32 Z9, Z0
+	XORQ      BX, BX
+	CMPQ      BX, DX
+	JGE       tail20
+	PCALIGN   $0x20
+
+step19:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPXORD   (SI)(BX*1), Z14, Z10
+	VPDPBUSD Z10, Z8, Z0
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step19
+
+tail20:
+	CMPQ       BX, CX
+	JGE        done21
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (SI)(BX*1), K1, Z10
+	VPXORD     Z10, Z14, Z10
+	VPDPBUSD   Z10, Z8, Z0
+
+done21:
+	VPSHUFD       $0x4e, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
 	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
 	ADDQ          DI, SI
@@ -2264,6 +2974,7 @@ TEXT ·dotGatherU8AVX512(SB), NOSPLIT, $8-104
 	XORQ         BX, BX
 	CMPQ         BX, DX
 	JGE          tail2
+	PCALIGN      $0x20
 
 step1:
 	VMOVDQU8 (AX)(BX*1), Z8
@@ -2298,19 +3009,30 @@ done3:
 	CMPQ    CX, $0x00000400
 	CMOVQGT BX, R13
 	XORQ    BX, BX
+	PCALIGN $0x20
 
 first:
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  -1(R9)(CX*1), R10
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last5
+	PCALIGN $0x20
 
 line4:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line4
+
+last5:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -2319,25 +3041,36 @@ line4:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  -1(R9)(CX*1), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last7
+	PCALIGN $0x20
 
-line5:
+line6:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line6
+
+last7:
 	CMPQ       R9, R10
-	JLE        line5
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -2346,12 +3079,22 @@ line5:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       -1(R9)(CX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last9
+	PCALIGN    $0x20
 
-line6:
+line8:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line8
+
+last9:
 	CMPQ       R9, R10
-	JLE        line6
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -2360,12 +3103,22 @@ line6:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       -1(R9)(CX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last11
+	PCALIGN    $0x20
 
-line7:
+line10:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line10
+
+last11:
 	CMPQ       R9, R10
-	JLE        line7
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -2374,12 +3127,22 @@ line7:
 	IMULQ      stride+48(FP), BX
 	LEAQ       (R9)(BX*1), BX
 	LEAQ       -1(BX)(CX*1), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last13
+	PCALIGN    $0x20
 
-line8:
+line12:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line12
+
+last13:
 	CMPQ       BX, R9
-	JLE        line8
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
@@ -2405,9 +3168,10 @@ ready:
 	VMOVDQA32 Z9, Z6
 	XORQ      BX, BX
 	CMPQ      BX, DX
-	JGE       tail10
+	JGE       tail15
+	PCALIGN   $0x20
 
-step9:
+step14:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPXORD   (R9)(BX*1), Z14, Z10
 	VPDPBUSD Z10, Z8, Z0
@@ -2419,11 +3183,11 @@ step9:
 	VPDPBUSD Z13, Z8, Z6
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step9
+	JL       step14
 
-tail10:
+tail15:
 	CMPQ       BX, CX
-	JGE        done11
+	JGE        done16
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
@@ -2438,26 +3202,20 @@ tail10:
 	VPXORD     Z13, Z14, Z13
 	VPDPBUSD   Z13, Z8, Z6
 
-done11:
+done16:
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VEXTRACTI64X4 $0x01, Z2, Y10
-	VPADDD        Y10, Y2, Y2
-	VEXTRACTI128  $0x01, Y2, X10
-	VPADDD        X10, X2, X2
-	VEXTRACTI64X4 $0x01, Z4, Y10
-	VPADDD        Y10, Y4, Y4
-	VEXTRACTI128  $0x01, Y4, X10
-	VPADDD        X10, X4, X4
-	VEXTRACTI64X4 $0x01, Z6, Y10
-	VPADDD        Y10, Y6, Y6
-	VEXTRACTI128  $0x01, Y6, X10
-	VPADDD        X10, X6, X6
-	VPHADDD       X2, X0, X0
-	VPHADDD       X6, X4, X4
-	VPHADDD       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	ADDQ          $0x10, SI
@@ -2465,6 +3223,7 @@ done11:
 	CMPQ          DI, $0x04
 	JGE           four
 	JMP           few
+	PCALIGN $0x20
 
 wide:
 	CMPQ      DI, $0x04
@@ -2523,9 +3282,10 @@ wide:
 	VMOVDQA32 Z9, Z6
 	XORQ      BX, BX
 	CMPQ      BX, DX
-	JGE       tail13
+	JGE       tail18
+	PCALIGN   $0x20
 
-step12:
+step17:
 	VMOVDQU8   (AX)(BX*1), Z8
 	VPXORD     (R9)(BX*1), Z14, Z10
 	VPDPBUSD   Z10, Z8, Z0
@@ -2541,11 +3301,11 @@ step12:
 	PREFETCHT1 (BP)(BX*1)
 	ADDQ       $0x00000040, BX
 	CMPQ       BX, DX
-	JL         step12
+	JL         step17
 
-tail13:
+tail18:
 	CMPQ       BX, CX
-	JGE        done14
+	JGE        done19
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -2564,26 +3324,20 @@ tail13:
 	VPXORD     Z13, Z14, Z13
 	VPDPBUSD   Z13, Z8, Z6
 
-done14:
+done19:
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VEXTRACTI64X4 $0x01, Z2, Y10
-	VPADDD        Y10, Y2, Y2
-	VEXTRACTI128  $0x01, Y2, X10
-	VPADDD        X10, X2, X2
-	VEXTRACTI64X4 $0x01, Z4, Y10
-	VPADDD        Y10, Y4, Y4
-	VEXTRACTI128  $0x01, Y4, X10
-	VPADDD        X10, X4, X4
-	VEXTRACTI64X4 $0x01, Z6, Y10
-	VPADDD        Y10, Y6, Y6
-	VEXTRACTI128  $0x01, Y6, X10
-	VPADDD        X10, X6, X6
-	VPHADDD       X2, X0, X0
-	VPHADDD       X6, X4, X4
-	VPHADDD       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	ADDQ          $0x10, SI
@@ -2591,8 +3345,9 @@ done14:
 	JMP           wide
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
 	MOVQ      rows_base+24(FP), BX
@@ -2602,31 +3357,34 @@ one:
 	VMOVDQA32 Z9, Z0
 	XORQ      BX, BX
 	CMPQ      BX, DX
-	JGE       tail16
+	JGE       tail21
+	PCALIGN   $0x20
 
-step15:
+step20:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPXORD   (R9)(BX*1), Z14, Z10
 	VPDPBUSD Z10, Z8, Z0
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step15
+	JL       step20
 
-tail16:
+tail21:
 	CMPQ       BX, CX
-	JGE        done17
+	JGE        done22
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
 	VPDPBUSD   Z10, Z8, Z0
 
-done17:
+done22:
+	VPSHUFD       $0x4e, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPADDD        Z10, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VPHADDD       X0, X0, X0
-	VPHADDD       X0, X0, X0
 	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
 	ADDQ          $0x04, SI
@@ -2638,25 +3396,26 @@ end:
 	RET
 
 // func l2AVX512(a []float32, b []float32) float32
-// Requires: AVX, AVX512BW, AVX512F, BMI2, SSE
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, SSE
 TEXT ·l2AVX512(SB), NOSPLIT, $0-52
-	MOVQ   a_base+0(FP), AX
-	MOVQ   a_len+8(FP), CX
-	MOVQ   CX, DX
-	ANDQ   $-32, DX
-	MOVQ   CX, BX
-	SUBQ   DX, BX
-	MOVQ   $-1, SI
-	BZHIQ  BX, SI, SI
-	KMOVQ  SI, K1
-	SHRQ   $0x10, SI
-	KMOVQ  SI, K2
-	MOVQ   b_base+24(FP), SI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail2
+	MOVQ    a_base+0(FP), AX
+	MOVQ    a_len+8(FP), CX
+	MOVQ    CX, DX
+	ANDQ    $-32, DX
+	MOVQ    CX, BX
+	SUBQ    DX, BX
+	MOVQ    $-1, SI
+	BZHIQ   BX, SI, SI
+	KMOVQ   SI, K1
+	SHRQ    $0x10, SI
+	KMOVQ   SI, K2
+	MOVQ    b_base+24(FP), SI
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVUPS     (AX)(BX*4), Z8
@@ -2686,56 +3445,60 @@ tail2:
 
 done3:
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VPSHUFD       $0x4e, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
 	MOVSS         X0, ret+48(FP)
 	VZEROUPPER
 	RET
 
 // func l2RowsAVX512(q []float32, rows []float32, stride int, out []float32)
-// Requires: AVX, AVX512BW, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, MMX+
 TEXT ·l2RowsAVX512(SB), NOSPLIT, $0-80
-	MOVQ  q_base+0(FP), AX
-	MOVQ  q_len+8(FP), CX
-	MOVQ  CX, DX
-	ANDQ  $-32, DX
-	MOVQ  CX, BX
-	SUBQ  DX, BX
-	MOVQ  $-1, SI
-	BZHIQ BX, SI, SI
-	KMOVQ SI, K1
-	SHRQ  $0x10, SI
-	KMOVQ SI, K2
-	MOVQ  rows_base+24(FP), SI
-	MOVQ  stride+48(FP), DI
-	SHLQ  $0x02, DI
-	MOVQ  out_base+56(FP), R8
-	MOVQ  out_len+64(FP), R9
-	CMPQ  DI, $0x00000100
-	JGE   few
-	CMPQ  R9, $0x04
-	JL    few
+	MOVQ    q_base+0(FP), AX
+	MOVQ    q_len+8(FP), CX
+	MOVQ    CX, DX
+	ANDQ    $-32, DX
+	MOVQ    CX, BX
+	SUBQ    DX, BX
+	MOVQ    $-1, SI
+	BZHIQ   BX, SI, SI
+	KMOVQ   SI, K1
+	SHRQ    $0x10, SI
+	KMOVQ   SI, K2
+	MOVQ    rows_base+24(FP), SI
+	MOVQ    stride+48(FP), DI
+	SHLQ    $0x02, DI
+	MOVQ    out_base+56(FP), R8
+	MOVQ    out_len+64(FP), R9
+	CMPQ    R9, $0x04
+	JL      few
+	CMPQ    DI, $0x00000100
+	JGE     wide
+	PCALIGN $0x20
 
 four:
-	LEAQ   (SI)(DI*1), R10
-	LEAQ   (SI)(DI*2), R11
-	LEAQ   (R10)(DI*2), R12
-	LEAQ   8192(SI)(DI*4), R13
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVUPS     (AX)(BX*4), Z8
@@ -2815,42 +3578,38 @@ done3:
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
 	VADDPS        Z7, Z6, Z6
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VEXTRACTF64X4 $0x01, Z2, Y11
-	VADDPS        Y11, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X11
-	VADDPS        X11, X2, X2
-	VEXTRACTF64X4 $0x01, Z4, Y12
-	VADDPS        Y12, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X12
-	VADDPS        X12, X4, X4
-	VEXTRACTF64X4 $0x01, Z6, Y13
-	VADDPS        Y13, Y6, Y6
-	VEXTRACTF128  $0x01, Y6, X13
-	VADDPS        X13, X6, X6
-	VHADDPS       X2, X0, X0
-	VHADDPS       X6, X4, X4
-	VHADDPS       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	LEAQ          (SI)(DI*4), SI
 	SUBQ          $0x04, R9
 	CMPQ          R9, $0x04
 	JGE           four
+	JMP           few
+	PCALIGN $0x20
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail5
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail5
+	PCALIGN $0x20
 
 step4:
 	VMOVUPS     (AX)(BX*4), Z8
@@ -2879,13 +3638,181 @@ tail5:
 	VFMADD231PS Z10, Z10, Z1
 
 done6:
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail8
+	PCALIGN $0x20
+
+step7:
+	VMOVUPS     (AX)(BX*4), Z8
+	VSUBPS      (R10)(BX*4), Z8, Z11
+	VFMADD231PS Z11, Z11, Z2
+	VMOVUPS     64(AX)(BX*4), Z9
+	VSUBPS      64(R10)(BX*4), Z9, Z11
+	VFMADD231PS Z11, Z11, Z3
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step7
+
+tail8:
+	CMPQ        BX, CX
+	JGE         done9
+	VMOVUPS.Z   (AX)(BX*4), K1, Z8
+	VMOVUPS.Z   (R10)(BX*4), K1, Z11
+	VSUBPS      Z11, Z8, Z11
+	VFMADD231PS Z11, Z11, Z2
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, CX
+	JGE         done9
+	VMOVUPS.Z   (AX)(BX*4), K2, Z9
+	VMOVUPS.Z   (R10)(BX*4), K2, Z11
+	VSUBPS      Z11, Z9, Z11
+	VFMADD231PS Z11, Z11, Z3
+
+done9:
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
+	VMOVUPS     (AX)(BX*4), Z8
+	VSUBPS      (R11)(BX*4), Z8, Z12
+	VFMADD231PS Z12, Z12, Z4
+	VMOVUPS     64(AX)(BX*4), Z9
+	VSUBPS      64(R11)(BX*4), Z9, Z12
+	VFMADD231PS Z12, Z12, Z5
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step10
+
+tail11:
+	CMPQ        BX, CX
+	JGE         done12
+	VMOVUPS.Z   (AX)(BX*4), K1, Z8
+	VMOVUPS.Z   (R11)(BX*4), K1, Z12
+	VSUBPS      Z12, Z8, Z12
+	VFMADD231PS Z12, Z12, Z4
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, CX
+	JGE         done12
+	VMOVUPS.Z   (AX)(BX*4), K2, Z9
+	VMOVUPS.Z   (R11)(BX*4), K2, Z12
+	VSUBPS      Z12, Z9, Z12
+	VFMADD231PS Z12, Z12, Z5
+
+done12:
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	VMOVUPS     (AX)(BX*4), Z8
+	VSUBPS      (R12)(BX*4), Z8, Z13
+	VFMADD231PS Z13, Z13, Z6
+	VMOVUPS     64(AX)(BX*4), Z9
+	VSUBPS      64(R12)(BX*4), Z9, Z13
+	VFMADD231PS Z13, Z13, Z7
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step13
+
+tail14:
+	CMPQ        BX, CX
+	JGE         done15
+	VMOVUPS.Z   (AX)(BX*4), K1, Z8
+	VMOVUPS.Z   (R12)(BX*4), K1, Z13
+	VSUBPS      Z13, Z8, Z13
+	VFMADD231PS Z13, Z13, Z6
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, CX
+	JGE         done15
+	VMOVUPS.Z   (AX)(BX*4), K2, Z9
+	VMOVUPS.Z   (R12)(BX*4), K2, Z13
+	VSUBPS      Z13, Z9, Z13
+	VFMADD231PS Z13, Z13, Z7
+
+done15:
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z5, Z4, Z4
+	VADDPS        Z7, Z6, Z6
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           wide
+
+few:
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
+
+one:
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	VMOVUPS     (AX)(BX*4), Z8
+	VSUBPS      (SI)(BX*4), Z8, Z10
+	VFMADD231PS Z10, Z10, Z0
+	VMOVUPS     64(AX)(BX*4), Z9
+	VSUBPS      64(SI)(BX*4), Z9, Z10
+	VFMADD231PS Z10, Z10, Z1
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step16
+
+tail17:
+	CMPQ        BX, CX
+	JGE         done18
+	VMOVUPS.Z   (AX)(BX*4), K1, Z8
+	VMOVUPS.Z   (SI)(BX*4), K1, Z10
+	VSUBPS      Z10, Z8, Z10
+	VFMADD231PS Z10, Z10, Z0
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, CX
+	JGE         done18
+	VMOVUPS.Z   (AX)(BX*4), K2, Z9
+	VMOVUPS.Z   (SI)(BX*4), K2, Z10
+	VSUBPS      Z10, Z9, Z10
+	VFMADD231PS Z10, Z10, Z1
+
+done18:
+	VADDPS        Z1, Z0, Z0
+	VPSHUFD       $0x4e, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VADDPS        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VADDPS        X10, X0, X0
 	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
 	ADDQ          DI, SI
@@ -2897,7 +3824,7 @@ end:
 	RET
 
 // func l2GatherAVX512(q []float32, rows []float32, stride int, ids []uint32, out []float32)
-// Requires: AVX, AVX512BW, AVX512F, BMI2, CMOV, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV, MMX+
 TEXT ·l2GatherAVX512(SB), NOSPLIT, $8-104
 	MOVQ    q_base+0(FP), AX
 	MOVQ    q_len+8(FP), CX
@@ -2928,19 +3855,30 @@ TEXT ·l2GatherAVX512(SB), NOSPLIT, $8-104
 	CMPQ    CX, $0x00000100
 	CMOVQGT BX, R13
 	XORQ    BX, BX
+	PCALIGN $0x20
 
 first:
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*4), R9
-	LEAQ  -1(R9)(CX*4), R10
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*4), R9
+	LEAQ    -1(R9)(CX*4), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -2949,25 +3887,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*4), R9
-	LEAQ  -1(R9)(CX*4), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*4), R9
+	LEAQ    -1(R9)(CX*4), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -2976,12 +3925,22 @@ line2:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*4), R9
 	LEAQ       -1(R9)(CX*4), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -2990,12 +3949,22 @@ line3:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*4), R9
 	LEAQ       -1(R9)(CX*4), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -3004,44 +3973,55 @@ line4:
 	IMULQ      stride+48(FP), BX
 	LEAQ       (R9)(BX*4), BX
 	LEAQ       -1(BX)(CX*4), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ   rows_base+24(FP), BX
-	MOVL   (SI), R9
-	IMULQ  stride+48(FP), R9
-	LEAQ   (BX)(R9*4), R9
-	MOVQ   rows_base+24(FP), BX
-	MOVL   4(SI), R10
-	IMULQ  stride+48(FP), R10
-	LEAQ   (BX)(R10*4), R10
-	MOVQ   rows_base+24(FP), BX
-	MOVL   8(SI), R11
-	IMULQ  stride+48(FP), R11
-	LEAQ   (BX)(R11*4), R11
-	MOVQ   rows_base+24(FP), BX
-	MOVL   12(SI), R12
-	IMULQ  stride+48(FP), R12
-	LEAQ   (BX)(R12*4), R12
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail7
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*4), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (R9)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
@@ -3062,11 +4042,11 @@ step6:
 	VFMADD231PS Z13, Z13, Z7
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step6
+	JL          step11
 
-tail7:
+tail12:
 	CMPQ        BX, CX
-	JGE         done8
+	JGE         done13
 	VMOVUPS.Z   (AX)(BX*4), K1, Z8
 	VMOVUPS.Z   (R9)(BX*4), K1, Z10
 	VSUBPS      Z10, Z8, Z10
@@ -3082,7 +4062,7 @@ tail7:
 	VFMADD231PS Z13, Z13, Z6
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, CX
-	JGE         done8
+	JGE         done13
 	VMOVUPS.Z   (AX)(BX*4), K2, Z9
 	VMOVUPS.Z   (R9)(BX*4), K2, Z10
 	VSUBPS      Z10, Z9, Z10
@@ -3097,30 +4077,24 @@ tail7:
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 
-done8:
+done13:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
 	VADDPS        Z7, Z6, Z6
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VEXTRACTF64X4 $0x01, Z2, Y11
-	VADDPS        Y11, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X11
-	VADDPS        X11, X2, X2
-	VEXTRACTF64X4 $0x01, Z4, Y12
-	VADDPS        Y12, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X12
-	VADDPS        X12, X4, X4
-	VEXTRACTF64X4 $0x01, Z6, Y13
-	VADDPS        Y13, Y6, Y6
-	VEXTRACTF128  $0x01, Y6, X13
-	VADDPS        X13, X6, X6
-	VHADDPS       X2, X0, X0
-	VHADDPS       X6, X4, X4
-	VHADDPS       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	ADDQ          $0x10, SI
@@ -3128,6 +4102,7 @@ done8:
 	CMPQ          DI, $0x04
 	JGE           four
 	JMP           few
+	PCALIGN $0x20
 
 wide:
 	CMPQ    DI, $0x04
@@ -3190,9 +4165,10 @@ wide:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail10
+	JGE     tail15
+	PCALIGN $0x20
 
-step9:
+step14:
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (R9)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
@@ -3221,11 +4197,11 @@ step9:
 	PREFETCHT1  64(BP)(BX*4)
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step9
+	JL          step14
 
-tail10:
+tail15:
 	CMPQ        BX, CX
-	JGE         done11
+	JGE         done16
 	PREFETCHT1  (R13)(BX*4)
 	PREFETCHT1  (R14)(BX*4)
 	PREFETCHT1  (R15)(BX*4)
@@ -3249,7 +4225,7 @@ tail10:
 	VFMADD231PS Z13, Z13, Z6
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, CX
-	JGE         done11
+	JGE         done16
 	VMOVUPS.Z   (AX)(BX*4), K2, Z9
 	VMOVUPS.Z   (R9)(BX*4), K2, Z10
 	VSUBPS      Z10, Z9, Z10
@@ -3264,30 +4240,24 @@ tail10:
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 
-done11:
+done16:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
 	VADDPS        Z7, Z6, Z6
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VEXTRACTF64X4 $0x01, Z2, Y11
-	VADDPS        Y11, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X11
-	VADDPS        X11, X2, X2
-	VEXTRACTF64X4 $0x01, Z4, Y12
-	VADDPS        Y12, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X12
-	VADDPS        X12, X4, X4
-	VEXTRACTF64X4 $0x01, Z6, Y13
-	VADDPS        Y13, Y6, Y6
-	VEXTRACTF128  $0x01, Y6, X13
-	VADDPS        X13, X6, X6
-	VHADDPS       X2, X0, X0
-	VHADDPS       X6, X4, X4
-	VHADDPS       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	ADDQ          $0x10, SI
@@ -3295,21 +4265,23 @@ done11:
 	JMP           wide
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ   rows_base+24(FP), BX
-	MOVL   (SI), R9
-	IMULQ  stride+48(FP), R9
-	LEAQ   (BX)(R9*4), R9
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*4), R9
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
 
-step12:
+step17:
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (R9)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
@@ -3318,31 +4290,33 @@ step12:
 	VFMADD231PS Z10, Z10, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step12
+	JL          step17
 
-tail13:
+tail18:
 	CMPQ        BX, CX
-	JGE         done14
+	JGE         done19
 	VMOVUPS.Z   (AX)(BX*4), K1, Z8
 	VMOVUPS.Z   (R9)(BX*4), K1, Z10
 	VSUBPS      Z10, Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, CX
-	JGE         done14
+	JGE         done19
 	VMOVUPS.Z   (AX)(BX*4), K2, Z9
 	VMOVUPS.Z   (R9)(BX*4), K2, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
 
-done14:
+done19:
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VPSHUFD       $0x4e, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
 	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
 	ADDQ          $0x04, SI
@@ -3354,25 +4328,26 @@ end:
 	RET
 
 // func l2HalfAVX512(a []float32, b []uint16) float32
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, SSE
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, SSE
 TEXT ·l2HalfAVX512(SB), NOSPLIT, $0-52
-	MOVQ   a_base+0(FP), AX
-	MOVQ   a_len+8(FP), CX
-	MOVQ   CX, DX
-	ANDQ   $-32, DX
-	MOVQ   CX, BX
-	SUBQ   DX, BX
-	MOVQ   $-1, SI
-	BZHIQ  BX, SI, SI
-	KMOVQ  SI, K1
-	SHRQ   $0x10, SI
-	KMOVQ  SI, K2
-	MOVQ   b_base+24(FP), SI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail2
+	MOVQ    a_base+0(FP), AX
+	MOVQ    a_len+8(FP), CX
+	MOVQ    CX, DX
+	ANDQ    $-32, DX
+	MOVQ    CX, BX
+	SUBQ    DX, BX
+	MOVQ    $-1, SI
+	BZHIQ   BX, SI, SI
+	KMOVQ   SI, K1
+	SHRQ    $0x10, SI
+	KMOVQ   SI, K2
+	MOVQ    b_base+24(FP), SI
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVUPS     (AX)(BX*4), Z8
@@ -3406,56 +4381,60 @@ tail2:
 
 done3:
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VPSHUFD       $0x4e, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
 	MOVSS         X0, ret+48(FP)
 	VZEROUPPER
 	RET
 
 // func l2RowsHalfAVX512(q []float32, rows []uint16, stride int, out []float32)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, MMX+
 TEXT ·l2RowsHalfAVX512(SB), NOSPLIT, $0-80
-	MOVQ  q_base+0(FP), AX
-	MOVQ  q_len+8(FP), CX
-	MOVQ  CX, DX
-	ANDQ  $-32, DX
-	MOVQ  CX, BX
-	SUBQ  DX, BX
-	MOVQ  $-1, SI
-	BZHIQ BX, SI, SI
-	KMOVQ SI, K1
-	SHRQ  $0x10, SI
-	KMOVQ SI, K2
-	MOVQ  rows_base+24(FP), SI
-	MOVQ  stride+48(FP), DI
-	SHLQ  $0x01, DI
-	MOVQ  out_base+56(FP), R8
-	MOVQ  out_len+64(FP), R9
-	CMPQ  DI, $0x00000100
-	JGE   few
-	CMPQ  R9, $0x04
-	JL    few
+	MOVQ    q_base+0(FP), AX
+	MOVQ    q_len+8(FP), CX
+	MOVQ    CX, DX
+	ANDQ    $-32, DX
+	MOVQ    CX, BX
+	SUBQ    DX, BX
+	MOVQ    $-1, SI
+	BZHIQ   BX, SI, SI
+	KMOVQ   SI, K1
+	SHRQ    $0x10, SI
+	KMOVQ   SI, K2
+	MOVQ    rows_base+24(FP), SI
+	MOVQ    stride+48(FP), DI
+	SHLQ    $0x01, DI
+	MOVQ    out_base+56(FP), R8
+	MOVQ    out_len+64(FP), R9
+	CMPQ    R9, $0x04
+	JL      few
+	CMPQ    DI, $0x00000100
+	JGE     wide
+	PCALIGN $0x20
 
 four:
-	LEAQ   (SI)(DI*1), R10
-	LEAQ   (SI)(DI*2), R11
-	LEAQ   (R10)(DI*2), R12
-	LEAQ   8192(SI)(DI*4), R13
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVUPS     (AX)(BX*4), Z8
@@ -3543,42 +4522,38 @@ done3:
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
 	VADDPS        Z7, Z6, Z6
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VEXTRACTF64X4 $0x01, Z2, Y11
-	VADDPS        Y11, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X11
-	VADDPS        X11, X2, X2
-	VEXTRACTF64X4 $0x01, Z4, Y12
-	VADDPS        Y12, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X12
-	VADDPS        X12, X4, X4
-	VEXTRACTF64X4 $0x01, Z6, Y13
-	VADDPS        Y13, Y6, Y6
-	VEXTRACTF128  $0x01, Y6, X13
-	VADDPS        X13, X6, X6
-	VHADDPS       X2, X0, X0
-	VHADDPS       X6, X4, X4
-	VHADDPS       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	LEAQ          (SI)(DI*4), SI
 	SUBQ          $0x04, R9
 	CMPQ          R9, $0x04
 	JGE           four
+	JMP           few
+	PCALIGN $0x20
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail5
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail5
+	PCALIGN $0x20
 
 step4:
 	VMOVUPS     (AX)(BX*4), Z8
@@ -3611,13 +4586,197 @@ tail5:
 	VFMADD231PS Z10, Z10, Z1
 
 done6:
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail8
+	PCALIGN $0x20
+
+step7:
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R10)(BX*2), Z11
+	VSUBPS      Z11, Z8, Z11
+	VFMADD231PS Z11, Z11, Z2
+	VMOVUPS     64(AX)(BX*4), Z9
+	VCVTPH2PS   32(R10)(BX*2), Z11
+	VSUBPS      Z11, Z9, Z11
+	VFMADD231PS Z11, Z11, Z3
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step7
+
+tail8:
+	CMPQ        BX, CX
+	JGE         done9
+	VMOVUPS.Z   (AX)(BX*4), K1, Z8
+	VMOVDQU16.Z (R10)(BX*2), K1, Y11
+	VCVTPH2PS   Y11, Z11
+	VSUBPS      Z11, Z8, Z11
+	VFMADD231PS Z11, Z11, Z2
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, CX
+	JGE         done9
+	VMOVUPS.Z   (AX)(BX*4), K2, Z9
+	VMOVDQU16.Z (R10)(BX*2), K2, Y11
+	VCVTPH2PS   Y11, Z11
+	VSUBPS      Z11, Z9, Z11
+	VFMADD231PS Z11, Z11, Z3
+
+done9:
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R11)(BX*2), Z12
+	VSUBPS      Z12, Z8, Z12
+	VFMADD231PS Z12, Z12, Z4
+	VMOVUPS     64(AX)(BX*4), Z9
+	VCVTPH2PS   32(R11)(BX*2), Z12
+	VSUBPS      Z12, Z9, Z12
+	VFMADD231PS Z12, Z12, Z5
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step10
+
+tail11:
+	CMPQ        BX, CX
+	JGE         done12
+	VMOVUPS.Z   (AX)(BX*4), K1, Z8
+	VMOVDQU16.Z (R11)(BX*2), K1, Y12
+	VCVTPH2PS   Y12, Z12
+	VSUBPS      Z12, Z8, Z12
+	VFMADD231PS Z12, Z12, Z4
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, CX
+	JGE         done12
+	VMOVUPS.Z   (AX)(BX*4), K2, Z9
+	VMOVDQU16.Z (R11)(BX*2), K2, Y12
+	VCVTPH2PS   Y12, Z12
+	VSUBPS      Z12, Z9, Z12
+	VFMADD231PS Z12, Z12, Z5
+
+done12:
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R12)(BX*2), Z13
+	VSUBPS      Z13, Z8, Z13
+	VFMADD231PS Z13, Z13, Z6
+	VMOVUPS     64(AX)(BX*4), Z9
+	VCVTPH2PS   32(R12)(BX*2), Z13
+	VSUBPS      Z13, Z9, Z13
+	VFMADD231PS Z13, Z13, Z7
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step13
+
+tail14:
+	CMPQ        BX, CX
+	JGE         done15
+	VMOVUPS.Z   (AX)(BX*4), K1, Z8
+	VMOVDQU16.Z (R12)(BX*2), K1, Y13
+	VCVTPH2PS   Y13, Z13
+	VSUBPS      Z13, Z8, Z13
+	VFMADD231PS Z13, Z13, Z6
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, CX
+	JGE         done15
+	VMOVUPS.Z   (AX)(BX*4), K2, Z9
+	VMOVDQU16.Z (R12)(BX*2), K2, Y13
+	VCVTPH2PS   Y13, Z13
+	VSUBPS      Z13, Z9, Z13
+	VFMADD231PS Z13, Z13, Z7
+
+done15:
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z5, Z4, Z4
+	VADDPS        Z7, Z6, Z6
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           wide
+
+few:
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
+
+one:
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (SI)(BX*2), Z10
+	VSUBPS      Z10, Z8, Z10
+	VFMADD231PS Z10, Z10, Z0
+	VMOVUPS     64(AX)(BX*4), Z9
+	VCVTPH2PS   32(SI)(BX*2), Z10
+	VSUBPS      Z10, Z9, Z10
+	VFMADD231PS Z10, Z10, Z1
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step16
+
+tail17:
+	CMPQ        BX, CX
+	JGE         done18
+	VMOVUPS.Z   (AX)(BX*4), K1, Z8
+	VMOVDQU16.Z (SI)(BX*2), K1, Y10
+	VCVTPH2PS   Y10, Z10
+	VSUBPS      Z10, Z8, Z10
+	VFMADD231PS Z10, Z10, Z0
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, CX
+	JGE         done18
+	VMOVUPS.Z   (AX)(BX*4), K2, Z9
+	VMOVDQU16.Z (SI)(BX*2), K2, Y10
+	VCVTPH2PS   Y10, Z10
+	VSUBPS      Z10, Z9, Z10
+	VFMADD231PS Z10, Z10, Z1
+
+done18:
+	VADDPS        Z1, Z0, Z0
+	VPSHUFD       $0x4e, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VADDPS        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VADDPS        X10, X0, X0
 	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
 	ADDQ          DI, SI
@@ -3629,7 +4788,7 @@ end:
 	RET
 
 // func l2GatherHalfAVX512(q []float32, rows []uint16, stride int, ids []uint32, out []float32)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, CMOV, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, CMOV, MMX+
 TEXT ·l2GatherHalfAVX512(SB), NOSPLIT, $8-104
 	MOVQ    q_base+0(FP), AX
 	MOVQ    q_len+8(FP), CX
@@ -3660,19 +4819,30 @@ TEXT ·l2GatherHalfAVX512(SB), NOSPLIT, $8-104
 	CMPQ    CX, $0x00000200
 	CMOVQGT BX, R13
 	XORQ    BX, BX
+	PCALIGN $0x20
 
 first:
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*2), R9
-	LEAQ  -1(R9)(CX*2), R10
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*2), R9
+	LEAQ    -1(R9)(CX*2), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -3681,25 +4851,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*2), R9
-	LEAQ  -1(R9)(CX*2), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*2), R9
+	LEAQ    -1(R9)(CX*2), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -3708,12 +4889,22 @@ line2:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*2), R9
 	LEAQ       -1(R9)(CX*2), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -3722,12 +4913,22 @@ line3:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*2), R9
 	LEAQ       -1(R9)(CX*2), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -3736,44 +4937,55 @@ line4:
 	IMULQ      stride+48(FP), BX
 	LEAQ       (R9)(BX*2), BX
 	LEAQ       -1(BX)(CX*2), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ   rows_base+24(FP), BX
-	MOVL   (SI), R9
-	IMULQ  stride+48(FP), R9
-	LEAQ   (BX)(R9*2), R9
-	MOVQ   rows_base+24(FP), BX
-	MOVL   4(SI), R10
-	IMULQ  stride+48(FP), R10
-	LEAQ   (BX)(R10*2), R10
-	MOVQ   rows_base+24(FP), BX
-	MOVL   8(SI), R11
-	IMULQ  stride+48(FP), R11
-	LEAQ   (BX)(R11*2), R11
-	MOVQ   rows_base+24(FP), BX
-	MOVL   12(SI), R12
-	IMULQ  stride+48(FP), R12
-	LEAQ   (BX)(R12*2), R12
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail7
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*2), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*2), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*2), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*2), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
@@ -3802,11 +5014,11 @@ step6:
 	VFMADD231PS Z13, Z13, Z7
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step6
+	JL          step11
 
-tail7:
+tail12:
 	CMPQ        BX, CX
-	JGE         done8
+	JGE         done13
 	VMOVUPS.Z   (AX)(BX*4), K1, Z8
 	VMOVDQU16.Z (R9)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
@@ -3826,7 +5038,7 @@ tail7:
 	VFMADD231PS Z13, Z13, Z6
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, CX
-	JGE         done8
+	JGE         done13
 	VMOVUPS.Z   (AX)(BX*4), K2, Z9
 	VMOVDQU16.Z (R9)(BX*2), K2, Y10
 	VCVTPH2PS   Y10, Z10
@@ -3845,30 +5057,24 @@ tail7:
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 
-done8:
+done13:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
 	VADDPS        Z7, Z6, Z6
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VEXTRACTF64X4 $0x01, Z2, Y11
-	VADDPS        Y11, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X11
-	VADDPS        X11, X2, X2
-	VEXTRACTF64X4 $0x01, Z4, Y12
-	VADDPS        Y12, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X12
-	VADDPS        X12, X4, X4
-	VEXTRACTF64X4 $0x01, Z6, Y13
-	VADDPS        Y13, Y6, Y6
-	VEXTRACTF128  $0x01, Y6, X13
-	VADDPS        X13, X6, X6
-	VHADDPS       X2, X0, X0
-	VHADDPS       X6, X4, X4
-	VHADDPS       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	ADDQ          $0x10, SI
@@ -3876,6 +5082,7 @@ done8:
 	CMPQ          DI, $0x04
 	JGE           four
 	JMP           few
+	PCALIGN $0x20
 
 wide:
 	CMPQ    DI, $0x04
@@ -3938,9 +5145,10 @@ wide:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail10
+	JGE     tail15
+	PCALIGN $0x20
 
-step9:
+step14:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
@@ -3973,11 +5181,11 @@ step9:
 	PREFETCHT1  (BP)(BX*2)
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step9
+	JL          step14
 
-tail10:
+tail15:
 	CMPQ        BX, CX
-	JGE         done11
+	JGE         done16
 	PREFETCHT1  (R13)(BX*2)
 	PREFETCHT1  (R14)(BX*2)
 	PREFETCHT1  (R15)(BX*2)
@@ -4001,7 +5209,7 @@ tail10:
 	VFMADD231PS Z13, Z13, Z6
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, CX
-	JGE         done11
+	JGE         done16
 	VMOVUPS.Z   (AX)(BX*4), K2, Z9
 	VMOVDQU16.Z (R9)(BX*2), K2, Y10
 	VCVTPH2PS   Y10, Z10
@@ -4020,30 +5228,24 @@ tail10:
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 
-done11:
+done16:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
 	VADDPS        Z7, Z6, Z6
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VEXTRACTF64X4 $0x01, Z2, Y11
-	VADDPS        Y11, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X11
-	VADDPS        X11, X2, X2
-	VEXTRACTF64X4 $0x01, Z4, Y12
-	VADDPS        Y12, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X12
-	VADDPS        X12, X4, X4
-	VEXTRACTF64X4 $0x01, Z6, Y13
-	VADDPS        Y13, Y6, Y6
-	VEXTRACTF128  $0x01, Y6, X13
-	VADDPS        X13, X6, X6
-	VHADDPS       X2, X0, X0
-	VHADDPS       X6, X4, X4
-	VHADDPS       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	ADDQ          $0x10, SI
@@ -4051,21 +5253,23 @@ done11:
 	JMP           wide
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ   rows_base+24(FP), BX
-	MOVL   (SI), R9
-	IMULQ  stride+48(FP), R9
-	LEAQ   (BX)(R9*2), R9
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*2), R9
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
 
-step12:
+step17:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
@@ -4076,11 +5280,11 @@ step12:
 	VFMADD231PS Z10, Z10, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step12
+	JL          step17
 
-tail13:
+tail18:
 	CMPQ        BX, CX
-	JGE         done14
+	JGE         done19
 	VMOVUPS.Z   (AX)(BX*4), K1, Z8
 	VMOVDQU16.Z (R9)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
@@ -4088,21 +5292,23 @@ tail13:
 	VFMADD231PS Z10, Z10, Z0
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, CX
-	JGE         done14
+	JGE         done19
 	VMOVUPS.Z   (AX)(BX*4), K2, Z9
 	VMOVDQU16.Z (R9)(BX*2), K2, Y10
 	VCVTPH2PS   Y10, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
 
-done14:
+done19:
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VPSHUFD       $0x4e, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VADDPS        Z10, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
 	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
 	ADDQ          $0x04, SI
@@ -4137,6 +5343,7 @@ TEXT ·l2I8AVX512(SB), NOSPLIT, $0-52
 	XORQ         BX, BX
 	CMPQ         BX, DX
 	JGE          tail2
+	PCALIGN      $0x20
 
 step1:
 	VMOVDQU8 (AX)(BX*1), Z8
@@ -4165,12 +5372,14 @@ tail2:
 done3:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
+	VPSHUFD       $0x4e, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPADDD        Z10, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VPHADDD       X0, X0, X0
-	VPHADDD       X0, X0, X0
 	VMOVD         X0, AX
 	MOVL          AX, ret+48(FP)
 	VZEROUPPER
@@ -4198,27 +5407,29 @@ TEXT ·l2RowsI8AVX512(SB), NOSPLIT, $0-80
 	MOVQ         stride+48(FP), DI
 	MOVQ         out_base+56(FP), R8
 	MOVQ         out_len+64(FP), R9
-	CMPQ         DI, $0x00000100
-	JGE          few
 	CMPQ         R9, $0x04
 	JL           few
+	CMPQ         DI, $0x00000100
+	JGE          wide
+	PCALIGN      $0x20
 
 four:
-	LEAQ   (SI)(DI*1), R10
-	LEAQ   (SI)(DI*2), R11
-	LEAQ   (R10)(DI*2), R12
-	LEAQ   8192(SI)(DI*4), R13
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVDQU8   (AX)(BX*1), Z8
@@ -4301,42 +5512,38 @@ done3:
 	VPADDD        Z5, Z4, Z4
 	VPSLLD        $0x07, Z7, Z7
 	VPADDD        Z7, Z6, Z6
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VEXTRACTI64X4 $0x01, Z2, Y10
-	VPADDD        Y10, Y2, Y2
-	VEXTRACTI128  $0x01, Y2, X10
-	VPADDD        X10, X2, X2
-	VEXTRACTI64X4 $0x01, Z4, Y10
-	VPADDD        Y10, Y4, Y4
-	VEXTRACTI128  $0x01, Y4, X10
-	VPADDD        X10, X4, X4
-	VEXTRACTI64X4 $0x01, Z6, Y10
-	VPADDD        Y10, Y6, Y6
-	VEXTRACTI128  $0x01, Y6, X10
-	VPADDD        X10, X6, X6
-	VPHADDD       X2, X0, X0
-	VPHADDD       X6, X4, X4
-	VPHADDD       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	LEAQ          (SI)(DI*4), SI
 	SUBQ          $0x04, R9
 	CMPQ          R9, $0x04
 	JGE           four
+	JMP           few
+	PCALIGN $0x20
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail5
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail5
+	PCALIGN $0x20
 
 step4:
 	VMOVDQU8 (AX)(BX*1), Z8
@@ -4363,14 +5570,178 @@ tail5:
 	VPDPBUSD   Z15, Z10, Z1
 
 done6:
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail8
+	PCALIGN $0x20
+
+step7:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPMAXSB  (R10)(BX*1), Z8, Z17
+	VPMINSB  (R10)(BX*1), Z8, Z11
+	VPSUBB   Z11, Z17, Z11
+	VPXORD   Z11, Z14, Z17
+	VPDPBUSD Z17, Z11, Z2
+	VPDPBUSD Z15, Z11, Z3
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step7
+
+tail8:
+	CMPQ       BX, CX
+	JGE        done9
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R10)(BX*1), K1, Z11
+	VPMAXSB    Z11, Z8, Z17
+	VPMINSB    Z11, Z8, Z11
+	VPSUBB     Z11, Z17, Z11
+	VPXORD     Z11, Z14, Z17
+	VPDPBUSD   Z17, Z11, Z2
+	VPDPBUSD   Z15, Z11, Z3
+
+done9:
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPMAXSB  (R11)(BX*1), Z8, Z18
+	VPMINSB  (R11)(BX*1), Z8, Z12
+	VPSUBB   Z12, Z18, Z12
+	VPXORD   Z12, Z14, Z18
+	VPDPBUSD Z18, Z12, Z4
+	VPDPBUSD Z15, Z12, Z5
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step10
+
+tail11:
+	CMPQ       BX, CX
+	JGE        done12
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R11)(BX*1), K1, Z12
+	VPMAXSB    Z12, Z8, Z18
+	VPMINSB    Z12, Z8, Z12
+	VPSUBB     Z12, Z18, Z12
+	VPXORD     Z12, Z14, Z18
+	VPDPBUSD   Z18, Z12, Z4
+	VPDPBUSD   Z15, Z12, Z5
+
+done12:
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPMAXSB  (R12)(BX*1), Z8, Z19
+	VPMINSB  (R12)(BX*1), Z8, Z13
+	VPSUBB   Z13, Z19, Z13
+	VPXORD   Z13, Z14, Z19
+	VPDPBUSD Z19, Z13, Z6
+	VPDPBUSD Z15, Z13, Z7
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step13
+
+tail14:
+	CMPQ       BX, CX
+	JGE        done15
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R12)(BX*1), K1, Z13
+	VPMAXSB    Z13, Z8, Z19
+	VPMINSB    Z13, Z8, Z13
+	VPSUBB     Z13, Z19, Z13
+	VPXORD     Z13, Z14, Z19
+	VPDPBUSD   Z19, Z13, Z6
+	VPDPBUSD   Z15, Z13, Z7
+
+done15:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
+	VPSLLD        $0x07, Z3, Z3
+	VPADDD        Z3, Z2, Z2
+	VPSLLD        $0x07, Z5, Z5
+	VPADDD        Z5, Z4, Z4
+	VPSLLD        $0x07, Z7, Z7
+	VPADDD        Z7, Z6, Z6
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VPHADDD       X0, X0, X0
-	VPHADDD       X0, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           wide
+
+few:
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
+
+one:
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPMAXSB  (SI)(BX*1), Z8, Z16
+	VPMINSB  (SI)(BX*1), Z8, Z10
+	VPSUBB   Z10, Z16, Z10
+	VPXORD   Z10, Z14, Z16
+	VPDPBUSD Z16, Z10, Z0
+	VPDPBUSD Z15, Z10, Z1
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step16
+
+tail17:
+	CMPQ       BX, CX
+	JGE        done18
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (SI)(BX*1), K1, Z10
+	VPMAXSB    Z10, Z8, Z16
+	VPMINSB    Z10, Z8, Z10
+	VPSUBB     Z10, Z16, Z10
+	VPXORD     Z10, Z14, Z16
+	VPDPBUSD   Z16, Z10, Z0
+	VPDPBUSD   Z15, Z10, Z1
+
+done18:
+	VPSLLD        $0x07, Z1, Z1
+	VPADDD        Z1, Z0, Z0
+	VPSHUFD       $0x4e, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
 	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
 	ADDQ          DI, SI
@@ -4417,19 +5788,30 @@ TEXT ·l2GatherI8AVX512(SB), NOSPLIT, $8-104
 	CMPQ         CX, $0x00000400
 	CMOVQGT      BX, R13
 	XORQ         BX, BX
+	PCALIGN      $0x20
 
 first:
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  -1(R9)(CX*1), R10
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -4438,25 +5820,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  -1(R9)(CX*1), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -4465,12 +5858,22 @@ line2:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       -1(R9)(CX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -4479,12 +5882,22 @@ line3:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       -1(R9)(CX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -4493,44 +5906,55 @@ line4:
 	IMULQ      stride+48(FP), BX
 	LEAQ       (R9)(BX*1), BX
 	LEAQ       -1(BX)(CX*1), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ   rows_base+24(FP), BX
-	MOVL   (SI), R9
-	IMULQ  stride+48(FP), R9
-	LEAQ   (BX)(R9*1), R9
-	MOVQ   rows_base+24(FP), BX
-	MOVL   4(SI), R10
-	IMULQ  stride+48(FP), R10
-	LEAQ   (BX)(R10*1), R10
-	MOVQ   rows_base+24(FP), BX
-	MOVL   8(SI), R11
-	IMULQ  stride+48(FP), R11
-	LEAQ   (BX)(R11*1), R11
-	MOVQ   rows_base+24(FP), BX
-	MOVL   12(SI), R12
-	IMULQ  stride+48(FP), R12
-	LEAQ   (BX)(R12*1), R12
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail7
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*1), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*1), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*1), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPMAXSB  (R9)(BX*1), Z8, Z16
 	VPMINSB  (R9)(BX*1), Z8, Z10
@@ -4558,11 +5982,11 @@ step6:
 	VPDPBUSD Z15, Z13, Z7
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step6
+	JL       step11
 
-tail7:
+tail12:
 	CMPQ       BX, CX
-	JGE        done8
+	JGE        done13
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPMAXSB    Z10, Z8, Z16
@@ -4593,7 +6017,7 @@ tail7:
 	VPDPBUSD   Z19, Z13, Z6
 	VPDPBUSD   Z15, Z13, Z7
 
-done8:
+done13:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
 	VPSLLD        $0x07, Z3, Z3
@@ -4602,25 +6026,19 @@ done8:
 	VPADDD        Z5, Z4, Z4
 	VPSLLD        $0x07, Z7, Z7
 	VPADDD        Z7, Z6, Z6
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VEXTRACTI64X4 $0x01, Z2, Y10
-	VPADDD        Y10, Y2, Y2
-	VEXTRACTI128  $0x01, Y2, X10
-	VPADDD        X10, X2, X2
-	VEXTRACTI64X4 $0x01, Z4, Y10
-	VPADDD        Y10, Y4, Y4
-	VEXTRACTI128  $0x01, Y4, X10
-	VPADDD        X10, X4, X4
-	VEXTRACTI64X4 $0x01, Z6, Y10
-	VPADDD        Y10, Y6, Y6
-	VEXTRACTI128  $0x01, Y6, X10
-	VPADDD        X10, X6, X6
-	VPHADDD       X2, X0, X0
-	VPHADDD       X6, X4, X4
-	VPHADDD       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	ADDQ          $0x10, SI
@@ -4628,6 +6046,7 @@ done8:
 	CMPQ          DI, $0x04
 	JGE           four
 	JMP           few
+	PCALIGN $0x20
 
 wide:
 	CMPQ    DI, $0x04
@@ -4690,9 +6109,10 @@ wide:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail10
+	JGE     tail15
+	PCALIGN $0x20
 
-step9:
+step14:
 	VMOVDQU8   (AX)(BX*1), Z8
 	VPMAXSB    (R9)(BX*1), Z8, Z16
 	VPMINSB    (R9)(BX*1), Z8, Z10
@@ -4724,11 +6144,11 @@ step9:
 	PREFETCHT1 (BP)(BX*1)
 	ADDQ       $0x00000040, BX
 	CMPQ       BX, DX
-	JL         step9
+	JL         step14
 
-tail10:
+tail15:
 	CMPQ       BX, CX
-	JGE        done11
+	JGE        done16
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -4763,7 +6183,7 @@ tail10:
 	VPDPBUSD   Z19, Z13, Z6
 	VPDPBUSD   Z15, Z13, Z7
 
-done11:
+done16:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
 	VPSLLD        $0x07, Z3, Z3
@@ -4772,25 +6192,19 @@ done11:
 	VPADDD        Z5, Z4, Z4
 	VPSLLD        $0x07, Z7, Z7
 	VPADDD        Z7, Z6, Z6
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VEXTRACTI64X4 $0x01, Z2, Y10
-	VPADDD        Y10, Y2, Y2
-	VEXTRACTI128  $0x01, Y2, X10
-	VPADDD        X10, X2, X2
-	VEXTRACTI64X4 $0x01, Z4, Y10
-	VPADDD        Y10, Y4, Y4
-	VEXTRACTI128  $0x01, Y4, X10
-	VPADDD        X10, X4, X4
-	VEXTRACTI64X4 $0x01, Z6, Y10
-	VPADDD        Y10, Y6, Y6
-	VEXTRACTI128  $0x01, Y6, X10
-	VPADDD        X10, X6, X6
-	VPHADDD       X2, X0, X0
-	VPHADDD       X6, X4, X4
-	VPHADDD       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	ADDQ          $0x10, SI
@@ -4798,21 +6212,23 @@ done11:
 	JMP           wide
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ   rows_base+24(FP), BX
-	MOVL   (SI), R9
-	IMULQ  stride+48(FP), R9
-	LEAQ   (BX)(R9*1), R9
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
 
-step12:
+step17:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPMAXSB  (R9)(BX*1), Z8, Z16
 	VPMINSB  (R9)(BX*1), Z8, Z10
@@ -4822,11 +6238,11 @@ step12:
 	VPDPBUSD Z15, Z10, Z1
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step12
+	JL       step17
 
-tail13:
+tail18:
 	CMPQ       BX, CX
-	JGE        done14
+	JGE        done19
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPMAXSB    Z10, Z8, Z16
@@ -4836,15 +6252,17 @@ tail13:
 	VPDPBUSD   Z16, Z10, Z0
 	VPDPBUSD   Z15, Z10, Z1
 
-done14:
+done19:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
+	VPSHUFD       $0x4e, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPADDD        Z10, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VPHADDD       X0, X0, X0
-	VPHADDD       X0, X0, X0
 	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
 	ADDQ          $0x04, SI
@@ -4879,6 +6297,7 @@ TEXT ·l2U8AVX512(SB), NOSPLIT, $0-52
 	XORQ         BX, BX
 	CMPQ         BX, DX
 	JGE          tail2
+	PCALIGN      $0x20
 
 step1:
 	VMOVDQU8 (AX)(BX*1), Z8
@@ -4907,12 +6326,14 @@ tail2:
 done3:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
+	VPSHUFD       $0x4e, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPADDD        Z10, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VPHADDD       X0, X0, X0
-	VPHADDD       X0, X0, X0
 	VMOVD         X0, AX
 	MOVL          AX, ret+48(FP)
 	VZEROUPPER
@@ -4940,27 +6361,29 @@ TEXT ·l2RowsU8AVX512(SB), NOSPLIT, $0-80
 	MOVQ         stride+48(FP), DI
 	MOVQ         out_base+56(FP), R8
 	MOVQ         out_len+64(FP), R9
-	CMPQ         DI, $0x00000100
-	JGE          few
 	CMPQ         R9, $0x04
 	JL           few
+	CMPQ         DI, $0x00000100
+	JGE          wide
+	PCALIGN      $0x20
 
 four:
-	LEAQ   (SI)(DI*1), R10
-	LEAQ   (SI)(DI*2), R11
-	LEAQ   (R10)(DI*2), R12
-	LEAQ   8192(SI)(DI*4), R13
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVDQU8   (AX)(BX*1), Z8
@@ -5043,42 +6466,38 @@ done3:
 	VPADDD        Z5, Z4, Z4
 	VPSLLD        $0x07, Z7, Z7
 	VPADDD        Z7, Z6, Z6
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VEXTRACTI64X4 $0x01, Z2, Y10
-	VPADDD        Y10, Y2, Y2
-	VEXTRACTI128  $0x01, Y2, X10
-	VPADDD        X10, X2, X2
-	VEXTRACTI64X4 $0x01, Z4, Y10
-	VPADDD        Y10, Y4, Y4
-	VEXTRACTI128  $0x01, Y4, X10
-	VPADDD        X10, X4, X4
-	VEXTRACTI64X4 $0x01, Z6, Y10
-	VPADDD        Y10, Y6, Y6
-	VEXTRACTI128  $0x01, Y6, X10
-	VPADDD        X10, X6, X6
-	VPHADDD       X2, X0, X0
-	VPHADDD       X6, X4, X4
-	VPHADDD       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	LEAQ          (SI)(DI*4), SI
 	SUBQ          $0x04, R9
 	CMPQ          R9, $0x04
 	JGE           four
+	JMP           few
+	PCALIGN $0x20
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail5
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail5
+	PCALIGN $0x20
 
 step4:
 	VMOVDQU8 (AX)(BX*1), Z8
@@ -5105,14 +6524,178 @@ tail5:
 	VPDPBUSD   Z15, Z10, Z1
 
 done6:
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail8
+	PCALIGN $0x20
+
+step7:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPMAXUB  (R10)(BX*1), Z8, Z17
+	VPMINUB  (R10)(BX*1), Z8, Z11
+	VPSUBB   Z11, Z17, Z11
+	VPXORD   Z11, Z14, Z17
+	VPDPBUSD Z17, Z11, Z2
+	VPDPBUSD Z15, Z11, Z3
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step7
+
+tail8:
+	CMPQ       BX, CX
+	JGE        done9
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R10)(BX*1), K1, Z11
+	VPMAXUB    Z11, Z8, Z17
+	VPMINUB    Z11, Z8, Z11
+	VPSUBB     Z11, Z17, Z11
+	VPXORD     Z11, Z14, Z17
+	VPDPBUSD   Z17, Z11, Z2
+	VPDPBUSD   Z15, Z11, Z3
+
+done9:
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPMAXUB  (R11)(BX*1), Z8, Z18
+	VPMINUB  (R11)(BX*1), Z8, Z12
+	VPSUBB   Z12, Z18, Z12
+	VPXORD   Z12, Z14, Z18
+	VPDPBUSD Z18, Z12, Z4
+	VPDPBUSD Z15, Z12, Z5
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step10
+
+tail11:
+	CMPQ       BX, CX
+	JGE        done12
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R11)(BX*1), K1, Z12
+	VPMAXUB    Z12, Z8, Z18
+	VPMINUB    Z12, Z8, Z12
+	VPSUBB     Z12, Z18, Z12
+	VPXORD     Z12, Z14, Z18
+	VPDPBUSD   Z18, Z12, Z4
+	VPDPBUSD   Z15, Z12, Z5
+
+done12:
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPMAXUB  (R12)(BX*1), Z8, Z19
+	VPMINUB  (R12)(BX*1), Z8, Z13
+	VPSUBB   Z13, Z19, Z13
+	VPXORD   Z13, Z14, Z19
+	VPDPBUSD Z19, Z13, Z6
+	VPDPBUSD Z15, Z13, Z7
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step13
+
+tail14:
+	CMPQ       BX, CX
+	JGE        done15
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R12)(BX*1), K1, Z13
+	VPMAXUB    Z13, Z8, Z19
+	VPMINUB    Z13, Z8, Z13
+	VPSUBB     Z13, Z19, Z13
+	VPXORD     Z13, Z14, Z19
+	VPDPBUSD   Z19, Z13, Z6
+	VPDPBUSD   Z15, Z13, Z7
+
+done15:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
+	VPSLLD        $0x07, Z3, Z3
+	VPADDD        Z3, Z2, Z2
+	VPSLLD        $0x07, Z5, Z5
+	VPADDD        Z5, Z4, Z4
+	VPSLLD        $0x07, Z7, Z7
+	VPADDD        Z7, Z6, Z6
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VPHADDD       X0, X0, X0
-	VPHADDD       X0, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           wide
+
+few:
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
+
+one:
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPMAXUB  (SI)(BX*1), Z8, Z16
+	VPMINUB  (SI)(BX*1), Z8, Z10
+	VPSUBB   Z10, Z16, Z10
+	VPXORD   Z10, Z14, Z16
+	VPDPBUSD Z16, Z10, Z0
+	VPDPBUSD Z15, Z10, Z1
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step16
+
+tail17:
+	CMPQ       BX, CX
+	JGE        done18
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (SI)(BX*1), K1, Z10
+	VPMAXUB    Z10, Z8, Z16
+	VPMINUB    Z10, Z8, Z10
+	VPSUBB     Z10, Z16, Z10
+	VPXORD     Z10, Z14, Z16
+	VPDPBUSD   Z16, Z10, Z0
+	VPDPBUSD   Z15, Z10, Z1
+
+done18:
+	VPSLLD        $0x07, Z1, Z1
+	VPADDD        Z1, Z0, Z0
+	VPSHUFD       $0x4e, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
 	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
 	ADDQ          DI, SI
@@ -5159,19 +6742,30 @@ TEXT ·l2GatherU8AVX512(SB), NOSPLIT, $8-104
 	CMPQ         CX, $0x00000400
 	CMOVQGT      BX, R13
 	XORQ         BX, BX
+	PCALIGN      $0x20
 
 first:
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  -1(R9)(CX*1), R10
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -5180,25 +6774,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  -1(R9)(CX*1), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -5207,12 +6812,22 @@ line2:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       -1(R9)(CX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -5221,12 +6836,22 @@ line3:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       -1(R9)(CX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -5235,44 +6860,55 @@ line4:
 	IMULQ      stride+48(FP), BX
 	LEAQ       (R9)(BX*1), BX
 	LEAQ       -1(BX)(CX*1), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ   rows_base+24(FP), BX
-	MOVL   (SI), R9
-	IMULQ  stride+48(FP), R9
-	LEAQ   (BX)(R9*1), R9
-	MOVQ   rows_base+24(FP), BX
-	MOVL   4(SI), R10
-	IMULQ  stride+48(FP), R10
-	LEAQ   (BX)(R10*1), R10
-	MOVQ   rows_base+24(FP), BX
-	MOVL   8(SI), R11
-	IMULQ  stride+48(FP), R11
-	LEAQ   (BX)(R11*1), R11
-	MOVQ   rows_base+24(FP), BX
-	MOVL   12(SI), R12
-	IMULQ  stride+48(FP), R12
-	LEAQ   (BX)(R12*1), R12
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail7
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*1), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*1), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*1), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPMAXUB  (R9)(BX*1), Z8, Z16
 	VPMINUB  (R9)(BX*1), Z8, Z10
@@ -5300,11 +6936,11 @@ step6:
 	VPDPBUSD Z15, Z13, Z7
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step6
+	JL       step11
 
-tail7:
+tail12:
 	CMPQ       BX, CX
-	JGE        done8
+	JGE        done13
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPMAXUB    Z10, Z8, Z16
@@ -5335,7 +6971,7 @@ tail7:
 	VPDPBUSD   Z19, Z13, Z6
 	VPDPBUSD   Z15, Z13, Z7
 
-done8:
+done13:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
 	VPSLLD        $0x07, Z3, Z3
@@ -5344,25 +6980,19 @@ done8:
 	VPADDD        Z5, Z4, Z4
 	VPSLLD        $0x07, Z7, Z7
 	VPADDD        Z7, Z6, Z6
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VEXTRACTI64X4 $0x01, Z2, Y10
-	VPADDD        Y10, Y2, Y2
-	VEXTRACTI128  $0x01, Y2, X10
-	VPADDD        X10, X2, X2
-	VEXTRACTI64X4 $0x01, Z4, Y10
-	VPADDD        Y10, Y4, Y4
-	VEXTRACTI128  $0x01, Y4, X10
-	VPADDD        X10, X4, X4
-	VEXTRACTI64X4 $0x01, Z6, Y10
-	VPADDD        Y10, Y6, Y6
-	VEXTRACTI128  $0x01, Y6, X10
-	VPADDD        X10, X6, X6
-	VPHADDD       X2, X0, X0
-	VPHADDD       X6, X4, X4
-	VPHADDD       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	ADDQ          $0x10, SI
@@ -5370,6 +7000,7 @@ done8:
 	CMPQ          DI, $0x04
 	JGE           four
 	JMP           few
+	PCALIGN $0x20
 
 wide:
 	CMPQ    DI, $0x04
@@ -5432,9 +7063,10 @@ wide:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail10
+	JGE     tail15
+	PCALIGN $0x20
 
-step9:
+step14:
 	VMOVDQU8   (AX)(BX*1), Z8
 	VPMAXUB    (R9)(BX*1), Z8, Z16
 	VPMINUB    (R9)(BX*1), Z8, Z10
@@ -5466,11 +7098,11 @@ step9:
 	PREFETCHT1 (BP)(BX*1)
 	ADDQ       $0x00000040, BX
 	CMPQ       BX, DX
-	JL         step9
+	JL         step14
 
-tail10:
+tail15:
 	CMPQ       BX, CX
-	JGE        done11
+	JGE        done16
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -5505,7 +7137,7 @@ tail10:
 	VPDPBUSD   Z19, Z13, Z6
 	VPDPBUSD   Z15, Z13, Z7
 
-done11:
+done16:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
 	VPSLLD        $0x07, Z3, Z3
@@ -5514,25 +7146,19 @@ done11:
 	VPADDD        Z5, Z4, Z4
 	VPSLLD        $0x07, Z7, Z7
 	VPADDD        Z7, Z6, Z6
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VEXTRACTI64X4 $0x01, Z2, Y10
-	VPADDD        Y10, Y2, Y2
-	VEXTRACTI128  $0x01, Y2, X10
-	VPADDD        X10, X2, X2
-	VEXTRACTI64X4 $0x01, Z4, Y10
-	VPADDD        Y10, Y4, Y4
-	VEXTRACTI128  $0x01, Y4, X10
-	VPADDD        X10, X4, X4
-	VEXTRACTI64X4 $0x01, Z6, Y10
-	VPADDD        Y10, Y6, Y6
-	VEXTRACTI128  $0x01, Y6, X10
-	VPADDD        X10, X6, X6
-	VPHADDD       X2, X0, X0
-	VPHADDD       X6, X4, X4
-	VPHADDD       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	ADDQ          $0x10, SI
@@ -5540,21 +7166,23 @@ done11:
 	JMP           wide
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ   rows_base+24(FP), BX
-	MOVL   (SI), R9
-	IMULQ  stride+48(FP), R9
-	LEAQ   (BX)(R9*1), R9
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
 
-step12:
+step17:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPMAXUB  (R9)(BX*1), Z8, Z16
 	VPMINUB  (R9)(BX*1), Z8, Z10
@@ -5564,11 +7192,11 @@ step12:
 	VPDPBUSD Z15, Z10, Z1
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step12
+	JL       step17
 
-tail13:
+tail18:
 	CMPQ       BX, CX
-	JGE        done14
+	JGE        done19
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPMAXUB    Z10, Z8, Z16
@@ -5578,15 +7206,17 @@ tail13:
 	VPDPBUSD   Z16, Z10, Z0
 	VPDPBUSD   Z15, Z10, Z1
 
-done14:
+done19:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
+	VPSHUFD       $0x4e, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPADDD        Z10, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VPHADDD       X0, X0, X0
-	VPHADDD       X0, X0, X0
 	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
 	ADDQ          $0x04, SI
@@ -5600,20 +7230,21 @@ end:
 // func hammingAVX512(a []uint64, b []uint64) int
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VPOPCNTDQ, BMI2
 TEXT ·hammingAVX512(SB), NOSPLIT, $0-56
-	MOVQ   a_base+0(FP), AX
-	MOVQ   a_len+8(FP), CX
-	MOVQ   CX, DX
-	ANDQ   $-8, DX
-	MOVQ   CX, BX
-	SUBQ   DX, BX
-	MOVQ   $-1, SI
-	BZHIQ  BX, SI, SI
-	KMOVQ  SI, K1
-	MOVQ   b_base+24(FP), SI
-	VPXORD Z0, Z0, Z0
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail2
+	MOVQ    a_base+0(FP), AX
+	MOVQ    a_len+8(FP), CX
+	MOVQ    CX, DX
+	ANDQ    $-8, DX
+	MOVQ    CX, BX
+	SUBQ    DX, BX
+	MOVQ    $-1, SI
+	BZHIQ   BX, SI, SI
+	KMOVQ   SI, K1
+	MOVQ    b_base+24(FP), SI
+	VPXORD  Z0, Z0, Z0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVDQU64 (AX)(BX*8), Z8
@@ -5648,37 +7279,39 @@ done3:
 // func hammingRowsAVX512(q []uint64, rows []uint64, stride int, out []int32)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VPOPCNTDQ, BMI2, MMX+
 TEXT ·hammingRowsAVX512(SB), NOSPLIT, $0-80
-	MOVQ  q_base+0(FP), AX
-	MOVQ  q_len+8(FP), CX
-	MOVQ  CX, DX
-	ANDQ  $-8, DX
-	MOVQ  CX, BX
-	SUBQ  DX, BX
-	MOVQ  $-1, SI
-	BZHIQ BX, SI, SI
-	KMOVQ SI, K1
-	MOVQ  rows_base+24(FP), SI
-	MOVQ  stride+48(FP), DI
-	SHLQ  $0x03, DI
-	MOVQ  out_base+56(FP), R8
-	MOVQ  out_len+64(FP), R9
-	CMPQ  DI, $0x00000100
-	JGE   few
-	CMPQ  R9, $0x04
-	JL    few
+	MOVQ    q_base+0(FP), AX
+	MOVQ    q_len+8(FP), CX
+	MOVQ    CX, DX
+	ANDQ    $-8, DX
+	MOVQ    CX, BX
+	SUBQ    DX, BX
+	MOVQ    $-1, SI
+	BZHIQ   BX, SI, SI
+	KMOVQ   SI, K1
+	MOVQ    rows_base+24(FP), SI
+	MOVQ    stride+48(FP), DI
+	SHLQ    $0x03, DI
+	MOVQ    out_base+56(FP), R8
+	MOVQ    out_len+64(FP), R9
+	CMPQ    R9, $0x04
+	JL      few
+	CMPQ    DI, $0x00000100
+	JGE     wide
+	PCALIGN $0x20
 
 four:
-	LEAQ   (SI)(DI*1), R10
-	LEAQ   (SI)(DI*2), R11
-	LEAQ   (R10)(DI*2), R12
-	LEAQ   8192(SI)(DI*4), R13
-	VPXORD Z0, Z0, Z0
-	VPXORD Z2, Z2, Z2
-	VPXORD Z4, Z4, Z4
-	VPXORD Z6, Z6, Z6
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z6, Z6, Z6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVDQU64  (AX)(BX*8), Z8
@@ -5729,41 +7362,37 @@ tail2:
 	VPADDQ      Z10, Z6, Z6
 
 done3:
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VEXTRACTI64X4 $0x01, Z2, Y10
-	VPADDD        Y10, Y2, Y2
-	VEXTRACTI128  $0x01, Y2, X10
-	VPADDD        X10, X2, X2
-	VEXTRACTI64X4 $0x01, Z4, Y10
-	VPADDD        Y10, Y4, Y4
-	VEXTRACTI128  $0x01, Y4, X10
-	VPADDD        X10, X4, X4
-	VEXTRACTI64X4 $0x01, Z6, Y10
-	VPADDD        Y10, Y6, Y6
-	VEXTRACTI128  $0x01, Y6, X10
-	VPADDD        X10, X6, X6
-	VPHADDD       X2, X0, X0
-	VPHADDD       X6, X4, X4
-	VPHADDD       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	LEAQ          (SI)(DI*4), SI
 	SUBQ          $0x04, R9
 	CMPQ          R9, $0x04
 	JGE           four
+	JMP           few
+	PCALIGN $0x20
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	VPXORD Z0, Z0, Z0
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail5
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXORD  Z0, Z0, Z0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail5
+	PCALIGN $0x20
 
 step4:
 	VMOVDQU64 (AX)(BX*8), Z8
@@ -5784,12 +7413,140 @@ tail5:
 	VPADDQ      Z10, Z0, Z0
 
 done6:
+	VPXORD  Z2, Z2, Z2
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail8
+	PCALIGN $0x20
+
+step7:
+	VMOVDQU64 (AX)(BX*8), Z8
+	VPXORQ    (R10)(BX*8), Z8, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z2, Z2
+	ADDQ      $0x00000008, BX
+	CMPQ      BX, DX
+	JL        step7
+
+tail8:
+	CMPQ        BX, CX
+	JGE         done9
+	VMOVDQU64.Z (AX)(BX*8), K1, Z8
+	VMOVDQU64.Z (R10)(BX*8), K1, Z10
+	VPXORQ      Z10, Z8, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z2, Z2
+
+done9:
+	VPXORD  Z4, Z4, Z4
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
+	VMOVDQU64 (AX)(BX*8), Z8
+	VPXORQ    (R11)(BX*8), Z8, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z4, Z4
+	ADDQ      $0x00000008, BX
+	CMPQ      BX, DX
+	JL        step10
+
+tail11:
+	CMPQ        BX, CX
+	JGE         done12
+	VMOVDQU64.Z (AX)(BX*8), K1, Z8
+	VMOVDQU64.Z (R11)(BX*8), K1, Z10
+	VPXORQ      Z10, Z8, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z4, Z4
+
+done12:
+	VPXORD  Z6, Z6, Z6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	VMOVDQU64 (AX)(BX*8), Z8
+	VPXORQ    (R12)(BX*8), Z8, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z6, Z6
+	ADDQ      $0x00000008, BX
+	CMPQ      BX, DX
+	JL        step13
+
+tail14:
+	CMPQ        BX, CX
+	JGE         done15
+	VMOVDQU64.Z (AX)(BX*8), K1, Z8
+	VMOVDQU64.Z (R12)(BX*8), K1, Z10
+	VPXORQ      Z10, Z8, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z6, Z6
+
+done15:
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VPHADDD       X0, X0, X0
-	VPHADDD       X0, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           wide
+
+few:
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
+
+one:
+	VPXORD  Z0, Z0, Z0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	VMOVDQU64 (AX)(BX*8), Z8
+	VPXORQ    (SI)(BX*8), Z8, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z0, Z0
+	ADDQ      $0x00000008, BX
+	CMPQ      BX, DX
+	JL        step16
+
+tail17:
+	CMPQ        BX, CX
+	JGE         done18
+	VMOVDQU64.Z (AX)(BX*8), K1, Z8
+	VMOVDQU64.Z (SI)(BX*8), K1, Z10
+	VPXORQ      Z10, Z8, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z0, Z0
+
+done18:
+	VPSHUFD       $0x4e, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
 	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
 	ADDQ          DI, SI
@@ -5830,19 +7587,30 @@ TEXT ·hammingGatherAVX512(SB), NOSPLIT, $8-104
 	CMPQ    CX, $0x00000080
 	CMOVQGT BX, R13
 	XORQ    BX, BX
+	PCALIGN $0x20
 
 first:
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*8), R9
-	LEAQ  -1(R9)(CX*8), R10
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*8), R9
+	LEAQ    -1(R9)(CX*8), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -5851,25 +7619,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+24(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+48(FP), R9
-	LEAQ  (R10)(R9*8), R9
-	LEAQ  -1(R9)(CX*8), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*8), R9
+	LEAQ    -1(R9)(CX*8), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -5878,12 +7657,22 @@ line2:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*8), R9
 	LEAQ       -1(R9)(CX*8), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -5892,12 +7681,22 @@ line3:
 	IMULQ      stride+48(FP), R9
 	LEAQ       (R10)(R9*8), R9
 	LEAQ       -1(R9)(CX*8), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -5906,40 +7705,51 @@ line4:
 	IMULQ      stride+48(FP), BX
 	LEAQ       (R9)(BX*8), BX
 	LEAQ       -1(BX)(CX*8), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ   rows_base+24(FP), BX
-	MOVL   (SI), R9
-	IMULQ  stride+48(FP), R9
-	LEAQ   (BX)(R9*8), R9
-	MOVQ   rows_base+24(FP), BX
-	MOVL   4(SI), R10
-	IMULQ  stride+48(FP), R10
-	LEAQ   (BX)(R10*8), R10
-	MOVQ   rows_base+24(FP), BX
-	MOVL   8(SI), R11
-	IMULQ  stride+48(FP), R11
-	LEAQ   (BX)(R11*8), R11
-	MOVQ   rows_base+24(FP), BX
-	MOVL   12(SI), R12
-	IMULQ  stride+48(FP), R12
-	LEAQ   (BX)(R12*8), R12
-	VPXORD Z0, Z0, Z0
-	VPXORD Z2, Z2, Z2
-	VPXORD Z4, Z4, Z4
-	VPXORD Z6, Z6, Z6
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail7
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*8), R9
+	MOVQ    rows_base+24(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (BX)(R10*8), R10
+	MOVQ    rows_base+24(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+48(FP), R11
+	LEAQ    (BX)(R11*8), R11
+	MOVQ    rows_base+24(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+48(FP), R12
+	LEAQ    (BX)(R12*8), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z6, Z6, Z6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	VMOVDQU64 (AX)(BX*8), Z8
 	VPXORQ    (R9)(BX*8), Z8, Z10
 	VPOPCNTQ  Z10, Z10
@@ -5955,11 +7765,11 @@ step6:
 	VPADDQ    Z10, Z6, Z6
 	ADDQ      $0x00000008, BX
 	CMPQ      BX, DX
-	JL        step6
+	JL        step11
 
-tail7:
+tail12:
 	CMPQ        BX, CX
-	JGE         done8
+	JGE         done13
 	VMOVDQU64.Z (AX)(BX*8), K1, Z8
 	VMOVDQU64.Z (R9)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
@@ -5978,26 +7788,20 @@ tail7:
 	VPOPCNTQ    Z10, Z10
 	VPADDQ      Z10, Z6, Z6
 
-done8:
+done13:
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VEXTRACTI64X4 $0x01, Z2, Y10
-	VPADDD        Y10, Y2, Y2
-	VEXTRACTI128  $0x01, Y2, X10
-	VPADDD        X10, X2, X2
-	VEXTRACTI64X4 $0x01, Z4, Y10
-	VPADDD        Y10, Y4, Y4
-	VEXTRACTI128  $0x01, Y4, X10
-	VPADDD        X10, X4, X4
-	VEXTRACTI64X4 $0x01, Z6, Y10
-	VPADDD        Y10, Y6, Y6
-	VEXTRACTI128  $0x01, Y6, X10
-	VPADDD        X10, X6, X6
-	VPHADDD       X2, X0, X0
-	VPHADDD       X6, X4, X4
-	VPHADDD       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	ADDQ          $0x10, SI
@@ -6005,6 +7809,7 @@ done8:
 	CMPQ          DI, $0x04
 	JGE           four
 	JMP           few
+	PCALIGN $0x20
 
 wide:
 	CMPQ    DI, $0x04
@@ -6063,9 +7868,10 @@ wide:
 	VPXORD  Z6, Z6, Z6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail10
+	JGE     tail15
+	PCALIGN $0x20
 
-step9:
+step14:
 	VMOVDQU64  (AX)(BX*8), Z8
 	VPXORQ     (R9)(BX*8), Z8, Z10
 	VPOPCNTQ   Z10, Z10
@@ -6085,11 +7891,11 @@ step9:
 	PREFETCHT1 (BP)(BX*8)
 	ADDQ       $0x00000008, BX
 	CMPQ       BX, DX
-	JL         step9
+	JL         step14
 
-tail10:
+tail15:
 	CMPQ        BX, CX
-	JGE         done11
+	JGE         done16
 	PREFETCHT1  (R13)(BX*8)
 	PREFETCHT1  (R14)(BX*8)
 	PREFETCHT1  (R15)(BX*8)
@@ -6112,26 +7918,20 @@ tail10:
 	VPOPCNTQ    Z10, Z10
 	VPADDQ      Z10, Z6, Z6
 
-done11:
+done16:
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VEXTRACTI64X4 $0x01, Z2, Y10
-	VPADDD        Y10, Y2, Y2
-	VEXTRACTI128  $0x01, Y2, X10
-	VPADDD        X10, X2, X2
-	VEXTRACTI64X4 $0x01, Z4, Y10
-	VPADDD        Y10, Y4, Y4
-	VEXTRACTI128  $0x01, Y4, X10
-	VPADDD        X10, X4, X4
-	VEXTRACTI64X4 $0x01, Z6, Y10
-	VPADDD        Y10, Y6, Y6
-	VEXTRACTI128  $0x01, Y6, X10
-	VPADDD        X10, X6, X6
-	VPHADDD       X2, X0, X0
-	VPHADDD       X6, X4, X4
-	VPHADDD       X4, X0, X0
 	VMOVDQU       X0, (R8)
 	ADDQ          $0x10, R8
 	ADDQ          $0x10, SI
@@ -6139,44 +7939,48 @@ done11:
 	JMP           wide
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ   rows_base+24(FP), BX
-	MOVL   (SI), R9
-	IMULQ  stride+48(FP), R9
-	LEAQ   (BX)(R9*8), R9
-	VPXORD Z0, Z0, Z0
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail13
+	MOVQ    rows_base+24(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (BX)(R9*8), R9
+	VPXORD  Z0, Z0, Z0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
 
-step12:
+step17:
 	VMOVDQU64 (AX)(BX*8), Z8
 	VPXORQ    (R9)(BX*8), Z8, Z10
 	VPOPCNTQ  Z10, Z10
 	VPADDQ    Z10, Z0, Z0
 	ADDQ      $0x00000008, BX
 	CMPQ      BX, DX
-	JL        step12
+	JL        step17
 
-tail13:
+tail18:
 	CMPQ        BX, CX
-	JGE         done14
+	JGE         done19
 	VMOVDQU64.Z (AX)(BX*8), K1, Z8
 	VMOVDQU64.Z (R9)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
 	VPOPCNTQ    Z10, Z10
 	VPADDQ      Z10, Z0, Z0
 
-done14:
+done19:
+	VPSHUFD       $0x4e, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPADDD        Z10, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VPHADDD       X0, X0, X0
-	VPHADDD       X0, X0, X0
 	VMOVD         X0, (R8)
 	ADDQ          $0x04, R8
 	ADDQ          $0x04, SI
@@ -6209,23 +8013,25 @@ TEXT ·affineRowsI8AVX512(SB), NOSPLIT, $0-88
 	MOVQ         stride+56(FP), DI
 	MOVQ         out_base+64(FP), R8
 	MOVQ         out_len+72(FP), R9
-	CMPQ         DI, $0x00000100
-	JGE          few
 	CMPQ         R9, $0x04
 	JL           few
+	CMPQ         DI, $0x00000100
+	JGE          wide
+	PCALIGN      $0x20
 
 four:
-	LEAQ   (SI)(DI*1), R10
-	LEAQ   (SI)(DI*2), R11
-	LEAQ   (R10)(DI*2), R12
-	LEAQ   8192(SI)(DI*4), R13
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVDQU8   (AX)(BX*1), Z8
@@ -6260,19 +8066,19 @@ tail2:
 	VPDPBUSD   Z10, Z8, Z3
 
 done3:
-	VPUNPCKLDQ    Z1, Z0, Z10
-	VPUNPCKHDQ    Z1, Z0, Z11
+	VUNPCKLPS     Z1, Z0, Z10
+	VUNPCKHPS     Z1, Z0, Z11
 	VPADDD        Z11, Z10, Z10
-	VPUNPCKLDQ    Z3, Z2, Z11
-	VPUNPCKHDQ    Z3, Z2, Z1
+	VUNPCKLPS     Z3, Z2, Z11
+	VUNPCKHPS     Z3, Z2, Z1
 	VPADDD        Z1, Z11, Z11
-	VPUNPCKLQDQ   Z11, Z10, Z0
-	VPUNPCKHQDQ   Z11, Z10, Z1
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z1
 	VPADDD        Z1, Z0, Z0
-	VEXTRACTI64X4 $0x01, Z0, Y1
-	VPADDD        Y1, Y0, Y0
-	VEXTRACTI128  $0x01, Y0, X1
-	VPADDD        X1, X0, X0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
 	VMOVUPS       (SI), X1
 	VMOVUPS       (R10), X2
 	VMOVUPS       (R11), X3
@@ -6303,31 +8109,18 @@ done3:
 	SUBQ          $0x04, R9
 	CMPQ          R9, $0x04
 	JGE           four
+	JMP           few
+	PCALIGN $0x20
 
-few:
-	TESTQ R9, R9
-	JZ    end
-
-one:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	LEAQ   -128(DX), R10
-	CMPQ   BX, R10
-	JG     unpaired8
-
-pair7:
-	VMOVDQU8 (AX)(BX*1), Z8
-	VPDPBUSD 16(SI)(BX*1), Z8, Z0
-	VMOVDQU8 64(AX)(BX*1), Z8
-	VPDPBUSD 80(SI)(BX*1), Z8, Z1
-	ADDQ     $0x00000080, BX
-	CMPQ     BX, R10
-	JLE      pair7
-
-unpaired8:
-	CMPQ BX, DX
-	JGE  tail5
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXORD  Z0, Z0, Z0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail5
+	PCALIGN $0x20
 
 step4:
 	VMOVDQU8 (AX)(BX*1), Z8
@@ -6344,13 +8137,165 @@ tail5:
 	VPDPBUSD   Z10, Z8, Z0
 
 done6:
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail8
+	PCALIGN $0x20
+
+step7:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPDPBUSD 16(R10)(BX*1), Z8, Z1
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step7
+
+tail8:
+	CMPQ       BX, CX
+	JGE        done9
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z 16(R10)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z1
+
+done9:
+	VPXORD  Z2, Z2, Z2
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPDPBUSD 16(R11)(BX*1), Z8, Z2
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step10
+
+tail11:
+	CMPQ       BX, CX
+	JGE        done12
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z 16(R11)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z2
+
+done12:
+	VPXORD  Z3, Z3, Z3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPDPBUSD 16(R12)(BX*1), Z8, Z3
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step13
+
+tail14:
+	CMPQ       BX, CX
+	JGE        done15
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z 16(R12)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z3
+
+done15:
+	VUNPCKLPS     Z1, Z0, Z10
+	VUNPCKHPS     Z1, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z3, Z2, Z11
+	VUNPCKHPS     Z3, Z2, Z1
+	VPADDD        Z1, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z1
 	VPADDD        Z1, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VPHADDD       X0, X0, X0
-	VPHADDD       X0, X0, X0
+	VMOVUPS       (SI), X1
+	VMOVUPS       (R10), X2
+	VMOVUPS       (R11), X3
+	VMOVUPS       (R12), X8
+	VUNPCKLPS     X2, X1, X10
+	VUNPCKHPS     X2, X1, X11
+	VUNPCKLPS     X8, X3, X1
+	VUNPCKHPS     X8, X3, X2
+	VUNPCKLPD     X1, X10, X3
+	VUNPCKHPD     X1, X10, X8
+	VUNPCKLPD     X2, X11, X10
+	VUNPCKHPD     X2, X11, X11
+	VPSRLD        $0x10, X8, X8
+	VPSLLD        $0x10, X8, X8
+	VCVTDQ2PS     X0, X0
+	VMULPS        X8, X6, X8
+	VADDPS        X8, X4, X8
+	VMULPS        X10, X7, X10
+	VMULPS        X11, X9, X11
+	VADDPS        X11, X10, X10
+	VADDPS        X10, X8, X8
+	VMULPS        X3, X5, X3
+	VMULPS        X3, X0, X0
+	VADDPS        X8, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           wide
+
+few:
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
+
+one:
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	LEAQ    -128(DX), R10
+	CMPQ    BX, R10
+	JG      unpaired20
+	PCALIGN $0x20
+
+pair19:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPDPBUSD 16(SI)(BX*1), Z8, Z0
+	VMOVDQU8 64(AX)(BX*1), Z8
+	VPDPBUSD 80(SI)(BX*1), Z8, Z1
+	ADDQ     $0x00000080, BX
+	CMPQ     BX, R10
+	JLE      pair19
+
+unpaired20:
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPDPBUSD 16(SI)(BX*1), Z8, Z0
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step16
+
+tail17:
+	CMPQ       BX, CX
+	JGE        done18
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z 16(SI)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z0
+
+done18:
+	VPADDD        Z1, Z0, Z0
+	VPSHUFD       $0x4e, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
 	VMOVUPS       (SI), X1
 	VUNPCKLPS     X1, X1, X10
 	VUNPCKHPS     X1, X1, X11
@@ -6419,19 +8364,30 @@ TEXT ·affineGatherI8AVX512(SB), NOSPLIT, $8-112
 	CMPQ         CX, $0x00000080
 	CMOVQLE      BX, R13
 	XORQ         BX, BX
+	PCALIGN      $0x20
 
 first:
-	MOVQ  rows_base+32(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+56(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  15(R9)(CX*1), R10
+	MOVQ    rows_base+32(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -6440,25 +8396,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+32(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+56(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  15(R9)(CX*1), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+32(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -6467,12 +8434,22 @@ line2:
 	IMULQ      stride+56(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       15(R9)(CX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -6481,12 +8458,22 @@ line3:
 	IMULQ      stride+56(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       15(R9)(CX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -6495,40 +8482,51 @@ line4:
 	IMULQ      stride+56(FP), BX
 	LEAQ       (R9)(BX*1), BX
 	LEAQ       15(BX)(CX*1), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ   rows_base+32(FP), BX
-	MOVL   (SI), R9
-	IMULQ  stride+56(FP), R9
-	LEAQ   (BX)(R9*1), R9
-	MOVQ   rows_base+32(FP), BX
-	MOVL   4(SI), R10
-	IMULQ  stride+56(FP), R10
-	LEAQ   (BX)(R10*1), R10
-	MOVQ   rows_base+32(FP), BX
-	MOVL   8(SI), R11
-	IMULQ  stride+56(FP), R11
-	LEAQ   (BX)(R11*1), R11
-	MOVQ   rows_base+32(FP), BX
-	MOVL   12(SI), R12
-	IMULQ  stride+56(FP), R12
-	LEAQ   (BX)(R12*1), R12
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail7
+	MOVQ    rows_base+32(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	MOVQ    rows_base+32(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+56(FP), R10
+	LEAQ    (BX)(R10*1), R10
+	MOVQ    rows_base+32(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+56(FP), R11
+	LEAQ    (BX)(R11*1), R11
+	MOVQ    rows_base+32(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+56(FP), R12
+	LEAQ    (BX)(R12*1), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPDPBUSD 16(R9)(BX*1), Z8, Z0
 	VPDPBUSD 16(R10)(BX*1), Z8, Z1
@@ -6536,11 +8534,11 @@ step6:
 	VPDPBUSD 16(R12)(BX*1), Z8, Z3
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step6
+	JL       step11
 
-tail7:
+tail12:
 	CMPQ       BX, CX
-	JGE        done8
+	JGE        done13
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z 16(R9)(BX*1), K1, Z10
 	VPDPBUSD   Z10, Z8, Z0
@@ -6551,20 +8549,20 @@ tail7:
 	VMOVDQU8.Z 16(R12)(BX*1), K1, Z10
 	VPDPBUSD   Z10, Z8, Z3
 
-done8:
-	VPUNPCKLDQ    Z1, Z0, Z10
-	VPUNPCKHDQ    Z1, Z0, Z11
+done13:
+	VUNPCKLPS     Z1, Z0, Z10
+	VUNPCKHPS     Z1, Z0, Z11
 	VPADDD        Z11, Z10, Z10
-	VPUNPCKLDQ    Z3, Z2, Z11
-	VPUNPCKHDQ    Z3, Z2, Z1
+	VUNPCKLPS     Z3, Z2, Z11
+	VUNPCKHPS     Z3, Z2, Z1
 	VPADDD        Z1, Z11, Z11
-	VPUNPCKLQDQ   Z11, Z10, Z0
-	VPUNPCKHQDQ   Z11, Z10, Z1
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z1
 	VPADDD        Z1, Z0, Z0
-	VEXTRACTI64X4 $0x01, Z0, Y1
-	VPADDD        Y1, Y0, Y0
-	VEXTRACTI128  $0x01, Y0, X1
-	VPADDD        X1, X0, X0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
 	VMOVUPS       (R9), X1
 	VMOVUPS       (R10), X2
 	VMOVUPS       (R11), X3
@@ -6596,6 +8594,7 @@ done8:
 	CMPQ          DI, $0x04
 	JGE           four
 	JMP           few
+	PCALIGN $0x20
 
 wide:
 	CMPQ       DI, $0x04
@@ -6658,9 +8657,10 @@ wide:
 	VPXORD     Z3, Z3, Z3
 	XORQ       BX, BX
 	CMPQ       BX, DX
-	JGE        tail10
+	JGE        tail15
+	PCALIGN    $0x20
 
-step9:
+step14:
 	VMOVDQU8   (AX)(BX*1), Z8
 	VPDPBUSD   16(R9)(BX*1), Z8, Z0
 	VPDPBUSD   16(R10)(BX*1), Z8, Z1
@@ -6672,11 +8672,11 @@ step9:
 	PREFETCHT1 (BP)(BX*1)
 	ADDQ       $0x00000040, BX
 	CMPQ       BX, DX
-	JL         step9
+	JL         step14
 
-tail10:
+tail15:
 	CMPQ       BX, CX
-	JGE        done11
+	JGE        done16
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -6691,20 +8691,20 @@ tail10:
 	VMOVDQU8.Z 16(R12)(BX*1), K1, Z10
 	VPDPBUSD   Z10, Z8, Z3
 
-done11:
-	VPUNPCKLDQ    Z1, Z0, Z10
-	VPUNPCKHDQ    Z1, Z0, Z11
+done16:
+	VUNPCKLPS     Z1, Z0, Z10
+	VUNPCKHPS     Z1, Z0, Z11
 	VPADDD        Z11, Z10, Z10
-	VPUNPCKLDQ    Z3, Z2, Z11
-	VPUNPCKHDQ    Z3, Z2, Z1
+	VUNPCKLPS     Z3, Z2, Z11
+	VUNPCKHPS     Z3, Z2, Z1
 	VPADDD        Z1, Z11, Z11
-	VPUNPCKLQDQ   Z11, Z10, Z0
-	VPUNPCKHQDQ   Z11, Z10, Z1
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z1
 	VPADDD        Z1, Z0, Z0
-	VEXTRACTI64X4 $0x01, Z0, Y1
-	VPADDD        Y1, Y0, Y0
-	VEXTRACTI128  $0x01, Y0, X1
-	VPADDD        X1, X0, X0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
 	VMOVUPS       (R9), X1
 	VMOVUPS       (R10), X2
 	VMOVUPS       (R11), X3
@@ -6736,56 +8736,61 @@ done11:
 	JMP           wide
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ   rows_base+32(FP), BX
-	MOVL   (SI), R9
-	IMULQ  stride+56(FP), R9
-	LEAQ   (BX)(R9*1), R9
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	LEAQ   -128(DX), R10
-	CMPQ   BX, R10
-	JG     unpaired16
+	MOVQ    rows_base+32(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	LEAQ    -128(DX), R10
+	CMPQ    BX, R10
+	JG      unpaired21
+	PCALIGN $0x20
 
-pair15:
+pair20:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPDPBUSD 16(R9)(BX*1), Z8, Z0
 	VMOVDQU8 64(AX)(BX*1), Z8
 	VPDPBUSD 80(R9)(BX*1), Z8, Z1
 	ADDQ     $0x00000080, BX
 	CMPQ     BX, R10
-	JLE      pair15
+	JLE      pair20
 
-unpaired16:
-	CMPQ BX, DX
-	JGE  tail13
+unpaired21:
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
 
-step12:
+step17:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPDPBUSD 16(R9)(BX*1), Z8, Z0
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step12
+	JL       step17
 
-tail13:
+tail18:
 	CMPQ       BX, CX
-	JGE        done14
+	JGE        done19
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z 16(R9)(BX*1), K1, Z10
 	VPDPBUSD   Z10, Z8, Z0
 
-done14:
+done19:
 	VPADDD        Z1, Z0, Z0
+	VPSHUFD       $0x4e, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPADDD        Z10, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VPHADDD       X0, X0, X0
-	VPHADDD       X0, X0, X0
 	VMOVUPS       (R9), X1
 	VUNPCKLPS     X1, X1, X10
 	VUNPCKHPS     X1, X1, X11
@@ -6848,23 +8853,25 @@ TEXT ·affineRowsI4AVX512(SB), NOSPLIT, $0-88
 	MOVQ         stride+56(FP), DI
 	MOVQ         out_base+64(FP), R8
 	MOVQ         out_len+72(FP), R9
-	CMPQ         DI, $0x00000100
-	JGE          few
 	CMPQ         R9, $0x04
 	JL           few
+	CMPQ         DI, $0x00000100
+	JGE          wide
+	PCALIGN      $0x20
 
 four:
-	LEAQ   (SI)(DI*1), R10
-	LEAQ   (SI)(DI*2), R11
-	LEAQ   (R10)(DI*2), R12
-	LEAQ   8192(SI)(DI*4), R13
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	XORQ   BX, BX
-	CMPQ   BX, CX
-	JGE    tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	XORQ    BX, BX
+	CMPQ    BX, CX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	LEAQ       (AX)(DX*1), R14
@@ -6939,19 +8946,19 @@ tail2:
 	VPDPBUSD   Z14, Z11, Z3
 
 done3:
-	VPUNPCKLDQ    Z1, Z0, Z10
-	VPUNPCKHDQ    Z1, Z0, Z11
+	VUNPCKLPS     Z1, Z0, Z10
+	VUNPCKHPS     Z1, Z0, Z11
 	VPADDD        Z11, Z10, Z10
-	VPUNPCKLDQ    Z3, Z2, Z11
-	VPUNPCKHDQ    Z3, Z2, Z1
+	VUNPCKLPS     Z3, Z2, Z11
+	VUNPCKHPS     Z3, Z2, Z1
 	VPADDD        Z1, Z11, Z11
-	VPUNPCKLQDQ   Z11, Z10, Z0
-	VPUNPCKHQDQ   Z11, Z10, Z1
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z1
 	VPADDD        Z1, Z0, Z0
-	VEXTRACTI64X4 $0x01, Z0, Y1
-	VPADDD        Y1, Y0, Y0
-	VEXTRACTI128  $0x01, Y0, X1
-	VPADDD        X1, X0, X0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
 	VMOVUPS       (SI), X1
 	VMOVUPS       (R10), X2
 	VMOVUPS       (R11), X3
@@ -6982,20 +8989,208 @@ done3:
 	SUBQ          $0x04, R9
 	CMPQ          R9, $0x04
 	JGE           four
+	JMP           few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXORD  Z0, Z0, Z0
+	XORQ    BX, BX
+	CMPQ    BX, CX
+	JGE     tail5
+	PCALIGN $0x20
+
+step4:
+	LEAQ     (AX)(DX*1), R13
+	VMOVDQU8 (AX)(BX*1), Z8
+	VMOVDQU8 (R13)(BX*1), Z14
+	VMOVDQU8 16(SI)(BX*1), Z10
+	VPSRLW   $0x04, Z10, Z11
+	VPANDD   Z15, Z10, Z10
+	VPANDD   Z15, Z11, Z11
+	VPDPBUSD Z8, Z10, Z0
+	VPDPBUSD Z14, Z11, Z0
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, CX
+	JL       step4
+
+tail5:
+	CMPQ       BX, DX
+	JGE        done6
+	LEAQ       (AX)(DX*1), R13
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R13)(BX*1), K2, Z14
+	VMOVDQU8.Z 16(SI)(BX*1), K1, Z10
+	VPSRLW     $0x04, Z10, Z11
+	VPANDD     Z15, Z10, Z10
+	VPANDD     Z15, Z11, Z11
+	VPDPBUSD   Z8, Z10, Z0
+	VPDPBUSD   Z14, Z11, Z0
+
+done6:
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, CX
+	JGE     tail8
+	PCALIGN $0x20
+
+step7:
+	LEAQ     (AX)(DX*1), R13
+	VMOVDQU8 (AX)(BX*1), Z8
+	VMOVDQU8 (R13)(BX*1), Z14
+	VMOVDQU8 16(R10)(BX*1), Z10
+	VPSRLW   $0x04, Z10, Z11
+	VPANDD   Z15, Z10, Z10
+	VPANDD   Z15, Z11, Z11
+	VPDPBUSD Z8, Z10, Z1
+	VPDPBUSD Z14, Z11, Z1
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, CX
+	JL       step7
+
+tail8:
+	CMPQ       BX, DX
+	JGE        done9
+	LEAQ       (AX)(DX*1), R13
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R13)(BX*1), K2, Z14
+	VMOVDQU8.Z 16(R10)(BX*1), K1, Z10
+	VPSRLW     $0x04, Z10, Z11
+	VPANDD     Z15, Z10, Z10
+	VPANDD     Z15, Z11, Z11
+	VPDPBUSD   Z8, Z10, Z1
+	VPDPBUSD   Z14, Z11, Z1
+
+done9:
+	VPXORD  Z2, Z2, Z2
+	XORQ    BX, BX
+	CMPQ    BX, CX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
+	LEAQ     (AX)(DX*1), R13
+	VMOVDQU8 (AX)(BX*1), Z8
+	VMOVDQU8 (R13)(BX*1), Z14
+	VMOVDQU8 16(R11)(BX*1), Z10
+	VPSRLW   $0x04, Z10, Z11
+	VPANDD   Z15, Z10, Z10
+	VPANDD   Z15, Z11, Z11
+	VPDPBUSD Z8, Z10, Z2
+	VPDPBUSD Z14, Z11, Z2
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, CX
+	JL       step10
+
+tail11:
+	CMPQ       BX, DX
+	JGE        done12
+	LEAQ       (AX)(DX*1), R13
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R13)(BX*1), K2, Z14
+	VMOVDQU8.Z 16(R11)(BX*1), K1, Z10
+	VPSRLW     $0x04, Z10, Z11
+	VPANDD     Z15, Z10, Z10
+	VPANDD     Z15, Z11, Z11
+	VPDPBUSD   Z8, Z10, Z2
+	VPDPBUSD   Z14, Z11, Z2
+
+done12:
+	VPXORD  Z3, Z3, Z3
+	XORQ    BX, BX
+	CMPQ    BX, CX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	LEAQ     (AX)(DX*1), R13
+	VMOVDQU8 (AX)(BX*1), Z8
+	VMOVDQU8 (R13)(BX*1), Z14
+	VMOVDQU8 16(R12)(BX*1), Z10
+	VPSRLW   $0x04, Z10, Z11
+	VPANDD   Z15, Z10, Z10
+	VPANDD   Z15, Z11, Z11
+	VPDPBUSD Z8, Z10, Z3
+	VPDPBUSD Z14, Z11, Z3
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, CX
+	JL       step13
+
+tail14:
+	CMPQ       BX, DX
+	JGE        done15
+	LEAQ       (AX)(DX*1), R13
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R13)(BX*1), K2, Z14
+	VMOVDQU8.Z 16(R12)(BX*1), K1, Z10
+	VPSRLW     $0x04, Z10, Z11
+	VPANDD     Z15, Z10, Z10
+	VPANDD     Z15, Z11, Z11
+	VPDPBUSD   Z8, Z10, Z3
+	VPDPBUSD   Z14, Z11, Z3
+
+done15:
+	VUNPCKLPS     Z1, Z0, Z10
+	VUNPCKHPS     Z1, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z3, Z2, Z11
+	VUNPCKHPS     Z3, Z2, Z1
+	VPADDD        Z1, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z1
+	VPADDD        Z1, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
+	VMOVUPS       (SI), X1
+	VMOVUPS       (R10), X2
+	VMOVUPS       (R11), X3
+	VMOVUPS       (R12), X8
+	VUNPCKLPS     X2, X1, X10
+	VUNPCKHPS     X2, X1, X11
+	VUNPCKLPS     X8, X3, X1
+	VUNPCKHPS     X8, X3, X2
+	VUNPCKLPD     X1, X10, X3
+	VUNPCKHPD     X1, X10, X8
+	VUNPCKLPD     X2, X11, X10
+	VUNPCKHPD     X2, X11, X11
+	VPSRLD        $0x10, X8, X8
+	VPSLLD        $0x10, X8, X8
+	VCVTDQ2PS     X0, X0
+	VMULPS        X8, X6, X8
+	VADDPS        X8, X4, X8
+	VMULPS        X10, X7, X10
+	VMULPS        X11, X9, X11
+	VADDPS        X11, X10, X10
+	VADDPS        X10, X8, X8
+	VMULPS        X3, X5, X3
+	VMULPS        X3, X0, X0
+	VADDPS        X8, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           wide
 
 few:
-	TESTQ R9, R9
-	JZ    end
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	LEAQ   -128(CX), R10
-	CMPQ   BX, R10
-	JG     unpaired8
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	LEAQ    -128(CX), R10
+	CMPQ    BX, R10
+	JG      unpaired20
+	PCALIGN $0x20
 
-pair7:
+pair19:
 	LEAQ     (AX)(DX*1), R11
 	VMOVDQU8 (AX)(BX*1), Z8
 	VMOVDQU8 (R11)(BX*1), Z14
@@ -7016,13 +9211,14 @@ pair7:
 	VPDPBUSD Z14, Z11, Z1
 	ADDQ     $0x00000080, BX
 	CMPQ     BX, R10
-	JLE      pair7
+	JLE      pair19
 
-unpaired8:
-	CMPQ BX, CX
-	JGE  tail5
+unpaired20:
+	CMPQ    BX, CX
+	JGE     tail17
+	PCALIGN $0x20
 
-step4:
+step16:
 	LEAQ     (AX)(DX*1), R10
 	VMOVDQU8 (AX)(BX*1), Z8
 	VMOVDQU8 (R10)(BX*1), Z14
@@ -7034,11 +9230,11 @@ step4:
 	VPDPBUSD Z14, Z11, Z0
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, CX
-	JL       step4
+	JL       step16
 
-tail5:
+tail17:
 	CMPQ       BX, DX
-	JGE        done6
+	JGE        done18
 	LEAQ       (AX)(DX*1), R10
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R10)(BX*1), K2, Z14
@@ -7049,14 +9245,16 @@ tail5:
 	VPDPBUSD   Z8, Z10, Z0
 	VPDPBUSD   Z14, Z11, Z0
 
-done6:
+done18:
 	VPADDD        Z1, Z0, Z0
+	VPSHUFD       $0x4e, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPADDD        Z10, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VPHADDD       X0, X0, X0
-	VPHADDD       X0, X0, X0
 	VMOVUPS       (SI), X1
 	VUNPCKLPS     X1, X1, X10
 	VUNPCKHPS     X1, X1, X11
@@ -7134,19 +9332,30 @@ TEXT ·affineGatherI4AVX512(SB), NOSPLIT, $0-112
 	CMPQ         DX, $0x00000080
 	CMOVQLE      BX, R13
 	XORQ         BX, BX
+	PCALIGN      $0x20
 
 first:
-	MOVQ  rows_base+32(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+56(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  15(R9)(DX*1), R10
+	MOVQ    rows_base+32(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(DX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -7155,25 +9364,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+32(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+56(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  15(R9)(DX*1), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+32(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(DX*1), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -7182,12 +9402,22 @@ line2:
 	IMULQ      stride+56(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       15(R9)(DX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -7196,12 +9426,22 @@ line3:
 	IMULQ      stride+56(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       15(R9)(DX*1), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -7210,40 +9450,51 @@ line4:
 	IMULQ      stride+56(FP), BX
 	LEAQ       (R9)(BX*1), BX
 	LEAQ       15(BX)(DX*1), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ   rows_base+32(FP), BX
-	MOVL   (SI), R9
-	IMULQ  stride+56(FP), R9
-	LEAQ   (BX)(R9*1), R9
-	MOVQ   rows_base+32(FP), BX
-	MOVL   4(SI), R10
-	IMULQ  stride+56(FP), R10
-	LEAQ   (BX)(R10*1), R10
-	MOVQ   rows_base+32(FP), BX
-	MOVL   8(SI), R11
-	IMULQ  stride+56(FP), R11
-	LEAQ   (BX)(R11*1), R11
-	MOVQ   rows_base+32(FP), BX
-	MOVL   12(SI), R12
-	IMULQ  stride+56(FP), R12
-	LEAQ   (BX)(R12*1), R12
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	XORQ   BX, BX
-	CMPQ   BX, CX
-	JGE    tail7
+	MOVQ    rows_base+32(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	MOVQ    rows_base+32(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+56(FP), R10
+	LEAQ    (BX)(R10*1), R10
+	MOVQ    rows_base+32(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+56(FP), R11
+	LEAQ    (BX)(R11*1), R11
+	MOVQ    rows_base+32(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+56(FP), R12
+	LEAQ    (BX)(R12*1), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	XORQ    BX, BX
+	CMPQ    BX, CX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	LEAQ     (AX)(DX*1), R14
 	VMOVDQU8 (AX)(BX*1), Z8
 	VMOVDQU8 (R14)(BX*1), Z14
@@ -7273,11 +9524,11 @@ step6:
 	VPDPBUSD Z14, Z11, Z3
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, CX
-	JL       step6
+	JL       step11
 
-tail7:
+tail12:
 	CMPQ       BX, DX
-	JGE        done8
+	JGE        done13
 	LEAQ       (AX)(DX*1), R14
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R14)(BX*1), K2, Z14
@@ -7306,20 +9557,20 @@ tail7:
 	VPDPBUSD   Z8, Z10, Z3
 	VPDPBUSD   Z14, Z11, Z3
 
-done8:
-	VPUNPCKLDQ    Z1, Z0, Z10
-	VPUNPCKHDQ    Z1, Z0, Z11
+done13:
+	VUNPCKLPS     Z1, Z0, Z10
+	VUNPCKHPS     Z1, Z0, Z11
 	VPADDD        Z11, Z10, Z10
-	VPUNPCKLDQ    Z3, Z2, Z11
-	VPUNPCKHDQ    Z3, Z2, Z1
+	VUNPCKLPS     Z3, Z2, Z11
+	VUNPCKHPS     Z3, Z2, Z1
 	VPADDD        Z1, Z11, Z11
-	VPUNPCKLQDQ   Z11, Z10, Z0
-	VPUNPCKHQDQ   Z11, Z10, Z1
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z1
 	VPADDD        Z1, Z0, Z0
-	VEXTRACTI64X4 $0x01, Z0, Y1
-	VPADDD        Y1, Y0, Y0
-	VEXTRACTI128  $0x01, Y0, X1
-	VPADDD        X1, X0, X0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
 	VMOVUPS       (R9), X1
 	VMOVUPS       (R10), X2
 	VMOVUPS       (R11), X3
@@ -7352,22 +9603,24 @@ done8:
 	JGE           four
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ   rows_base+32(FP), BX
-	MOVL   (SI), R9
-	IMULQ  stride+56(FP), R9
-	LEAQ   (BX)(R9*1), R9
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	XORQ   BX, BX
-	LEAQ   -128(CX), R10
-	CMPQ   BX, R10
-	JG     unpaired13
+	MOVQ    rows_base+32(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	LEAQ    -128(CX), R10
+	CMPQ    BX, R10
+	JG      unpaired18
+	PCALIGN $0x20
 
-pair12:
+pair17:
 	LEAQ     (AX)(DX*1), R11
 	VMOVDQU8 (AX)(BX*1), Z8
 	VMOVDQU8 (R11)(BX*1), Z14
@@ -7388,13 +9641,14 @@ pair12:
 	VPDPBUSD Z14, Z11, Z1
 	ADDQ     $0x00000080, BX
 	CMPQ     BX, R10
-	JLE      pair12
+	JLE      pair17
 
-unpaired13:
-	CMPQ BX, CX
-	JGE  tail10
+unpaired18:
+	CMPQ    BX, CX
+	JGE     tail15
+	PCALIGN $0x20
 
-step9:
+step14:
 	LEAQ     (AX)(DX*1), R10
 	VMOVDQU8 (AX)(BX*1), Z8
 	VMOVDQU8 (R10)(BX*1), Z14
@@ -7406,11 +9660,11 @@ step9:
 	VPDPBUSD Z14, Z11, Z0
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, CX
-	JL       step9
+	JL       step14
 
-tail10:
+tail15:
 	CMPQ       BX, DX
-	JGE        done11
+	JGE        done16
 	LEAQ       (AX)(DX*1), R10
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R10)(BX*1), K2, Z14
@@ -7421,14 +9675,16 @@ tail10:
 	VPDPBUSD   Z8, Z10, Z0
 	VPDPBUSD   Z14, Z11, Z0
 
-done11:
+done16:
 	VPADDD        Z1, Z0, Z0
+	VPSHUFD       $0x4e, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPADDD        Z10, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VPHADDD       X0, X0, X0
-	VPHADDD       X0, X0, X0
 	VMOVUPS       (R9), X1
 	VUNPCKLPS     X1, X1, X10
 	VUNPCKHPS     X1, X1, X11
@@ -7481,35 +9737,37 @@ TEXT ·affineRowsI1AVX512(SB), NOSPLIT, $0-88
 	MOVQ         stride+56(FP), DI
 	MOVQ         out_base+64(FP), R8
 	MOVQ         out_len+72(FP), R9
-	CMPQ         DI, $0x00000100
-	JGE          few
 	CMPQ         R9, $0x04
 	JL           few
+	CMPQ         DI, $0x00000100
+	JGE          wide
+	PCALIGN      $0x20
 
 four:
-	LEAQ   (SI)(DI*1), R10
-	LEAQ   (SI)(DI*2), R11
-	LEAQ   (R10)(DI*2), R12
-	LEAQ   8192(SI)(DI*4), R13
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	VPXORD Z24, Z24, Z24
-	VPXORD Z25, Z25, Z25
-	VPXORD Z26, Z26, Z26
-	VPXORD Z27, Z27, Z27
-	VPXORD Z28, Z28, Z28
-	VPXORD Z29, Z29, Z29
-	VPXORD Z30, Z30, Z30
-	VPXORD Z31, Z31, Z31
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail2
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	LEAQ    8192(SI)(DI*4), R13
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
+	VPXORD  Z24, Z24, Z24
+	VPXORD  Z25, Z25, Z25
+	VPXORD  Z26, Z26, Z26
+	VPXORD  Z27, Z27, Z27
+	VPXORD  Z28, Z28, Z28
+	VPXORD  Z29, Z29, Z29
+	VPXORD  Z30, Z30, Z30
+	VPXORD  Z31, Z31, Z31
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	LEAQ       (AX)(BX*8), R14
@@ -7672,19 +9930,19 @@ done3:
 	VPADDQ        Z30, Z29, Z29
 	VPADDQ        Z29, Z29, Z29
 	VPADDQ        Z29, Z28, Z3
-	VPUNPCKLDQ    Z1, Z0, Z10
-	VPUNPCKHDQ    Z1, Z0, Z11
+	VUNPCKLPS     Z1, Z0, Z10
+	VUNPCKHPS     Z1, Z0, Z11
 	VPADDD        Z11, Z10, Z10
-	VPUNPCKLDQ    Z3, Z2, Z11
-	VPUNPCKHDQ    Z3, Z2, Z1
+	VUNPCKLPS     Z3, Z2, Z11
+	VUNPCKHPS     Z3, Z2, Z1
 	VPADDD        Z1, Z11, Z11
-	VPUNPCKLQDQ   Z11, Z10, Z0
-	VPUNPCKHQDQ   Z11, Z10, Z1
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z1
 	VPADDD        Z1, Z0, Z0
-	VEXTRACTI64X4 $0x01, Z0, Y1
-	VPADDD        Y1, Y0, Y0
-	VEXTRACTI128  $0x01, Y0, X1
-	VPADDD        X1, X0, X0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
 	VMOVUPS       (SI), X1
 	VMOVUPS       (R10), X2
 	VMOVUPS       (R11), X3
@@ -7715,26 +9973,338 @@ done3:
 	SUBQ          $0x04, R9
 	CMPQ          R9, $0x04
 	JGE           four
+	JMP           few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail5
+	PCALIGN $0x20
+
+step4:
+	LEAQ      (AX)(BX*8), R13
+	LEAQ      (R13)(CX*8), R14
+	LEAQ      (R14)(CX*8), R14
+	VMOVDQU64 (R13), Z8
+	VMOVDQU64 (R13)(CX*8), Z12
+	VMOVDQU64 (R14), Z13
+	VMOVDQU64 (R14)(CX*8), Z14
+	VMOVDQU64 16(SI)(BX*8), Z15
+	VPANDQ    Z15, Z8, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z16, Z16
+	VPANDQ    Z15, Z12, Z11
+	VPOPCNTQ  Z11, Z11
+	VPADDQ    Z11, Z17, Z17
+	VPANDQ    Z15, Z13, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z18, Z18
+	VPANDQ    Z15, Z14, Z11
+	VPOPCNTQ  Z11, Z11
+	VPADDQ    Z11, Z19, Z19
+	ADDQ      $0x00000008, BX
+	CMPQ      BX, DX
+	JL        step4
+
+tail5:
+	CMPQ        BX, CX
+	JGE         done6
+	LEAQ        (AX)(BX*8), R13
+	LEAQ        (R13)(CX*8), R14
+	LEAQ        (R14)(CX*8), R14
+	VMOVDQU64.Z (R13), K1, Z8
+	VMOVDQU64.Z (R13)(CX*8), K1, Z12
+	VMOVDQU64.Z (R14), K1, Z13
+	VMOVDQU64.Z (R14)(CX*8), K1, Z14
+	VMOVDQU64.Z 16(SI)(BX*8), K1, Z15
+	VPANDQ      Z15, Z8, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z16, Z16
+	VPANDQ      Z15, Z12, Z11
+	VPOPCNTQ    Z11, Z11
+	VPADDQ      Z11, Z17, Z17
+	VPANDQ      Z15, Z13, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z18, Z18
+	VPANDQ      Z15, Z14, Z11
+	VPOPCNTQ    Z11, Z11
+	VPADDQ      Z11, Z19, Z19
+
+done6:
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail8
+	PCALIGN $0x20
+
+step7:
+	LEAQ      (AX)(BX*8), R13
+	LEAQ      (R13)(CX*8), R14
+	LEAQ      (R14)(CX*8), R14
+	VMOVDQU64 (R13), Z8
+	VMOVDQU64 (R13)(CX*8), Z12
+	VMOVDQU64 (R14), Z13
+	VMOVDQU64 (R14)(CX*8), Z14
+	VMOVDQU64 16(R10)(BX*8), Z15
+	VPANDQ    Z15, Z8, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z20, Z20
+	VPANDQ    Z15, Z12, Z11
+	VPOPCNTQ  Z11, Z11
+	VPADDQ    Z11, Z21, Z21
+	VPANDQ    Z15, Z13, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z22, Z22
+	VPANDQ    Z15, Z14, Z11
+	VPOPCNTQ  Z11, Z11
+	VPADDQ    Z11, Z23, Z23
+	ADDQ      $0x00000008, BX
+	CMPQ      BX, DX
+	JL        step7
+
+tail8:
+	CMPQ        BX, CX
+	JGE         done9
+	LEAQ        (AX)(BX*8), R13
+	LEAQ        (R13)(CX*8), R14
+	LEAQ        (R14)(CX*8), R14
+	VMOVDQU64.Z (R13), K1, Z8
+	VMOVDQU64.Z (R13)(CX*8), K1, Z12
+	VMOVDQU64.Z (R14), K1, Z13
+	VMOVDQU64.Z (R14)(CX*8), K1, Z14
+	VMOVDQU64.Z 16(R10)(BX*8), K1, Z15
+	VPANDQ      Z15, Z8, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z20, Z20
+	VPANDQ      Z15, Z12, Z11
+	VPOPCNTQ    Z11, Z11
+	VPADDQ      Z11, Z21, Z21
+	VPANDQ      Z15, Z13, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z22, Z22
+	VPANDQ      Z15, Z14, Z11
+	VPOPCNTQ    Z11, Z11
+	VPADDQ      Z11, Z23, Z23
+
+done9:
+	VPXORD  Z24, Z24, Z24
+	VPXORD  Z25, Z25, Z25
+	VPXORD  Z26, Z26, Z26
+	VPXORD  Z27, Z27, Z27
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
+	LEAQ      (AX)(BX*8), R13
+	LEAQ      (R13)(CX*8), R14
+	LEAQ      (R14)(CX*8), R14
+	VMOVDQU64 (R13), Z8
+	VMOVDQU64 (R13)(CX*8), Z12
+	VMOVDQU64 (R14), Z13
+	VMOVDQU64 (R14)(CX*8), Z14
+	VMOVDQU64 16(R11)(BX*8), Z15
+	VPANDQ    Z15, Z8, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z24, Z24
+	VPANDQ    Z15, Z12, Z11
+	VPOPCNTQ  Z11, Z11
+	VPADDQ    Z11, Z25, Z25
+	VPANDQ    Z15, Z13, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z26, Z26
+	VPANDQ    Z15, Z14, Z11
+	VPOPCNTQ  Z11, Z11
+	VPADDQ    Z11, Z27, Z27
+	ADDQ      $0x00000008, BX
+	CMPQ      BX, DX
+	JL        step10
+
+tail11:
+	CMPQ        BX, CX
+	JGE         done12
+	LEAQ        (AX)(BX*8), R13
+	LEAQ        (R13)(CX*8), R14
+	LEAQ        (R14)(CX*8), R14
+	VMOVDQU64.Z (R13), K1, Z8
+	VMOVDQU64.Z (R13)(CX*8), K1, Z12
+	VMOVDQU64.Z (R14), K1, Z13
+	VMOVDQU64.Z (R14)(CX*8), K1, Z14
+	VMOVDQU64.Z 16(R11)(BX*8), K1, Z15
+	VPANDQ      Z15, Z8, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z24, Z24
+	VPANDQ      Z15, Z12, Z11
+	VPOPCNTQ    Z11, Z11
+	VPADDQ      Z11, Z25, Z25
+	VPANDQ      Z15, Z13, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z26, Z26
+	VPANDQ      Z15, Z14, Z11
+	VPOPCNTQ    Z11, Z11
+	VPADDQ      Z11, Z27, Z27
+
+done12:
+	VPXORD  Z28, Z28, Z28
+	VPXORD  Z29, Z29, Z29
+	VPXORD  Z30, Z30, Z30
+	VPXORD  Z31, Z31, Z31
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	LEAQ      (AX)(BX*8), R13
+	LEAQ      (R13)(CX*8), R14
+	LEAQ      (R14)(CX*8), R14
+	VMOVDQU64 (R13), Z8
+	VMOVDQU64 (R13)(CX*8), Z12
+	VMOVDQU64 (R14), Z13
+	VMOVDQU64 (R14)(CX*8), Z14
+	VMOVDQU64 16(R12)(BX*8), Z15
+	VPANDQ    Z15, Z8, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z28, Z28
+	VPANDQ    Z15, Z12, Z11
+	VPOPCNTQ  Z11, Z11
+	VPADDQ    Z11, Z29, Z29
+	VPANDQ    Z15, Z13, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z30, Z30
+	VPANDQ    Z15, Z14, Z11
+	VPOPCNTQ  Z11, Z11
+	VPADDQ    Z11, Z31, Z31
+	ADDQ      $0x00000008, BX
+	CMPQ      BX, DX
+	JL        step13
+
+tail14:
+	CMPQ        BX, CX
+	JGE         done15
+	LEAQ        (AX)(BX*8), R13
+	LEAQ        (R13)(CX*8), R14
+	LEAQ        (R14)(CX*8), R14
+	VMOVDQU64.Z (R13), K1, Z8
+	VMOVDQU64.Z (R13)(CX*8), K1, Z12
+	VMOVDQU64.Z (R14), K1, Z13
+	VMOVDQU64.Z (R14)(CX*8), K1, Z14
+	VMOVDQU64.Z 16(R12)(BX*8), K1, Z15
+	VPANDQ      Z15, Z8, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z28, Z28
+	VPANDQ      Z15, Z12, Z11
+	VPOPCNTQ    Z11, Z11
+	VPADDQ      Z11, Z29, Z29
+	VPANDQ      Z15, Z13, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z30, Z30
+	VPANDQ      Z15, Z14, Z11
+	VPOPCNTQ    Z11, Z11
+	VPADDQ      Z11, Z31, Z31
+
+done15:
+	VPADDQ        Z19, Z19, Z19
+	VPADDQ        Z19, Z18, Z18
+	VPADDQ        Z18, Z18, Z18
+	VPADDQ        Z18, Z17, Z17
+	VPADDQ        Z17, Z17, Z17
+	VPADDQ        Z17, Z16, Z0
+	VPADDQ        Z23, Z23, Z23
+	VPADDQ        Z23, Z22, Z22
+	VPADDQ        Z22, Z22, Z22
+	VPADDQ        Z22, Z21, Z21
+	VPADDQ        Z21, Z21, Z21
+	VPADDQ        Z21, Z20, Z1
+	VPADDQ        Z27, Z27, Z27
+	VPADDQ        Z27, Z26, Z26
+	VPADDQ        Z26, Z26, Z26
+	VPADDQ        Z26, Z25, Z25
+	VPADDQ        Z25, Z25, Z25
+	VPADDQ        Z25, Z24, Z2
+	VPADDQ        Z31, Z31, Z31
+	VPADDQ        Z31, Z30, Z30
+	VPADDQ        Z30, Z30, Z30
+	VPADDQ        Z30, Z29, Z29
+	VPADDQ        Z29, Z29, Z29
+	VPADDQ        Z29, Z28, Z3
+	VUNPCKLPS     Z1, Z0, Z10
+	VUNPCKHPS     Z1, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z3, Z2, Z11
+	VUNPCKHPS     Z3, Z2, Z1
+	VPADDD        Z1, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z1
+	VPADDD        Z1, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
+	VMOVUPS       (SI), X1
+	VMOVUPS       (R10), X2
+	VMOVUPS       (R11), X3
+	VMOVUPS       (R12), X8
+	VUNPCKLPS     X2, X1, X10
+	VUNPCKHPS     X2, X1, X11
+	VUNPCKLPS     X8, X3, X1
+	VUNPCKHPS     X8, X3, X2
+	VUNPCKLPD     X1, X10, X3
+	VUNPCKHPD     X1, X10, X8
+	VUNPCKLPD     X2, X11, X10
+	VUNPCKHPD     X2, X11, X11
+	VPSRLD        $0x10, X8, X8
+	VPSLLD        $0x10, X8, X8
+	VCVTDQ2PS     X0, X0
+	VMULPS        X8, X6, X8
+	VADDPS        X8, X4, X8
+	VMULPS        X10, X7, X10
+	VMULPS        X11, X9, X11
+	VADDPS        X11, X10, X10
+	VADDPS        X10, X8, X8
+	VMULPS        X3, X5, X3
+	VMULPS        X3, X0, X0
+	VADDPS        X8, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           wide
 
 few:
-	TESTQ R9, R9
-	JZ    end
+	TESTQ   R9, R9
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	XORQ   BX, BX
-	LEAQ   -16(DX), R10
-	CMPQ   BX, R10
-	JG     unpaired8
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
+	XORQ    BX, BX
+	LEAQ    -16(DX), R10
+	CMPQ    BX, R10
+	JG      unpaired20
+	PCALIGN $0x20
 
-pair7:
+pair19:
 	LEAQ      (AX)(BX*8), R11
 	LEAQ      (R11)(CX*8), R12
 	LEAQ      (R12)(CX*8), R12
@@ -7777,13 +10347,14 @@ pair7:
 	VPADDQ    Z11, Z23, Z23
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, R10
-	JLE       pair7
+	JLE       pair19
 
-unpaired8:
-	CMPQ BX, DX
-	JGE  tail5
+unpaired20:
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
 
-step4:
+step16:
 	LEAQ      (AX)(BX*8), R10
 	LEAQ      (R10)(CX*8), R11
 	LEAQ      (R11)(CX*8), R11
@@ -7806,11 +10377,11 @@ step4:
 	VPADDQ    Z11, Z19, Z19
 	ADDQ      $0x00000008, BX
 	CMPQ      BX, DX
-	JL        step4
+	JL        step16
 
-tail5:
+tail17:
 	CMPQ        BX, CX
-	JGE         done6
+	JGE         done18
 	LEAQ        (AX)(BX*8), R10
 	LEAQ        (R10)(CX*8), R11
 	LEAQ        (R11)(CX*8), R11
@@ -7832,7 +10403,7 @@ tail5:
 	VPOPCNTQ    Z11, Z11
 	VPADDQ      Z11, Z19, Z19
 
-done6:
+done18:
 	VPADDQ        Z19, Z19, Z19
 	VPADDQ        Z19, Z18, Z18
 	VPADDQ        Z18, Z18, Z18
@@ -7846,12 +10417,14 @@ done6:
 	VPADDQ        Z21, Z21, Z21
 	VPADDQ        Z21, Z20, Z1
 	VPADDD        Z1, Z0, Z0
+	VPSHUFD       $0x4e, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPADDD        Z10, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VPHADDD       X0, X0, X0
-	VPHADDD       X0, X0, X0
 	VMOVUPS       (SI), X1
 	VUNPCKLPS     X1, X1, X10
 	VUNPCKHPS     X1, X1, X11
@@ -7919,19 +10492,30 @@ TEXT ·affineGatherI1AVX512(SB), NOSPLIT, $0-112
 	CMPQ         CX, $0x00000010
 	CMOVQLE      BX, R13
 	XORQ         BX, BX
+	PCALIGN      $0x20
 
 first:
-	MOVQ  rows_base+32(FP), R10
-	MOVL  (SI)(BX*4), R9
-	IMULQ stride+56(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  15(R9)(CX*8), R10
+	MOVQ    rows_base+32(FP), R10
+	MOVL    (SI)(BX*4), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(CX*8), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last2
+	PCALIGN $0x20
 
 line1:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
-	CMPQ       R9, R10
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
 	JLE        line1
+
+last2:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	INCQ       BX
 	CMPQ       BX, DI
@@ -7940,25 +10524,36 @@ line1:
 	JL         first
 
 fetched:
-	CMPQ DI, $0x04
-	JL   few
+	CMPQ    DI, $0x04
+	JL      few
+	PCALIGN $0x20
 
 four:
-	MOVQ  DI, BX
-	SUBQ  R13, BX
-	CMPQ  BX, $0x00
-	JLE   ready
-	MOVQ  rows_base+32(FP), R10
-	MOVL  (SI)(R13*4), R9
-	IMULQ stride+56(FP), R9
-	LEAQ  (R10)(R9*1), R9
-	LEAQ  15(R9)(CX*8), R10
+	MOVQ    DI, BX
+	SUBQ    R13, BX
+	CMPQ    BX, $0x00
+	JLE     ready
+	MOVQ    rows_base+32(FP), R10
+	MOVL    (SI)(R13*4), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(CX*8), R10
+	LEAQ    -64(R10), R11
+	CMPQ    R9, R11
+	JG      last4
+	PCALIGN $0x20
 
-line2:
+line3:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line3
+
+last4:
 	CMPQ       R9, R10
-	JLE        line2
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x01
 	JLE        ready
@@ -7967,12 +10562,22 @@ line2:
 	IMULQ      stride+56(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       15(R9)(CX*8), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last6
+	PCALIGN    $0x20
 
-line3:
+line5:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line5
+
+last6:
 	CMPQ       R9, R10
-	JLE        line3
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x02
 	JLE        ready
@@ -7981,12 +10586,22 @@ line3:
 	IMULQ      stride+56(FP), R9
 	LEAQ       (R10)(R9*1), R9
 	LEAQ       15(R9)(CX*8), R10
+	LEAQ       -64(R10), R11
+	CMPQ       R9, R11
+	JG         last8
+	PCALIGN    $0x20
 
-line4:
+line7:
 	PREFETCHT1 (R9)
-	ADDQ       $+64, R9
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line7
+
+last8:
 	CMPQ       R9, R10
-	JLE        line4
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
 	CMPQ       BX, $0x03
 	JLE        ready
@@ -7995,52 +10610,63 @@ line4:
 	IMULQ      stride+56(FP), BX
 	LEAQ       (R9)(BX*1), BX
 	LEAQ       15(BX)(CX*8), R9
+	LEAQ       -64(R9), R10
+	CMPQ       BX, R10
+	JG         last10
+	PCALIGN    $0x20
 
-line5:
+line9:
 	PREFETCHT1 (BX)
-	ADDQ       $+64, BX
+	PREFETCHT1 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line9
+
+last10:
 	CMPQ       BX, R9
-	JLE        line5
+	CMOVQGT    R9, BX
+	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
 ready:
-	MOVQ   rows_base+32(FP), BX
-	MOVL   (SI), R9
-	IMULQ  stride+56(FP), R9
-	LEAQ   (BX)(R9*1), R9
-	MOVQ   rows_base+32(FP), BX
-	MOVL   4(SI), R10
-	IMULQ  stride+56(FP), R10
-	LEAQ   (BX)(R10*1), R10
-	MOVQ   rows_base+32(FP), BX
-	MOVL   8(SI), R11
-	IMULQ  stride+56(FP), R11
-	LEAQ   (BX)(R11*1), R11
-	MOVQ   rows_base+32(FP), BX
-	MOVL   12(SI), R12
-	IMULQ  stride+56(FP), R12
-	LEAQ   (BX)(R12*1), R12
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	VPXORD Z24, Z24, Z24
-	VPXORD Z25, Z25, Z25
-	VPXORD Z26, Z26, Z26
-	VPXORD Z27, Z27, Z27
-	VPXORD Z28, Z28, Z28
-	VPXORD Z29, Z29, Z29
-	VPXORD Z30, Z30, Z30
-	VPXORD Z31, Z31, Z31
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail7
+	MOVQ    rows_base+32(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	MOVQ    rows_base+32(FP), BX
+	MOVL    4(SI), R10
+	IMULQ   stride+56(FP), R10
+	LEAQ    (BX)(R10*1), R10
+	MOVQ    rows_base+32(FP), BX
+	MOVL    8(SI), R11
+	IMULQ   stride+56(FP), R11
+	LEAQ    (BX)(R11*1), R11
+	MOVQ    rows_base+32(FP), BX
+	MOVL    12(SI), R12
+	IMULQ   stride+56(FP), R12
+	LEAQ    (BX)(R12*1), R12
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
+	VPXORD  Z24, Z24, Z24
+	VPXORD  Z25, Z25, Z25
+	VPXORD  Z26, Z26, Z26
+	VPXORD  Z27, Z27, Z27
+	VPXORD  Z28, Z28, Z28
+	VPXORD  Z29, Z29, Z29
+	VPXORD  Z30, Z30, Z30
+	VPXORD  Z31, Z31, Z31
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail12
+	PCALIGN $0x20
 
-step6:
+step11:
 	LEAQ      (AX)(BX*8), R14
 	LEAQ      (R14)(CX*8), R15
 	LEAQ      (R15)(CX*8), R15
@@ -8102,11 +10728,11 @@ step6:
 	VPADDQ    Z11, Z31, Z31
 	ADDQ      $0x00000008, BX
 	CMPQ      BX, DX
-	JL        step6
+	JL        step11
 
-tail7:
+tail12:
 	CMPQ        BX, CX
-	JGE         done8
+	JGE         done13
 	LEAQ        (AX)(BX*8), R14
 	LEAQ        (R14)(CX*8), R15
 	LEAQ        (R15)(CX*8), R15
@@ -8167,7 +10793,7 @@ tail7:
 	VPOPCNTQ    Z11, Z11
 	VPADDQ      Z11, Z31, Z31
 
-done8:
+done13:
 	VPADDQ        Z19, Z19, Z19
 	VPADDQ        Z19, Z18, Z18
 	VPADDQ        Z18, Z18, Z18
@@ -8192,19 +10818,19 @@ done8:
 	VPADDQ        Z30, Z29, Z29
 	VPADDQ        Z29, Z29, Z29
 	VPADDQ        Z29, Z28, Z3
-	VPUNPCKLDQ    Z1, Z0, Z10
-	VPUNPCKHDQ    Z1, Z0, Z11
+	VUNPCKLPS     Z1, Z0, Z10
+	VUNPCKHPS     Z1, Z0, Z11
 	VPADDD        Z11, Z10, Z10
-	VPUNPCKLDQ    Z3, Z2, Z11
-	VPUNPCKHDQ    Z3, Z2, Z1
+	VUNPCKLPS     Z3, Z2, Z11
+	VUNPCKHPS     Z3, Z2, Z1
 	VPADDD        Z1, Z11, Z11
-	VPUNPCKLQDQ   Z11, Z10, Z0
-	VPUNPCKHQDQ   Z11, Z10, Z1
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z1
 	VPADDD        Z1, Z0, Z0
-	VEXTRACTI64X4 $0x01, Z0, Y1
-	VPADDD        Y1, Y0, Y0
-	VEXTRACTI128  $0x01, Y0, X1
-	VPADDD        X1, X0, X0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
 	VMOVUPS       (R9), X1
 	VMOVUPS       (R10), X2
 	VMOVUPS       (R11), X3
@@ -8237,28 +10863,30 @@ done8:
 	JGE           four
 
 few:
-	TESTQ DI, DI
-	JZ    end
+	TESTQ   DI, DI
+	JZ      end
+	PCALIGN $0x20
 
 one:
-	MOVQ   rows_base+32(FP), BX
-	MOVL   (SI), R9
-	IMULQ  stride+56(FP), R9
-	LEAQ   (BX)(R9*1), R9
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	XORQ   BX, BX
-	LEAQ   -16(DX), R10
-	CMPQ   BX, R10
-	JG     unpaired13
+	MOVQ    rows_base+32(FP), BX
+	MOVL    (SI), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (BX)(R9*1), R9
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
+	XORQ    BX, BX
+	LEAQ    -16(DX), R10
+	CMPQ    BX, R10
+	JG      unpaired18
+	PCALIGN $0x20
 
-pair12:
+pair17:
 	LEAQ      (AX)(BX*8), R11
 	LEAQ      (R11)(CX*8), R12
 	LEAQ      (R12)(CX*8), R12
@@ -8301,13 +10929,14 @@ pair12:
 	VPADDQ    Z11, Z23, Z23
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, R10
-	JLE       pair12
+	JLE       pair17
 
-unpaired13:
-	CMPQ BX, DX
-	JGE  tail10
+unpaired18:
+	CMPQ    BX, DX
+	JGE     tail15
+	PCALIGN $0x20
 
-step9:
+step14:
 	LEAQ      (AX)(BX*8), R10
 	LEAQ      (R10)(CX*8), R11
 	LEAQ      (R11)(CX*8), R11
@@ -8330,11 +10959,11 @@ step9:
 	VPADDQ    Z11, Z19, Z19
 	ADDQ      $0x00000008, BX
 	CMPQ      BX, DX
-	JL        step9
+	JL        step14
 
-tail10:
+tail15:
 	CMPQ        BX, CX
-	JGE         done11
+	JGE         done16
 	LEAQ        (AX)(BX*8), R10
 	LEAQ        (R10)(CX*8), R11
 	LEAQ        (R11)(CX*8), R11
@@ -8356,7 +10985,7 @@ tail10:
 	VPOPCNTQ    Z11, Z11
 	VPADDQ      Z11, Z19, Z19
 
-done11:
+done16:
 	VPADDQ        Z19, Z19, Z19
 	VPADDQ        Z19, Z18, Z18
 	VPADDQ        Z18, Z18, Z18
@@ -8370,12 +10999,14 @@ done11:
 	VPADDQ        Z21, Z21, Z21
 	VPADDQ        Z21, Z20, Z1
 	VPADDD        Z1, Z0, Z0
+	VPSHUFD       $0x4e, Z0, Z10
+	VPADDD        Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPADDD        Z10, Z0, Z0
 	VEXTRACTI64X4 $0x01, Z0, Y10
 	VPADDD        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VPADDD        X10, X0, X0
-	VPHADDD       X0, X0, X0
-	VPHADDD       X0, X0, X0
 	VMOVUPS       (R9), X1
 	VUNPCKLPS     X1, X1, X10
 	VUNPCKHPS     X1, X1, X11
@@ -8408,19 +11039,20 @@ end:
 // func popcountAVX512(a []uint64) int
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VPOPCNTDQ, BMI2
 TEXT ·popcountAVX512(SB), NOSPLIT, $0-32
-	MOVQ   a_base+0(FP), AX
-	MOVQ   a_len+8(FP), CX
-	MOVQ   CX, DX
-	ANDQ   $-8, DX
-	MOVQ   CX, BX
-	SUBQ   DX, BX
-	MOVQ   $-1, SI
-	BZHIQ  BX, SI, SI
-	KMOVQ  SI, K1
-	VPXORD Z0, Z0, Z0
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail2
+	MOVQ    a_base+0(FP), AX
+	MOVQ    a_len+8(FP), CX
+	MOVQ    CX, DX
+	ANDQ    $-8, DX
+	MOVQ    CX, BX
+	SUBQ    DX, BX
+	MOVQ    $-1, SI
+	BZHIQ   BX, SI, SI
+	KMOVQ   SI, K1
+	VPXORD  Z0, Z0, Z0
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVDQU64 (AX)(BX*8), Z8
@@ -8452,29 +11084,30 @@ done3:
 	RET
 
 // func cosineAVX512(a []float32, b []float32) (dot float32, aa float32, bb float32)
-// Requires: AVX, AVX512BW, AVX512F, BMI2, SSE
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, SSE
 TEXT ·cosineAVX512(SB), NOSPLIT, $0-60
-	MOVQ   a_base+0(FP), AX
-	MOVQ   a_len+8(FP), CX
-	MOVQ   CX, DX
-	ANDQ   $-32, DX
-	MOVQ   CX, BX
-	SUBQ   DX, BX
-	MOVQ   $-1, SI
-	BZHIQ  BX, SI, SI
-	KMOVQ  SI, K1
-	SHRQ   $0x10, SI
-	KMOVQ  SI, K2
-	MOVQ   b_base+24(FP), SI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	XORQ   BX, BX
-	CMPQ   BX, DX
-	JGE    tail2
+	MOVQ    a_base+0(FP), AX
+	MOVQ    a_len+8(FP), CX
+	MOVQ    CX, DX
+	ANDQ    $-32, DX
+	MOVQ    CX, BX
+	SUBQ    DX, BX
+	MOVQ    $-1, SI
+	BZHIQ   BX, SI, SI
+	KMOVQ   SI, K1
+	SHRQ    $0x10, SI
+	KMOVQ   SI, K2
+	MOVQ    b_base+24(FP), SI
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVUPS     (AX)(BX*4), Z8
@@ -8513,25 +11146,19 @@ done3:
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
 	VPXORD        Z6, Z6, Z6
-	VEXTRACTF64X4 $0x01, Z0, Y10
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
 	VADDPS        Y10, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X10
+	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	VEXTRACTF64X4 $0x01, Z2, Y11
-	VADDPS        Y11, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X11
-	VADDPS        X11, X2, X2
-	VEXTRACTF64X4 $0x01, Z4, Y12
-	VADDPS        Y12, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X12
-	VADDPS        X12, X4, X4
-	VEXTRACTF64X4 $0x01, Z6, Y13
-	VADDPS        Y13, Y6, Y6
-	VEXTRACTF128  $0x01, Y6, X13
-	VADDPS        X13, X6, X6
-	VHADDPS       X2, X0, X0
-	VHADDPS       X6, X4, X4
-	VHADDPS       X4, X0, X0
 	MOVSS         X0, dot+48(FP)
 	VPSRLDQ       $0x04, X0, X1
 	MOVSS         X1, aa+52(FP)
@@ -8559,6 +11186,7 @@ TEXT ·axpyAVX512(SB), NOSPLIT, $0-56
 	XORQ         BX, BX
 	CMPQ         BX, DX
 	JGE          tail2
+	PCALIGN      $0x20
 
 step1:
 	VMOVUPS     (AX)(BX*4), Z8
@@ -8595,21 +11223,22 @@ done3:
 // func toHalfAVX512(dst []uint16, src []float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2
 TEXT ·toHalfAVX512(SB), NOSPLIT, $0-48
-	MOVQ  src_base+24(FP), AX
-	MOVQ  src_len+32(FP), CX
-	MOVQ  CX, DX
-	ANDQ  $-32, DX
-	MOVQ  CX, BX
-	SUBQ  DX, BX
-	MOVQ  $-1, SI
-	BZHIQ BX, SI, SI
-	KMOVQ SI, K1
-	SHRQ  $0x10, SI
-	KMOVQ SI, K2
-	MOVQ  dst_base+0(FP), SI
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail2
+	MOVQ    src_base+24(FP), AX
+	MOVQ    src_len+32(FP), CX
+	MOVQ    CX, DX
+	ANDQ    $-32, DX
+	MOVQ    CX, BX
+	SUBQ    DX, BX
+	MOVQ    $-1, SI
+	BZHIQ   BX, SI, SI
+	KMOVQ   SI, K1
+	SHRQ    $0x10, SI
+	KMOVQ   SI, K2
+	MOVQ    dst_base+0(FP), SI
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VMOVUPS   (AX)(BX*4), Z8
@@ -8640,21 +11269,22 @@ done3:
 // func fromHalfAVX512(dst []float32, src []uint16)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2
 TEXT ·fromHalfAVX512(SB), NOSPLIT, $0-48
-	MOVQ  src_base+24(FP), AX
-	MOVQ  src_len+32(FP), CX
-	MOVQ  CX, DX
-	ANDQ  $-32, DX
-	MOVQ  CX, BX
-	SUBQ  DX, BX
-	MOVQ  $-1, SI
-	BZHIQ BX, SI, SI
-	KMOVQ SI, K1
-	SHRQ  $0x10, SI
-	KMOVQ SI, K2
-	MOVQ  dst_base+0(FP), SI
-	XORQ  BX, BX
-	CMPQ  BX, DX
-	JGE   tail2
+	MOVQ    src_base+24(FP), AX
+	MOVQ    src_len+32(FP), CX
+	MOVQ    CX, DX
+	ANDQ    $-32, DX
+	MOVQ    CX, BX
+	SUBQ    DX, BX
+	MOVQ    $-1, SI
+	BZHIQ   BX, SI, SI
+	KMOVQ   SI, K1
+	SHRQ    $0x10, SI
+	KMOVQ   SI, K2
+	MOVQ    dst_base+0(FP), SI
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
 
 step1:
 	VCVTPH2PS (AX)(BX*2), Z8

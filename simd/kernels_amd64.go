@@ -49,16 +49,15 @@ func avx512(two *kernels, vnni, popcnt bool) *kernels {
 	return &k
 }
 
-// Without mask registers, an AVX2 kernel reads its last elements by a block that
-// ends with the vector, so vectors shorter than a block go to the plain loops.
+// Without mask registers, an AVX2 kernel of anything but words reads its last
+// elements by a block that ends with the vector, so vectors shorter than a block
+// go to the plain loops.
 const (
 	floatBlock = 8
 	byteBlock  = 16
-	wordBlock  = 4
 
 	// A block of nibbles may begin in the header, which multiplies zeros.
 	nibbleBlock = 2*AffineHeader - 1
-	planeBlock  = 4 * wordBlock
 )
 
 func avx2() *kernels {
@@ -93,33 +92,28 @@ func avx2() *kernels {
 				fromHalfAVX2(dst, src)
 			}
 		},
-		dotHalf:       longPair(floatBlock, dotHalfAVX2, g.dotHalf),
-		l2Half:        longPair(floatBlock, l2HalfAVX2, g.l2Half),
-		dotRowsHalf:   longRows(floatBlock, dotRowsHalfAVX2, g.dotRowsHalf),
-		l2RowsHalf:    longRows(floatBlock, l2RowsHalfAVX2, g.l2RowsHalf),
-		dotGatherHalf: longGather(floatBlock, dotGatherHalfAVX2, g.dotGatherHalf),
-		l2GatherHalf:  longGather(floatBlock, l2GatherHalfAVX2, g.l2GatherHalf),
-		dotI8:         longPair(byteBlock, dotI8AVX2, g.dotI8),
-		l2I8:          longPair(byteBlock, l2I8AVX2, g.l2I8),
-		dotRowsI8:     longRows(byteBlock, dotRowsI8AVX2, g.dotRowsI8),
-		l2RowsI8:      longRows(byteBlock, l2RowsI8AVX2, g.l2RowsI8),
-		dotGatherI8:   longGather(byteBlock, dotGatherI8AVX2, g.dotGatherI8),
-		l2GatherI8:    longGather(byteBlock, l2GatherI8AVX2, g.l2GatherI8),
-		dotU8:         longPair(byteBlock, dotU8AVX2, g.dotU8),
-		l2U8:          longPair(byteBlock, l2U8AVX2, g.l2U8),
-		dotRowsU8:     longRows(byteBlock, dotRowsU8AVX2, g.dotRowsU8),
-		l2RowsU8:      longRows(byteBlock, l2RowsU8AVX2, g.l2RowsU8),
-		dotGatherU8:   longGather(byteBlock, dotGatherU8AVX2, g.dotGatherU8),
-		l2GatherU8:    longGather(byteBlock, l2GatherU8AVX2, g.l2GatherU8),
-		popcount: func(a []uint64) int {
-			if len(a) < wordBlock {
-				return popcountGeneric(a)
-			}
-			return popcountAVX2(a)
-		},
-		hamming:        longPair(wordBlock, hammingAVX2, g.hamming),
-		hammingRows:    longRows(wordBlock, hammingRowsAVX2, g.hammingRows),
-		hammingGather:  longGather(wordBlock, hammingGatherAVX2, g.hammingGather),
+		dotHalf:        longPair(floatBlock, dotHalfAVX2, g.dotHalf),
+		l2Half:         longPair(floatBlock, l2HalfAVX2, g.l2Half),
+		dotRowsHalf:    longRows(floatBlock, dotRowsHalfAVX2, g.dotRowsHalf),
+		l2RowsHalf:     longRows(floatBlock, l2RowsHalfAVX2, g.l2RowsHalf),
+		dotGatherHalf:  longGather(floatBlock, dotGatherHalfAVX2, g.dotGatherHalf),
+		l2GatherHalf:   longGather(floatBlock, l2GatherHalfAVX2, g.l2GatherHalf),
+		dotI8:          longPair(byteBlock, dotI8AVX2, g.dotI8),
+		l2I8:           longPair(byteBlock, l2I8AVX2, g.l2I8),
+		dotRowsI8:      longRows(byteBlock, dotRowsI8AVX2, g.dotRowsI8),
+		l2RowsI8:       longRows(byteBlock, l2RowsI8AVX2, g.l2RowsI8),
+		dotGatherI8:    longGather(byteBlock, dotGatherI8AVX2, g.dotGatherI8),
+		l2GatherI8:     longGather(byteBlock, l2GatherI8AVX2, g.l2GatherI8),
+		dotU8:          longPair(byteBlock, dotU8AVX2, g.dotU8),
+		l2U8:           longPair(byteBlock, l2U8AVX2, g.l2U8),
+		dotRowsU8:      longRows(byteBlock, dotRowsU8AVX2, g.dotRowsU8),
+		l2RowsU8:       longRows(byteBlock, l2RowsU8AVX2, g.l2RowsU8),
+		dotGatherU8:    longGather(byteBlock, dotGatherU8AVX2, g.dotGatherU8),
+		l2GatherU8:     longGather(byteBlock, l2GatherU8AVX2, g.l2GatherU8),
+		popcount:       popcountAVX2,
+		hamming:        hammingAVX2,
+		hammingRows:    hammingRowsAVX2,
+		hammingGather:  hammingGatherAVX2,
 		affineRowsI8:   longAffineRows(byteBlock, affineRowsI8AVX2, g.affineRowsI8),
 		affineGatherI8: longAffineGather(byteBlock, affineGatherI8AVX2, g.affineGatherI8),
 		affineRowsI4: longAffineRows(nibbleBlock, func(q []int8, k *[5]float32, rows []uint8, stride int, out []float32) {
@@ -130,8 +124,8 @@ func avx2() *kernels {
 			tail := halves(q)
 			affineGatherI4AVX2(&tail, q, k, rows, stride, ids, out)
 		}, g.affineGatherI4),
-		affineRowsI1:   longAffineRows(planeBlock, affineRowsI1AVX2, g.affineRowsI1),
-		affineGatherI1: longAffineGather(planeBlock, affineGatherI1AVX2, g.affineGatherI1),
+		affineRowsI1:   affineRowsI1AVX2,
+		affineGatherI1: affineGatherI1AVX2,
 	}
 }
 

@@ -70,28 +70,10 @@ func (o *affine) Fold(n int, _ bool) {
 	if n == 1 {
 		o.code.Merge(2)
 		VPADDD(o.isa.Vec(1), o.isa.Vec(0), o.isa.Vec(0))
-		foldInts(o.isa, 1, 1)
-		return
+	} else {
+		o.code.Merge(n)
 	}
-	o.code.Merge(4)
-	foldFour(o.isa)
-}
-
-// foldFour sums the 32-bit lanes of registers 0 to 3: four sums in X0. Lanes of
-// two registers side by side take half the additions of one after the other.
-func foldFour(isa ISA) {
-	v := isa.Vec
-	VPUNPCKLDQ(v(1), v(0), v(10))
-	VPUNPCKHDQ(v(1), v(0), v(11))
-	VPADDD(v(11), v(10), v(10))
-	VPUNPCKLDQ(v(3), v(2), v(11))
-	VPUNPCKHDQ(v(3), v(2), v(1))
-	VPADDD(v(1), v(11), v(11))
-	VPUNPCKLQDQ(v(11), v(10), v(0))
-	VPUNPCKHQDQ(v(11), v(10), v(1))
-	VPADDD(v(1), v(0), v(0))
-	halve(isa, 0, 1)
-	VPADDD(X(1), X(0), X(0))
+	foldInts(o.isa, n, 1)
 }
 
 // finish makes n results of n sums in X0, with the headers of the rows, in the

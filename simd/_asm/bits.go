@@ -60,23 +60,26 @@ func (o *bits) Start(r int) { o.isa.zero(2 * r) }
 
 func (o *bits) Query(m Mem, _ int, k *mask) {
 	q := o.isa.Vec(8)
-	if k != nil && k.k != nil {
-		VMOVDQU64_Z(m, k.k, q)
-	} else if o.isa == AVX512 {
+	switch {
+	case k == nil && o.isa == AVX512:
 		VMOVDQU64(m, q)
-	} else {
+	case k == nil:
 		VMOVDQU(m, q)
+	case o.isa == AVX512:
+		VMOVDQU64_Z(m, k.k, q)
+	default:
+		VPMASKMOVQ(m, k.v, q)
 	}
 }
 
 func (o *bits) Row(m Mem, r, _ int, k *mask) {
 	q, t := o.isa.Vec(8), o.isa.Vec(10)
 	switch {
-	case o.isa == AVX2:
+	case o.isa == AVX2 && k == nil:
 		VPXOR(m, q, t)
-		if k != nil {
-			VPAND(k.v, t, t)
-		}
+	case o.isa == AVX2:
+		VPMASKMOVQ(m, k.v, t)
+		VPXOR(t, q, t)
 	case k != nil:
 		VMOVDQU64_Z(m, k.k, t)
 		VPXORQ(t, q, t)
@@ -117,8 +120,6 @@ func popcount(isa ISA) {
 		o.Query(at, u, k)
 		if isa == AVX512 {
 			VMOVDQA64(isa.Vec(8), isa.Vec(10))
-		} else if k != nil {
-			VPAND(k.v, Y(8), Y(10))
 		} else {
 			VMOVDQA(Y(8), Y(10))
 		}

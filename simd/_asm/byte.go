@@ -176,23 +176,10 @@ func (o *bytes) Fold(n int, _ bool) {
 	foldInts(o.isa, n, 2)
 }
 
-// foldInts sums the 32-bit lanes of registers 0, gap, 2·gap …: n sums in X0.
+// foldInts sums the 32-bit lanes of registers 0, gap, 2·gap …: n sums in X0. The
+// same holds for 64-bit lanes below 2³².
 func foldInts(isa ISA, n, gap int) {
-	for r := range n {
-		halve(isa, gap*r, 10)
-		VPADDD(X(10), X(gap*r), X(gap*r))
-	}
-	pairs(n, gap, func(a, b, c reg.Register) { VPHADDD(a, b, c) })
-}
-
-// halve leaves register v's sum of 32-bit lanes in X(v) and X(t); the same holds
-// for 64-bit lanes below 2³².
-func halve(isa ISA, v, t int) {
-	if isa == AVX512 {
-		VEXTRACTI64X4(U8(1), isa.Vec(v), Y(t))
-		VPADDD(Y(t), Y(v), Y(v))
-	}
-	VEXTRACTI128(U8(1), Y(v), X(t))
+	fold(isa, n, gap, func(a, b, c Op) { VPADDD(a, b, c) })
 }
 
 // VPDPBUSD adds to each 32-bit lane of acc four products of an unsigned and a

@@ -229,12 +229,18 @@ func (c *affine1) Row(m Mem, r int, k *mask) {
 // lookup is Row by tables of nibbles.
 func (c *affine1) lookup(m Mem, r int, k *mask) {
 	x, t, u, sum := Y(8), Y(10), Y(11), Y(15)
-	VMOVDQU(m, x)
-	if k != nil {
-		VPAND(k.v, x, x)
+	if k == nil {
+		VMOVDQU(m, x)
+	} else {
+		VPMASKMOVQ(m, k.v, x)
 	}
 	for p := 3; p >= 0; p-- {
-		VPAND(c.planes[p], x, t)
+		if k == nil {
+			VPAND(c.planes[p], x, t)
+		} else {
+			VPMASKMOVQ(c.planes[p], k.v, t)
+			VPAND(x, t, t)
+		}
 		VPSRLW(U8(4), t, u)
 		VPAND(Y(13), t, t)
 		VPAND(Y(13), u, u)

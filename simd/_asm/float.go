@@ -93,29 +93,38 @@ func (f *float) Fold(n int, _ bool) {
 	foldFloats(f.isa, n, 2)
 }
 
-// foldFloats sums the lanes of registers 0, gap, 2·gap …: n sums in X0. The
-// order of additions is the same for one as for four.
+// foldFloats sums the lanes of registers 0, gap, 2·gap …: n sums in X0.
 func foldFloats(isa ISA, n, gap int) {
-	for r := range n {
-		if isa == AVX512 {
-			VEXTRACTF64X4(U8(1), isa.Vec(gap*r), Y(10+r))
-			VADDPS(Y(10+r), Y(gap*r), Y(gap*r))
-		}
-		VEXTRACTF128(U8(1), Y(gap*r), X(10+r))
-		VADDPS(X(10+r), X(gap*r), X(gap*r))
-	}
-	pairs(n, gap, func(a, b, c reg.Register) { VHADDPS(a, b, c) })
+	fold(isa, n, gap, func(a, b, c Op) { VADDPS(a, b, c) })
 }
 
-// pairs adds neighbouring lanes of X0, X(gap), … twice, so that lane r of X0 is
-// the sum of register r's.
-func pairs(n, gap int, hadd func(hi, lo, dst reg.Register)) {
+// fold sums the 32-bit lanes of registers 0, gap, 2·gap …: n sums in X0. It adds
+// lanes two apart, then those next to each other, then the halves of what is
+// left, in this order for four registers as for one. Of four, the lanes of two
+// stand side by side, so that a sum of both takes one addition. 10 and 11 are
+// for passing values.
+func fold(isa ISA, n, gap int, add func(a, b, c Op)) {
+	v, t, u := func(r int) reg.VecPhysical { return isa.Vec(gap * r) }, isa.Vec(10), isa.Vec(11)
 	if n == 1 {
-		hadd(X(0), X(0), X(0))
-		hadd(X(0), X(0), X(0))
-		return
+		VPSHUFD(U8(0x4e), v(0), t)
+		add(t, v(0), v(0))
+		VPSHUFD(U8(0xb1), v(0), t)
+		add(t, v(0), v(0))
+	} else {
+		VUNPCKLPS(v(1), v(0), t)
+		VUNPCKHPS(v(1), v(0), u)
+		add(u, t, t)
+		VUNPCKLPS(v(3), v(2), u)
+		VUNPCKHPS(v(3), v(2), v(1))
+		add(v(1), u, u)
+		VUNPCKLPD(u, t, v(0))
+		VUNPCKHPD(u, t, v(1))
+		add(v(1), v(0), v(0))
 	}
-	hadd(X(gap), X(0), X(0))
-	hadd(X(3*gap), X(2*gap), X(2*gap))
-	hadd(X(2*gap), X(0), X(0))
+	if isa == AVX512 {
+		VEXTRACTI64X4(U8(1), v(0), Y(10))
+		add(Y(10), Y(0), Y(0))
+	}
+	VEXTRACTI128(U8(1), Y(0), X(10))
+	add(X(10), X(0), X(0))
 }

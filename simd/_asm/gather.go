@@ -49,7 +49,7 @@ func gatherRows(o op) {
 	Label("few")
 	TESTQ(g.n, g.n)
 	JZ(LabelRef("end"))
-	Label("one")
+	loop("one")
 	g.address(Mem{Base: g.ids}, g.rows[0])
 	g.pass(1, false, nil, nil)
 	VMOVD(reg.X0, Mem{Base: g.out})
@@ -94,8 +94,8 @@ func (g *gather) whole() {
 	}
 	j := GP64()
 	XORQ(j, j)
-	Label("first")
-	g.row(Mem{Base: g.ids, Index: j, Scale: 4})
+	loop("first")
+	g.lines(Mem{Base: g.ids, Index: j, Scale: 4})
 	INCQ(j)
 	CMPQ(j, g.n)
 	JGE(LabelRef("fetched"))
@@ -104,14 +104,14 @@ func (g *gather) whole() {
 	Label("fetched")
 	CMPQ(g.n, U8(4))
 	JL(LabelRef("few"))
-	Label("four")
+	loop("four")
 	rest := GP64()
 	MOVQ(g.n, rest)
 	SUBQ(ahead, rest)
 	for j := range 4 {
 		CMPQ(rest, U8(j))
 		JLE(LabelRef("ready"))
-		g.row(Mem{Base: g.ids, Index: ahead, Scale: 4, Disp: 4 * j})
+		g.lines(Mem{Base: g.ids, Index: ahead, Scale: 4, Disp: 4 * j})
 	}
 	Label("ready")
 	for r := range 4 {
@@ -124,18 +124,26 @@ func (g *gather) whole() {
 	JGE(LabelRef("four"))
 }
 
-// row fetches all lines of the row whose id is at m.
-func (g *gather) row(m Mem) {
-	p, end := GP64(), GP64()
+// lines fetches all lines of the row whose id is at m, two a turn.
+func (g *gather) lines(m Mem) {
+	p, end, pairs := GP64(), GP64(), GP64()
 	g.address(m, p)
 	LEAQ(Mem{Base: p, Index: g.dim, Scale: uint8(g.size), Disp: g.head - 1}, end)
-	l := g.next("line")
-	Label(l)
+	LEAQ(Mem{Base: end, Disp: -64}, pairs)
+	l, last := g.next("line"), g.next("last")
+	CMPQ(p, pairs)
+	JG(LabelRef(last))
+	loop(l)
 	PREFETCHT1(Mem{Base: p})
-	ADDQ(I8(64), p)
-	CMPQ(p, end)
+	PREFETCHT1(Mem{Base: p, Disp: 64})
+	SUBQ(I8(-128), p)
+	CMPQ(p, pairs)
 	JLE(LabelRef(l))
-	// The last line, if the row starts within a line.
+	Label(last)
+	// One more line, and the last, if the row starts within a line.
+	CMPQ(p, end)
+	CMOVQGT(end, p)
+	PREFETCHT1(Mem{Base: p})
 	PREFETCHT1(Mem{Base: end})
 }
 
@@ -144,7 +152,7 @@ func (g *gather) row(m Mem) {
 // again, which is in a cache and costs nothing.
 func (g *gather) streams() {
 	var later [4]reg.GPVirtual
-	Label("wide")
+	loop("wide")
 	CMPQ(g.n, U8(4))
 	JL(LabelRef("few"))
 	for r := range 4 {

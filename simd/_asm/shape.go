@@ -42,6 +42,7 @@ type body struct {
 	tail             []reg.Register // AVX-512: a mask register for each block of the tail
 	head             int            // bytes of a row before its elements
 	twice            bool           // pairs of whole steps have accumulators of their own
+	leads            bool           // AVX2: the mask of the tail is that of its first elements
 }
 
 // How the gather kernels fetch ahead. Rows of up to narrow bytes are fetched
@@ -115,27 +116,44 @@ func begin(o op, query string) *body {
 		lane := int(AVX2) / w
 		rem, table := GP64(), GP64()
 		MOVQ(b.dim, rem)
-		ANDQ(U32(uint32(w-1)), rem)
 		LEAQ(maskTable, table)
-		VMOVDQU(Mem{Base: table, Index: rem, Scale: uint8(lane)}, reg.Y14)
+		if b.leads = leads(o); b.leads {
+			NEGQ(rem)
+			ANDQ(U32(uint32(w-1)), rem)
+			VMOVDQU(Mem{Base: table, Index: rem, Scale: uint8(lane), Disp: 32}, reg.Y14)
+		} else {
+			ANDQ(U32(uint32(w-1)), rem)
+			VMOVDQU(Mem{Base: table, Index: rem, Scale: uint8(lane)}, reg.Y14)
+		}
 	}
 	b.i = GP64()
 	o.Const(b)
 	return b
 }
 
+// leads reports whether an AVX2 op loads the tail by a mask of its first elements,
+// which words have an instruction for, rather than a block that overlaps.
+func leads(o op) bool {
+	if a, ok := o.(*affine); ok {
+		_, ok = a.code.(*affine1)
+		return ok
+	}
+	_, ok := o.(*bits)
+	return ok
+}
+
 // blocks runs f over the blocks of dim elements: in whole steps, then what is
 // left. whole runs after each step, rest if anything is left.
 func (b *body) blocks(whole, rest func(), f func(at Mem, u int, k *mask)) {
 	w, u := b.Blocks()
-	loop, tail, done := b.next("step"), b.next("tail"), b.next("done")
+	start, tail, done := b.next("step"), b.next("tail"), b.next("done")
 	XORQ(b.i, b.i)
 	if b.twice {
 		b.double(f)
 	}
 	CMPQ(b.i, b.limit)
 	JGE(LabelRef(tail))
-	Label(loop)
+	loop(start)
 	for j := range u {
 		f(Mem{Index: b.i, Disp: j * w}, j, nil)
 	}
@@ -144,7 +162,7 @@ func (b *body) blocks(whole, rest func(), f func(at Mem, u int, k *mask)) {
 	}
 	ADDQ(U32(uint32(w*u)), b.i)
 	CMPQ(b.i, b.limit)
-	JL(LabelRef(loop))
+	JL(LabelRef(start))
 	Label(tail)
 	CMPQ(b.i, b.dim)
 	JGE(LabelRef(done))
@@ -162,6 +180,8 @@ func (b *body) blocks(whole, rest func(), f func(at Mem, u int, k *mask)) {
 				ADDQ(U32(uint32(w)), b.i)
 			}
 		}
+	} else if b.leads {
+		f(Mem{Index: b.i}, 0, &mask{v: reg.Y14})
 	} else {
 		last := GP64()
 		MOVQ(b.dim, last)
@@ -186,24 +206,23 @@ func (b *body) blocks(whole, rest func(), f func(at Mem, u int, k *mask)) {
 // do not wait for each other.
 func (b *body) double(f func(at Mem, u int, k *mask)) {
 	w, _ := b.Blocks()
-	loop, done := b.next("pair"), b.next("unpaired")
+	start, done := b.next("pair"), b.next("unpaired")
 	end := GP64()
 	LEAQ(Mem{Base: b.limit, Disp: -2 * w}, end)
 	CMPQ(b.i, end)
 	JG(LabelRef(done))
-	Label(loop)
+	loop(start)
 	for j := range 2 {
 		f(Mem{Index: b.i, Disp: j * w}, j, nil)
 	}
 	ADDQ(U32(uint32(2*w)), b.i)
 	CMPQ(b.i, end)
-	JLE(LabelRef(loop))
+	JLE(LabelRef(start))
 	Label(done)
 }
 
 // pass scores n rows side by side, leaving the results in X0.
 func (b *body) pass(n int, wide bool, whole, rest func()) {
-	_, _, _, _, qsize, size := b.Types()
 	a, isAffine := b.op.(*affine)
 	b.twice = isAffine && n == 1
 	for r := range n {
@@ -213,16 +232,42 @@ func (b *body) pass(n int, wide bool, whole, rest func()) {
 		b.Start(1)
 	}
 	b.blocks(whole, rest, func(at Mem, u int, k *mask) {
-		at.Scale = uint8(qsize)
-		b.Query(Mem{Base: b.q, Index: at.Index, Scale: uint8(qsize), Disp: at.Disp * qsize}, u, k)
+		b.query(at, u, k)
 		for r := range n {
-			b.Row(Mem{Base: b.rows[r], Index: at.Index, Scale: uint8(size), Disp: at.Disp*size + b.head}, r, u, k)
+			b.row(at, r, u, k)
 		}
 	})
 	b.Fold(n, wide)
 	if isAffine {
 		a.finish(b, n)
 	}
+}
+
+// sequence scores four rows one after the other, leaving the results in X0.
+func (b *body) sequence() {
+	b.twice = false
+	for r := range 4 {
+		b.Start(r)
+		b.blocks(nil, nil, func(at Mem, u int, k *mask) {
+			b.query(at, u, k)
+			b.row(at, r, u, k)
+		})
+	}
+	b.Fold(4, false)
+	if a, ok := b.op.(*affine); ok {
+		a.finish(b, 4)
+	}
+}
+
+// query loads a block of the query; row adds the one of row r.
+func (b *body) query(at Mem, u int, k *mask) {
+	_, _, _, _, size, _ := b.Types()
+	b.Query(Mem{Base: b.q, Index: at.Index, Scale: uint8(size), Disp: at.Disp * size}, u, k)
+}
+
+func (b *body) row(at Mem, r, u int, k *mask) {
+	_, _, _, _, _, size := b.Types()
+	b.Row(Mem{Base: b.rows[r], Index: at.Index, Scale: uint8(size), Disp: at.Disp*size + b.head}, r, u, k)
 }
 
 func onePair(o op, wide bool) {
@@ -267,9 +312,9 @@ func stride(size int) reg.GPVirtual {
 // denseRows walks narrow rows four at a time, so that they share the query's
 // registers and one fold, and fetches, in one sweep, as many bytes of what comes
 // lookahead bytes after them. Rows wideRow or more bytes apart go one after the
-// other instead: that is one stream in address order, which the CPU fetches
-// ahead by itself at full bandwidth (128 floats, 512 MB: 1.00 times the time of
-// Probe, against 1.27 for four at a time with the sweep).
+// other and share the fold only: that is one stream in address order, which the
+// CPU fetches ahead by itself at full bandwidth (128 floats, 512 MB: 1.00 times
+// the time of Probe, against 1.27 for four at a time with the sweep).
 func denseRows(o op) {
 	_, _, _, _, _, size := o.Types()
 	w, u := o.Blocks()
@@ -282,35 +327,42 @@ func denseRows(o op) {
 		b.rows[r] = GP64()
 	}
 	b.rows[0] = base
-	CMPQ(step, U32(wideRow))
-	JGE(LabelRef("few"))
 	CMPQ(n, U8(4))
 	JL(LabelRef("few"))
-	Label("four")
-	LEAQ(Mem{Base: b.rows[0], Index: step, Scale: 1}, b.rows[1])
-	LEAQ(Mem{Base: b.rows[0], Index: step, Scale: 2}, b.rows[2])
-	LEAQ(Mem{Base: b.rows[1], Index: step, Scale: 2}, b.rows[3])
-	ahead := GP64()
-	LEAQ(Mem{Base: base, Index: step, Scale: 4, Disp: lookahead}, ahead)
-	fetch := func() {
-		for at := 0; at < 4*w*u*size; at += 64 {
-			PREFETCHT0(Mem{Base: ahead, Disp: at})
-		}
+	CMPQ(step, U32(wideRow))
+	JGE(LabelRef("wide"))
+	four := func(name string, score func()) {
+		loop(name)
+		LEAQ(Mem{Base: b.rows[0], Index: step, Scale: 1}, b.rows[1])
+		LEAQ(Mem{Base: b.rows[0], Index: step, Scale: 2}, b.rows[2])
+		LEAQ(Mem{Base: b.rows[1], Index: step, Scale: 2}, b.rows[3])
+		score()
+		VMOVDQU(reg.X0, Mem{Base: out})
+		ADDQ(U8(16), out)
+		LEAQ(Mem{Base: base, Index: step, Scale: 4}, base)
+		SUBQ(U8(4), n)
+		CMPQ(n, U8(4))
+		JGE(LabelRef(name))
 	}
-	b.pass(4, false, func() {
-		fetch()
-		ADDQ(U32(uint32(4*w*u*size)), ahead)
-	}, fetch)
-	VMOVDQU(reg.X0, Mem{Base: out})
-	ADDQ(U8(16), out)
-	LEAQ(Mem{Base: base, Index: step, Scale: 4}, base)
-	SUBQ(U8(4), n)
-	CMPQ(n, U8(4))
-	JGE(LabelRef("four"))
+	four("four", func() {
+		ahead := GP64()
+		LEAQ(Mem{Base: base, Index: step, Scale: 4, Disp: lookahead}, ahead)
+		fetch := func() {
+			for at := 0; at < 4*w*u*size; at += 64 {
+				PREFETCHT0(Mem{Base: ahead, Disp: at})
+			}
+		}
+		b.pass(4, false, func() {
+			fetch()
+			ADDQ(U32(uint32(4*w*u*size)), ahead)
+		}, fetch)
+	})
+	JMP(LabelRef("few"))
+	four("wide", b.sequence)
 	Label("few")
 	TESTQ(n, n)
 	JZ(LabelRef("end"))
-	Label("one")
+	loop("one")
 	b.pass(1, false, nil, nil)
 	VMOVD(reg.X0, Mem{Base: out})
 	ADDQ(U8(4), out)
