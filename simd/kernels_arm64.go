@@ -36,7 +36,55 @@ func neon(sdot bool) *kernels {
 		return n + int(hammingNEON(a, b))
 	}
 	k.hammingGather, k.hammingRows = hammingGatherNEON, inOrder(hammingGatherNEON)
+	k.affineGatherI8 = func(q []uint8, c *[5]float32, rows []uint8, stride int, ids []uint32, out []float32) {
+		tail := tailI8(q)
+		if sdot {
+			affineGatherI8NEON(q, &tail, c, rows, stride, ids, out)
+		} else {
+			affineGatherI8OldNEON(q, &tail, c, rows, stride, ids, out)
+		}
+	}
+	k.affineGatherI4 = func(q []int8, c *[5]float32, rows []uint8, stride int, ids []uint32, out []float32) {
+		tail := tailI4(q)
+		if sdot {
+			affineGatherI4NEON(q, &tail, c, rows, stride, ids, out)
+		} else {
+			affineGatherI4OldNEON(q, &tail, c, rows, stride, ids, out)
+		}
+	}
+	k.affineGatherI1 = func(q []uint64, c *[5]float32, rows []uint8, stride int, ids []uint32, out []float32) {
+		tail := tailI1(q)
+		affineGatherI1NEON(q, &tail, c, rows, stride, ids, out)
+	}
+	k.affineRowsI8 = affineInOrder(k.affineGatherI8)
+	k.affineRowsI4 = affineInOrder(k.affineGatherI4)
+	k.affineRowsI1 = affineInOrder(k.affineGatherI1)
 	return &k
+}
+
+// The last 16 bytes of codes meet a query of their own: zeros against codes that
+// whole steps counted, or against the header, then what is left.
+
+func tailI8(q []uint8) (tail [16]uint8) {
+	rest := len(q) & 15
+	copy(tail[16-rest:], q[len(q)-rest:])
+	return tail
+}
+
+func tailI4(q []int8) (tail [32]int8) {
+	h, whole := (len(q)+1)/2, len(q)/2&^15
+	copy(tail[16-(h-whole):16], q[whole:h])
+	copy(tail[32-(h-whole):], q[h+whole:])
+	return tail
+}
+
+func tailI1(q []uint64) (tail [8]uint64) {
+	if w := len(q) / 4; w%2 != 0 {
+		for p := range 4 {
+			tail[2*p+1] = q[p*w+w-1]
+		}
+	}
+	return tail
 }
 
 // counting lists the first rows of a matrix.
@@ -55,5 +103,16 @@ func inOrder[Q, R, S any](gather func([]Q, []R, int, []uint32, []S)) func([]Q, [
 			rows, out = rows[len(counting)*stride:], out[len(counting):]
 		}
 		gather(q, rows, stride, counting[:len(out)], out)
+	}
+}
+
+// affineInOrder is inOrder for affine kernels.
+func affineInOrder[Q any](gather func([]Q, *[5]float32, []uint8, int, []uint32, []float32)) func([]Q, *[5]float32, []uint8, int, []float32) {
+	return func(q []Q, k *[5]float32, rows []uint8, stride int, out []float32) {
+		for len(out) > len(counting) {
+			gather(q, k, rows, stride, counting[:], out)
+			rows, out = rows[len(counting)*stride:], out[len(counting):]
+		}
+		gather(q, k, rows, stride, counting[:len(out)], out)
 	}
 }

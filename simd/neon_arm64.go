@@ -67,3 +67,18 @@ func hammingNEON(a, b []uint64) int32
 
 //go:noescape
 func hammingGatherNEON(q, rows []uint64, stride int, ids []uint32, out []int32)
+
+//go:noescape
+func affineGatherI8NEON(q []uint8, tail *[16]uint8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
+
+//go:noescape
+func affineGatherI8OldNEON(q []uint8, tail *[16]uint8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
+
+//go:noescape
+func affineGatherI4NEON(q []int8, tail *[32]int8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
+
+//go:noescape
+func affineGatherI4OldNEON(q []int8, tail *[32]int8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
+
+//go:noescape
+func affineGatherI1NEON(q []uint64, tail *[8]uint64, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
