@@ -38,8 +38,8 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-52
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x00000007, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
@@ -61,8 +61,7 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
-	MOVQ        CX, DX
-	SUBQ        $0x08, DX
+	LEAQ        -8(CX), DX
 	CMPQ        BX, DX
 	JG          half4
 	VMOVUPS     (AX)(BX*4), Y8
@@ -99,8 +98,8 @@ TEXT ·dotRowsAVX2(SB), NOSPLIT, $0-80
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x00000007, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
@@ -158,8 +157,7 @@ tail2:
 	PREFETCHT0  64(R13)
 	PREFETCHT0  128(R13)
 	PREFETCHT0  192(R13)
-	MOVQ        CX, R13
-	SUBQ        $0x08, R13
+	LEAQ        -8(CX), R13
 	CMPQ        BX, R13
 	JG          half4
 	VMOVUPS     (AX)(BX*4), Y8
@@ -236,8 +234,7 @@ step5:
 tail6:
 	CMPQ        BX, CX
 	JGE         done7
-	MOVQ        CX, R13
-	SUBQ        $0x08, R13
+	LEAQ        -8(CX), R13
 	CMPQ        BX, R13
 	JG          half8
 	VMOVUPS     (AX)(BX*4), Y8
@@ -274,8 +271,7 @@ step9:
 tail10:
 	CMPQ        BX, CX
 	JGE         done11
-	MOVQ        CX, R13
-	SUBQ        $0x08, R13
+	LEAQ        -8(CX), R13
 	CMPQ        BX, R13
 	JG          half12
 	VMOVUPS     (AX)(BX*4), Y8
@@ -312,8 +308,7 @@ step13:
 tail14:
 	CMPQ        BX, CX
 	JGE         done15
-	MOVQ        CX, R10
-	SUBQ        $0x08, R10
+	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
 	JG          half16
 	VMOVUPS     (AX)(BX*4), Y8
@@ -350,8 +345,7 @@ step17:
 tail18:
 	CMPQ        BX, CX
 	JGE         done19
-	MOVQ        CX, R10
-	SUBQ        $0x08, R10
+	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
 	JG          half20
 	VMOVUPS     (AX)(BX*4), Y8
@@ -416,8 +410,7 @@ step21:
 tail22:
 	CMPQ        BX, CX
 	JGE         done23
-	MOVQ        CX, R10
-	SUBQ        $0x08, R10
+	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
 	JG          half24
 	VMOVUPS     (AX)(BX*4), Y8
@@ -460,8 +453,8 @@ TEXT ·dotGatherAVX2(SB), NOSPLIT, $8-104
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x00000007, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
@@ -480,6 +473,9 @@ TEXT ·dotGatherAVX2(SB), NOSPLIT, $8-104
 	MOVQ    $0x00000004, BX
 	CMPQ    CX, $0x00000100
 	CMOVQGT BX, R13
+	MOVQ    $0x00000018, BX
+	CMPQ    CX, $0x00000024
+	CMOVQLE BX, R13
 	XORQ    BX, BX
 	PCALIGN $0x20
 
@@ -665,8 +661,7 @@ step11:
 tail12:
 	CMPQ        BX, CX
 	JGE         done13
-	MOVQ        CX, R14
-	SUBQ        $0x08, R14
+	LEAQ        -8(CX), R14
 	CMPQ        BX, R14
 	JG          half14
 	VMOVUPS     (AX)(BX*4), Y8
@@ -810,8 +805,7 @@ tail16:
 	PREFETCHT1  (R14)(BX*4)
 	PREFETCHT1  (R15)(BX*4)
 	PREFETCHT1  (BP)(BX*4)
-	MOVQ        CX, R13
-	SUBQ        $0x08, R13
+	LEAQ        -8(CX), R13
 	CMPQ        BX, R13
 	JG          half18
 	VMOVUPS     (AX)(BX*4), Y8
@@ -891,8 +885,7 @@ step19:
 tail20:
 	CMPQ        BX, CX
 	JGE         done21
-	MOVQ        CX, R10
-	SUBQ        $0x08, R10
+	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
 	JG          half22
 	VMOVUPS     (AX)(BX*4), Y8
@@ -935,8 +928,8 @@ TEXT ·dotHalfAVX2(SB), NOSPLIT, $0-52
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x00000007, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
@@ -960,8 +953,7 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
-	MOVQ        CX, DX
-	SUBQ        $0x08, DX
+	LEAQ        -8(CX), DX
 	CMPQ        BX, DX
 	JG          half4
 	VMOVUPS     (AX)(BX*4), Y8
@@ -999,8 +991,8 @@ TEXT ·dotRowsHalfAVX2(SB), NOSPLIT, $0-80
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x00000007, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
@@ -1062,8 +1054,7 @@ tail2:
 	JGE         done3
 	PREFETCHT0  (R13)
 	PREFETCHT0  64(R13)
-	MOVQ        CX, R13
-	SUBQ        $0x08, R13
+	LEAQ        -8(CX), R13
 	CMPQ        BX, R13
 	JG          half4
 	VMOVUPS     (AX)(BX*4), Y8
@@ -1146,8 +1137,7 @@ step5:
 tail6:
 	CMPQ        BX, CX
 	JGE         done7
-	MOVQ        CX, R13
-	SUBQ        $0x08, R13
+	LEAQ        -8(CX), R13
 	CMPQ        BX, R13
 	JG          half8
 	VMOVUPS     (AX)(BX*4), Y8
@@ -1187,8 +1177,7 @@ step9:
 tail10:
 	CMPQ        BX, CX
 	JGE         done11
-	MOVQ        CX, R13
-	SUBQ        $0x08, R13
+	LEAQ        -8(CX), R13
 	CMPQ        BX, R13
 	JG          half12
 	VMOVUPS     (AX)(BX*4), Y8
@@ -1228,8 +1217,7 @@ step13:
 tail14:
 	CMPQ        BX, CX
 	JGE         done15
-	MOVQ        CX, R10
-	SUBQ        $0x08, R10
+	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
 	JG          half16
 	VMOVUPS     (AX)(BX*4), Y8
@@ -1269,8 +1257,7 @@ step17:
 tail18:
 	CMPQ        BX, CX
 	JGE         done19
-	MOVQ        CX, R10
-	SUBQ        $0x08, R10
+	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
 	JG          half20
 	VMOVUPS     (AX)(BX*4), Y8
@@ -1338,8 +1325,7 @@ step21:
 tail22:
 	CMPQ        BX, CX
 	JGE         done23
-	MOVQ        CX, R10
-	SUBQ        $0x08, R10
+	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
 	JG          half24
 	VMOVUPS     (AX)(BX*4), Y8
@@ -1383,8 +1369,8 @@ TEXT ·dotGatherHalfAVX2(SB), NOSPLIT, $8-104
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x00000007, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
@@ -1403,6 +1389,9 @@ TEXT ·dotGatherHalfAVX2(SB), NOSPLIT, $8-104
 	MOVQ    $0x00000004, BX
 	CMPQ    CX, $0x00000200
 	CMOVQGT BX, R13
+	MOVQ    $0x00000018, BX
+	CMPQ    CX, $0x00000048
+	CMOVQLE BX, R13
 	XORQ    BX, BX
 	PCALIGN $0x20
 
@@ -1596,8 +1585,7 @@ step11:
 tail12:
 	CMPQ        BX, CX
 	JGE         done13
-	MOVQ        CX, R14
-	SUBQ        $0x08, R14
+	LEAQ        -8(CX), R14
 	CMPQ        BX, R14
 	JG          half14
 	VMOVUPS     (AX)(BX*4), Y8
@@ -1753,8 +1741,7 @@ tail16:
 	PREFETCHT1  (R14)(BX*2)
 	PREFETCHT1  (R15)(BX*2)
 	PREFETCHT1  (BP)(BX*2)
-	MOVQ        CX, R13
-	SUBQ        $0x08, R13
+	LEAQ        -8(CX), R13
 	CMPQ        BX, R13
 	JG          half18
 	VMOVUPS     (AX)(BX*4), Y8
@@ -1840,8 +1827,7 @@ step19:
 tail20:
 	CMPQ        BX, CX
 	JGE         done21
-	MOVQ        CX, R10
-	SUBQ        $0x08, R10
+	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
 	JG          half22
 	VMOVUPS     (AX)(BX*4), Y8
@@ -1885,8 +1871,8 @@ TEXT ·dotI8AVX2(SB), NOSPLIT, $0-52
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x0000000f, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
@@ -1907,11 +1893,8 @@ step1:
 tail2:
 	CMPQ      BX, CX
 	JGE       done3
-	MOVQ      CX, DX
-	SUBQ      $0x10, DX
-	CMPQ      BX, CX
-	JGE       done3
-	MOVQ      DX, BX
+	LEAQ      -16(CX), CX
+	MOVQ      CX, BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVSXBW (SI)(BX*1), Y10
@@ -1938,8 +1921,8 @@ TEXT ·dotRowsI8AVX2(SB), NOSPLIT, $0-80
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x0000000f, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
@@ -1989,11 +1972,7 @@ tail2:
 	CMPQ       BX, CX
 	JGE        done3
 	PREFETCHT0 (R13)
-	MOVQ       CX, R13
-	SUBQ       $0x10, R13
-	CMPQ       BX, CX
-	JGE        done3
-	MOVQ       R13, BX
+	LEAQ       -16(CX), BX
 	VPMOVSXBW  (AX)(BX*1), Y8
 	VPAND      Y14, Y8, Y8
 	VPMOVSXBW  (SI)(BX*1), Y10
@@ -2052,11 +2031,7 @@ step4:
 tail5:
 	CMPQ      BX, CX
 	JGE       done6
-	MOVQ      CX, R13
-	SUBQ      $0x10, R13
-	CMPQ      BX, CX
-	JGE       done6
-	MOVQ      R13, BX
+	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVSXBW (SI)(BX*1), Y10
@@ -2082,11 +2057,7 @@ step7:
 tail8:
 	CMPQ      BX, CX
 	JGE       done9
-	MOVQ      CX, R13
-	SUBQ      $0x10, R13
-	CMPQ      BX, CX
-	JGE       done9
-	MOVQ      R13, BX
+	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVSXBW (R10)(BX*1), Y11
@@ -2112,11 +2083,7 @@ step10:
 tail11:
 	CMPQ      BX, CX
 	JGE       done12
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
-	CMPQ      BX, CX
-	JGE       done12
-	MOVQ      R10, BX
+	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVSXBW (R11)(BX*1), Y12
@@ -2142,11 +2109,7 @@ step13:
 tail14:
 	CMPQ      BX, CX
 	JGE       done15
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
-	CMPQ      BX, CX
-	JGE       done15
-	MOVQ      R10, BX
+	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVSXBW (R12)(BX*1), Y13
@@ -2196,11 +2159,7 @@ step16:
 tail17:
 	CMPQ      BX, CX
 	JGE       done18
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
-	CMPQ      BX, CX
-	JGE       done18
-	MOVQ      R10, BX
+	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVSXBW (SI)(BX*1), Y10
@@ -2232,8 +2191,8 @@ TEXT ·dotGatherI8AVX2(SB), NOSPLIT, $8-104
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x0000000f, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
@@ -2252,6 +2211,9 @@ TEXT ·dotGatherI8AVX2(SB), NOSPLIT, $8-104
 	MOVQ    $0x00000004, BX
 	CMPQ    CX, $0x00000400
 	CMOVQGT BX, R13
+	MOVQ    $0x00000018, BX
+	CMPQ    CX, $0x00000090
+	CMOVQLE BX, R13
 	XORQ    BX, BX
 	PCALIGN $0x20
 
@@ -2436,11 +2398,7 @@ step11:
 tail12:
 	CMPQ      BX, CX
 	JGE       done13
-	MOVQ      CX, R14
-	SUBQ      $0x10, R14
-	CMPQ      BX, CX
-	JGE       done13
-	MOVQ      R14, BX
+	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVSXBW (R9)(BX*1), Y10
@@ -2566,11 +2524,7 @@ tail15:
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
-	MOVQ       CX, R13
-	SUBQ       $0x10, R13
-	CMPQ       BX, CX
-	JGE        done16
-	MOVQ       R13, BX
+	LEAQ       -16(CX), BX
 	VPMOVSXBW  (AX)(BX*1), Y8
 	VPAND      Y14, Y8, Y8
 	VPMOVSXBW  (R9)(BX*1), Y10
@@ -2632,11 +2586,7 @@ step17:
 tail18:
 	CMPQ      BX, CX
 	JGE       done19
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
-	CMPQ      BX, CX
-	JGE       done19
-	MOVQ      R10, BX
+	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVSXBW (R9)(BX*1), Y10
@@ -2668,8 +2618,8 @@ TEXT ·dotU8AVX2(SB), NOSPLIT, $0-52
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x0000000f, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
@@ -2690,11 +2640,8 @@ step1:
 tail2:
 	CMPQ      BX, CX
 	JGE       done3
-	MOVQ      CX, DX
-	SUBQ      $0x10, DX
-	CMPQ      BX, CX
-	JGE       done3
-	MOVQ      DX, BX
+	LEAQ      -16(CX), CX
+	MOVQ      CX, BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVZXBW (SI)(BX*1), Y10
@@ -2721,8 +2668,8 @@ TEXT ·dotRowsU8AVX2(SB), NOSPLIT, $0-80
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x0000000f, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
@@ -2772,11 +2719,7 @@ tail2:
 	CMPQ       BX, CX
 	JGE        done3
 	PREFETCHT0 (R13)
-	MOVQ       CX, R13
-	SUBQ       $0x10, R13
-	CMPQ       BX, CX
-	JGE        done3
-	MOVQ       R13, BX
+	LEAQ       -16(CX), BX
 	VPMOVZXBW  (AX)(BX*1), Y8
 	VPAND      Y14, Y8, Y8
 	VPMOVZXBW  (SI)(BX*1), Y10
@@ -2835,11 +2778,7 @@ step4:
 tail5:
 	CMPQ      BX, CX
 	JGE       done6
-	MOVQ      CX, R13
-	SUBQ      $0x10, R13
-	CMPQ      BX, CX
-	JGE       done6
-	MOVQ      R13, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVZXBW (SI)(BX*1), Y10
@@ -2865,11 +2804,7 @@ step7:
 tail8:
 	CMPQ      BX, CX
 	JGE       done9
-	MOVQ      CX, R13
-	SUBQ      $0x10, R13
-	CMPQ      BX, CX
-	JGE       done9
-	MOVQ      R13, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVZXBW (R10)(BX*1), Y11
@@ -2895,11 +2830,7 @@ step10:
 tail11:
 	CMPQ      BX, CX
 	JGE       done12
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
-	CMPQ      BX, CX
-	JGE       done12
-	MOVQ      R10, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVZXBW (R11)(BX*1), Y12
@@ -2925,11 +2856,7 @@ step13:
 tail14:
 	CMPQ      BX, CX
 	JGE       done15
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
-	CMPQ      BX, CX
-	JGE       done15
-	MOVQ      R10, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVZXBW (R12)(BX*1), Y13
@@ -2979,11 +2906,7 @@ step16:
 tail17:
 	CMPQ      BX, CX
 	JGE       done18
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
-	CMPQ      BX, CX
-	JGE       done18
-	MOVQ      R10, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVZXBW (SI)(BX*1), Y10
@@ -3015,8 +2938,8 @@ TEXT ·dotGatherU8AVX2(SB), NOSPLIT, $8-104
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x0000000f, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
@@ -3035,6 +2958,9 @@ TEXT ·dotGatherU8AVX2(SB), NOSPLIT, $8-104
 	MOVQ    $0x00000004, BX
 	CMPQ    CX, $0x00000400
 	CMOVQGT BX, R13
+	MOVQ    $0x00000018, BX
+	CMPQ    CX, $0x00000090
+	CMOVQLE BX, R13
 	XORQ    BX, BX
 	PCALIGN $0x20
 
@@ -3219,11 +3145,7 @@ step11:
 tail12:
 	CMPQ      BX, CX
 	JGE       done13
-	MOVQ      CX, R14
-	SUBQ      $0x10, R14
-	CMPQ      BX, CX
-	JGE       done13
-	MOVQ      R14, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVZXBW (R9)(BX*1), Y10
@@ -3349,11 +3271,7 @@ tail15:
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
-	MOVQ       CX, R13
-	SUBQ       $0x10, R13
-	CMPQ       BX, CX
-	JGE        done16
-	MOVQ       R13, BX
+	LEAQ       -16(CX), BX
 	VPMOVZXBW  (AX)(BX*1), Y8
 	VPAND      Y14, Y8, Y8
 	VPMOVZXBW  (R9)(BX*1), Y10
@@ -3415,11 +3333,7 @@ step17:
 tail18:
 	CMPQ      BX, CX
 	JGE       done19
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
-	CMPQ      BX, CX
-	JGE       done19
-	MOVQ      R10, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVZXBW (R9)(BX*1), Y10
@@ -3451,8 +3365,8 @@ TEXT ·l2AVX2(SB), NOSPLIT, $0-52
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x00000007, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
@@ -3476,8 +3390,7 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
-	MOVQ        CX, DX
-	SUBQ        $0x08, DX
+	LEAQ        -8(CX), DX
 	CMPQ        BX, DX
 	JG          half4
 	VMOVUPS     (AX)(BX*4), Y8
@@ -3516,8 +3429,8 @@ TEXT ·l2RowsAVX2(SB), NOSPLIT, $0-80
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x00000007, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
@@ -3583,8 +3496,7 @@ tail2:
 	PREFETCHT0  64(R13)
 	PREFETCHT0  128(R13)
 	PREFETCHT0  192(R13)
-	MOVQ        CX, R13
-	SUBQ        $0x08, R13
+	LEAQ        -8(CX), R13
 	CMPQ        BX, R13
 	JG          half4
 	VMOVUPS     (AX)(BX*4), Y8
@@ -3671,8 +3583,7 @@ step5:
 tail6:
 	CMPQ        BX, CX
 	JGE         done7
-	MOVQ        CX, R13
-	SUBQ        $0x08, R13
+	LEAQ        -8(CX), R13
 	CMPQ        BX, R13
 	JG          half8
 	VMOVUPS     (AX)(BX*4), Y8
@@ -3713,8 +3624,7 @@ step9:
 tail10:
 	CMPQ        BX, CX
 	JGE         done11
-	MOVQ        CX, R13
-	SUBQ        $0x08, R13
+	LEAQ        -8(CX), R13
 	CMPQ        BX, R13
 	JG          half12
 	VMOVUPS     (AX)(BX*4), Y8
@@ -3755,8 +3665,7 @@ step13:
 tail14:
 	CMPQ        BX, CX
 	JGE         done15
-	MOVQ        CX, R10
-	SUBQ        $0x08, R10
+	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
 	JG          half16
 	VMOVUPS     (AX)(BX*4), Y8
@@ -3797,8 +3706,7 @@ step17:
 tail18:
 	CMPQ        BX, CX
 	JGE         done19
-	MOVQ        CX, R10
-	SUBQ        $0x08, R10
+	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
 	JG          half20
 	VMOVUPS     (AX)(BX*4), Y8
@@ -3867,8 +3775,7 @@ step21:
 tail22:
 	CMPQ        BX, CX
 	JGE         done23
-	MOVQ        CX, R10
-	SUBQ        $0x08, R10
+	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
 	JG          half24
 	VMOVUPS     (AX)(BX*4), Y8
@@ -3913,8 +3820,8 @@ TEXT ·l2GatherAVX2(SB), NOSPLIT, $8-104
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x00000007, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
@@ -3933,6 +3840,9 @@ TEXT ·l2GatherAVX2(SB), NOSPLIT, $8-104
 	MOVQ    $0x00000004, BX
 	CMPQ    CX, $0x00000100
 	CMOVQGT BX, R13
+	MOVQ    $0x00000018, BX
+	CMPQ    CX, $0x00000024
+	CMOVQLE BX, R13
 	XORQ    BX, BX
 	PCALIGN $0x20
 
@@ -4126,8 +4036,7 @@ step11:
 tail12:
 	CMPQ        BX, CX
 	JGE         done13
-	MOVQ        CX, R14
-	SUBQ        $0x08, R14
+	LEAQ        -8(CX), R14
 	CMPQ        BX, R14
 	JG          half14
 	VMOVUPS     (AX)(BX*4), Y8
@@ -4287,8 +4196,7 @@ tail16:
 	PREFETCHT1  (R14)(BX*4)
 	PREFETCHT1  (R15)(BX*4)
 	PREFETCHT1  (BP)(BX*4)
-	MOVQ        CX, R13
-	SUBQ        $0x08, R13
+	LEAQ        -8(CX), R13
 	CMPQ        BX, R13
 	JG          half18
 	VMOVUPS     (AX)(BX*4), Y8
@@ -4378,8 +4286,7 @@ step19:
 tail20:
 	CMPQ        BX, CX
 	JGE         done21
-	MOVQ        CX, R10
-	SUBQ        $0x08, R10
+	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
 	JG          half22
 	VMOVUPS     (AX)(BX*4), Y8
@@ -4424,8 +4331,8 @@ TEXT ·l2HalfAVX2(SB), NOSPLIT, $0-52
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x00000007, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
@@ -4451,8 +4358,7 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
-	MOVQ        CX, DX
-	SUBQ        $0x08, DX
+	LEAQ        -8(CX), DX
 	CMPQ        BX, DX
 	JG          half4
 	VMOVUPS     (AX)(BX*4), Y8
@@ -4492,8 +4398,8 @@ TEXT ·l2RowsHalfAVX2(SB), NOSPLIT, $0-80
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x00000007, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
@@ -4563,8 +4469,7 @@ tail2:
 	JGE         done3
 	PREFETCHT0  (R13)
 	PREFETCHT0  64(R13)
-	MOVQ        CX, R13
-	SUBQ        $0x08, R13
+	LEAQ        -8(CX), R13
 	CMPQ        BX, R13
 	JG          half4
 	VMOVUPS     (AX)(BX*4), Y8
@@ -4657,8 +4562,7 @@ step5:
 tail6:
 	CMPQ        BX, CX
 	JGE         done7
-	MOVQ        CX, R13
-	SUBQ        $0x08, R13
+	LEAQ        -8(CX), R13
 	CMPQ        BX, R13
 	JG          half8
 	VMOVUPS     (AX)(BX*4), Y8
@@ -4702,8 +4606,7 @@ step9:
 tail10:
 	CMPQ        BX, CX
 	JGE         done11
-	MOVQ        CX, R13
-	SUBQ        $0x08, R13
+	LEAQ        -8(CX), R13
 	CMPQ        BX, R13
 	JG          half12
 	VMOVUPS     (AX)(BX*4), Y8
@@ -4747,8 +4650,7 @@ step13:
 tail14:
 	CMPQ        BX, CX
 	JGE         done15
-	MOVQ        CX, R10
-	SUBQ        $0x08, R10
+	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
 	JG          half16
 	VMOVUPS     (AX)(BX*4), Y8
@@ -4792,8 +4694,7 @@ step17:
 tail18:
 	CMPQ        BX, CX
 	JGE         done19
-	MOVQ        CX, R10
-	SUBQ        $0x08, R10
+	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
 	JG          half20
 	VMOVUPS     (AX)(BX*4), Y8
@@ -4865,8 +4766,7 @@ step21:
 tail22:
 	CMPQ        BX, CX
 	JGE         done23
-	MOVQ        CX, R10
-	SUBQ        $0x08, R10
+	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
 	JG          half24
 	VMOVUPS     (AX)(BX*4), Y8
@@ -4912,8 +4812,8 @@ TEXT ·l2GatherHalfAVX2(SB), NOSPLIT, $8-104
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x00000007, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
@@ -4932,6 +4832,9 @@ TEXT ·l2GatherHalfAVX2(SB), NOSPLIT, $8-104
 	MOVQ    $0x00000004, BX
 	CMPQ    CX, $0x00000200
 	CMOVQGT BX, R13
+	MOVQ    $0x00000018, BX
+	CMPQ    CX, $0x00000048
+	CMOVQLE BX, R13
 	XORQ    BX, BX
 	PCALIGN $0x20
 
@@ -5133,8 +5036,7 @@ step11:
 tail12:
 	CMPQ        BX, CX
 	JGE         done13
-	MOVQ        CX, R14
-	SUBQ        $0x08, R14
+	LEAQ        -8(CX), R14
 	CMPQ        BX, R14
 	JG          half14
 	VMOVUPS     (AX)(BX*4), Y8
@@ -5306,8 +5208,7 @@ tail16:
 	PREFETCHT1  (R14)(BX*2)
 	PREFETCHT1  (R15)(BX*2)
 	PREFETCHT1  (BP)(BX*2)
-	MOVQ        CX, R13
-	SUBQ        $0x08, R13
+	LEAQ        -8(CX), R13
 	CMPQ        BX, R13
 	JG          half18
 	VMOVUPS     (AX)(BX*4), Y8
@@ -5403,8 +5304,7 @@ step19:
 tail20:
 	CMPQ        BX, CX
 	JGE         done21
-	MOVQ        CX, R10
-	SUBQ        $0x08, R10
+	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
 	JG          half22
 	VMOVUPS     (AX)(BX*4), Y8
@@ -5450,8 +5350,8 @@ TEXT ·l2I8AVX2(SB), NOSPLIT, $0-52
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x0000000f, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
@@ -5473,11 +5373,8 @@ step1:
 tail2:
 	CMPQ      BX, CX
 	JGE       done3
-	MOVQ      CX, DX
-	SUBQ      $0x10, DX
-	CMPQ      BX, CX
-	JGE       done3
-	MOVQ      DX, BX
+	LEAQ      -16(CX), CX
+	MOVQ      CX, BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (SI)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -5505,8 +5402,8 @@ TEXT ·l2RowsI8AVX2(SB), NOSPLIT, $0-80
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x0000000f, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
@@ -5560,11 +5457,7 @@ tail2:
 	CMPQ       BX, CX
 	JGE        done3
 	PREFETCHT0 (R13)
-	MOVQ       CX, R13
-	SUBQ       $0x10, R13
-	CMPQ       BX, CX
-	JGE        done3
-	MOVQ       R13, BX
+	LEAQ       -16(CX), BX
 	VPMOVSXBW  (AX)(BX*1), Y8
 	VPMOVSXBW  (SI)(BX*1), Y10
 	VPSUBW     Y10, Y8, Y10
@@ -5631,11 +5524,7 @@ step4:
 tail5:
 	CMPQ      BX, CX
 	JGE       done6
-	MOVQ      CX, R13
-	SUBQ      $0x10, R13
-	CMPQ      BX, CX
-	JGE       done6
-	MOVQ      R13, BX
+	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (SI)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -5663,11 +5552,7 @@ step7:
 tail8:
 	CMPQ      BX, CX
 	JGE       done9
-	MOVQ      CX, R13
-	SUBQ      $0x10, R13
-	CMPQ      BX, CX
-	JGE       done9
-	MOVQ      R13, BX
+	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (R10)(BX*1), Y11
 	VPSUBW    Y11, Y8, Y11
@@ -5695,11 +5580,7 @@ step10:
 tail11:
 	CMPQ      BX, CX
 	JGE       done12
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
-	CMPQ      BX, CX
-	JGE       done12
-	MOVQ      R10, BX
+	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (R11)(BX*1), Y12
 	VPSUBW    Y12, Y8, Y12
@@ -5727,11 +5608,7 @@ step13:
 tail14:
 	CMPQ      BX, CX
 	JGE       done15
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
-	CMPQ      BX, CX
-	JGE       done15
-	MOVQ      R10, BX
+	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (R12)(BX*1), Y13
 	VPSUBW    Y13, Y8, Y13
@@ -5783,11 +5660,7 @@ step16:
 tail17:
 	CMPQ      BX, CX
 	JGE       done18
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
-	CMPQ      BX, CX
-	JGE       done18
-	MOVQ      R10, BX
+	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (SI)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -5820,8 +5693,8 @@ TEXT ·l2GatherI8AVX2(SB), NOSPLIT, $8-104
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x0000000f, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
@@ -5840,6 +5713,9 @@ TEXT ·l2GatherI8AVX2(SB), NOSPLIT, $8-104
 	MOVQ    $0x00000004, BX
 	CMPQ    CX, $0x00000400
 	CMOVQGT BX, R13
+	MOVQ    $0x00000018, BX
+	CMPQ    CX, $0x00000090
+	CMOVQLE BX, R13
 	XORQ    BX, BX
 	PCALIGN $0x20
 
@@ -6028,11 +5904,7 @@ step11:
 tail12:
 	CMPQ      BX, CX
 	JGE       done13
-	MOVQ      CX, R14
-	SUBQ      $0x10, R14
-	CMPQ      BX, CX
-	JGE       done13
-	MOVQ      R14, BX
+	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (R9)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -6169,11 +6041,7 @@ tail15:
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
-	MOVQ       CX, R13
-	SUBQ       $0x10, R13
-	CMPQ       BX, CX
-	JGE        done16
-	MOVQ       R13, BX
+	LEAQ       -16(CX), BX
 	VPMOVSXBW  (AX)(BX*1), Y8
 	VPMOVSXBW  (R9)(BX*1), Y10
 	VPSUBW     Y10, Y8, Y10
@@ -6243,11 +6111,7 @@ step17:
 tail18:
 	CMPQ      BX, CX
 	JGE       done19
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
-	CMPQ      BX, CX
-	JGE       done19
-	MOVQ      R10, BX
+	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (R9)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -6280,8 +6144,8 @@ TEXT ·l2U8AVX2(SB), NOSPLIT, $0-52
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x0000000f, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
@@ -6303,11 +6167,8 @@ step1:
 tail2:
 	CMPQ      BX, CX
 	JGE       done3
-	MOVQ      CX, DX
-	SUBQ      $0x10, DX
-	CMPQ      BX, CX
-	JGE       done3
-	MOVQ      DX, BX
+	LEAQ      -16(CX), CX
+	MOVQ      CX, BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (SI)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -6335,8 +6196,8 @@ TEXT ·l2RowsU8AVX2(SB), NOSPLIT, $0-80
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x0000000f, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
@@ -6390,11 +6251,7 @@ tail2:
 	CMPQ       BX, CX
 	JGE        done3
 	PREFETCHT0 (R13)
-	MOVQ       CX, R13
-	SUBQ       $0x10, R13
-	CMPQ       BX, CX
-	JGE        done3
-	MOVQ       R13, BX
+	LEAQ       -16(CX), BX
 	VPMOVZXBW  (AX)(BX*1), Y8
 	VPMOVZXBW  (SI)(BX*1), Y10
 	VPSUBW     Y10, Y8, Y10
@@ -6461,11 +6318,7 @@ step4:
 tail5:
 	CMPQ      BX, CX
 	JGE       done6
-	MOVQ      CX, R13
-	SUBQ      $0x10, R13
-	CMPQ      BX, CX
-	JGE       done6
-	MOVQ      R13, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (SI)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -6493,11 +6346,7 @@ step7:
 tail8:
 	CMPQ      BX, CX
 	JGE       done9
-	MOVQ      CX, R13
-	SUBQ      $0x10, R13
-	CMPQ      BX, CX
-	JGE       done9
-	MOVQ      R13, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (R10)(BX*1), Y11
 	VPSUBW    Y11, Y8, Y11
@@ -6525,11 +6374,7 @@ step10:
 tail11:
 	CMPQ      BX, CX
 	JGE       done12
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
-	CMPQ      BX, CX
-	JGE       done12
-	MOVQ      R10, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (R11)(BX*1), Y12
 	VPSUBW    Y12, Y8, Y12
@@ -6557,11 +6402,7 @@ step13:
 tail14:
 	CMPQ      BX, CX
 	JGE       done15
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
-	CMPQ      BX, CX
-	JGE       done15
-	MOVQ      R10, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (R12)(BX*1), Y13
 	VPSUBW    Y13, Y8, Y13
@@ -6613,11 +6454,7 @@ step16:
 tail17:
 	CMPQ      BX, CX
 	JGE       done18
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
-	CMPQ      BX, CX
-	JGE       done18
-	MOVQ      R10, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (SI)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -6650,8 +6487,8 @@ TEXT ·l2GatherU8AVX2(SB), NOSPLIT, $8-104
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x0000000f, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*2), Y14
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
@@ -6670,6 +6507,9 @@ TEXT ·l2GatherU8AVX2(SB), NOSPLIT, $8-104
 	MOVQ    $0x00000004, BX
 	CMPQ    CX, $0x00000400
 	CMOVQGT BX, R13
+	MOVQ    $0x00000018, BX
+	CMPQ    CX, $0x00000090
+	CMOVQLE BX, R13
 	XORQ    BX, BX
 	PCALIGN $0x20
 
@@ -6858,11 +6698,7 @@ step11:
 tail12:
 	CMPQ      BX, CX
 	JGE       done13
-	MOVQ      CX, R14
-	SUBQ      $0x10, R14
-	CMPQ      BX, CX
-	JGE       done13
-	MOVQ      R14, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (R9)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -6999,11 +6835,7 @@ tail15:
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
-	MOVQ       CX, R13
-	SUBQ       $0x10, R13
-	CMPQ       BX, CX
-	JGE        done16
-	MOVQ       R13, BX
+	LEAQ       -16(CX), BX
 	VPMOVZXBW  (AX)(BX*1), Y8
 	VPMOVZXBW  (R9)(BX*1), Y10
 	VPSUBW     Y10, Y8, Y10
@@ -7073,11 +6905,7 @@ step17:
 tail18:
 	CMPQ      BX, CX
 	JGE       done19
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
-	CMPQ      BX, CX
-	JGE       done19
-	MOVQ      R10, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (R9)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -7110,10 +6938,9 @@ TEXT ·hammingAVX2(SB), NOSPLIT, $0-56
 	MOVQ         CX, DX
 	ANDQ         $-4, DX
 	MOVQ         CX, BX
-	LEAQ         maskTable<>+0(SB), SI
-	NEGQ         BX
 	ANDQ         $0x00000003, BX
-	VMOVDQU      32(SI)(BX*8), Y14
+	LEAQ         maskTable<>+0(SB), SI
+	VMOVDQU      (SI)(BX*8), Y14
 	MOVQ         $0x0302020102010100, BX
 	VMOVQ        BX, X12
 	MOVQ         $0x0403030203020201, BX
@@ -7148,6 +6975,10 @@ step1:
 tail2:
 	CMPQ       BX, CX
 	JGE        done3
+	LEAQ       -4(CX), DX
+	CMPQ       DX, $+0
+	JL         short4
+	MOVQ       DX, BX
 	VPMASKMOVQ (AX)(BX*8), Y14, Y8
 	VPMASKMOVQ (SI)(BX*8), Y14, Y10
 	VPXOR      Y10, Y8, Y10
@@ -7159,6 +6990,39 @@ tail2:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y0, Y0
+	JMP        done3
+
+short4:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word5
+	VMOVDQU (AX)(BX*8), X8
+	VMOVDQU (SI)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y0, Y0
+	ADDQ    $0x02, BX
+
+word5:
+	TESTQ   $0x00000001, CX
+	JZ      done3
+	VMOVQ   (AX)(BX*8), X8
+	VMOVQ   (SI)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y0, Y0
 
 done3:
 	VEXTRACTI128 $0x01, Y0, X10
@@ -7178,10 +7042,9 @@ TEXT ·hammingRowsAVX2(SB), NOSPLIT, $0-80
 	MOVQ         CX, DX
 	ANDQ         $-4, DX
 	MOVQ         CX, BX
-	LEAQ         maskTable<>+0(SB), SI
-	NEGQ         BX
 	ANDQ         $0x00000003, BX
-	VMOVDQU      32(SI)(BX*8), Y14
+	LEAQ         maskTable<>+0(SB), SI
+	VMOVDQU      (SI)(BX*8), Y14
 	MOVQ         $0x0302020102010100, BX
 	VMOVQ        BX, X12
 	MOVQ         $0x0403030203020201, BX
@@ -7266,6 +7129,9 @@ tail2:
 	JGE        done3
 	PREFETCHT0 (R13)
 	PREFETCHT0 64(R13)
+	LEAQ       -4(CX), BX
+	CMPQ       BX, $+0
+	JL         short4
 	VPMASKMOVQ (AX)(BX*8), Y14, Y8
 	VPMASKMOVQ (SI)(BX*8), Y14, Y10
 	VPXOR      Y10, Y8, Y10
@@ -7307,6 +7173,99 @@ tail2:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y6, Y6
+	JMP        done3
+
+short4:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word5
+	VMOVDQU (AX)(BX*8), X8
+	VMOVDQU (SI)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y0, Y0
+	VMOVDQU (R10)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y2, Y2
+	VMOVDQU (R11)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y4, Y4
+	VMOVDQU (R12)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y6, Y6
+	ADDQ    $0x02, BX
+
+word5:
+	TESTQ   $0x00000001, CX
+	JZ      done3
+	VMOVQ   (AX)(BX*8), X8
+	VMOVQ   (SI)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y0, Y0
+	VMOVQ   (R10)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y2, Y2
+	VMOVQ   (R11)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y4, Y4
+	VMOVQ   (R12)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y6, Y6
 
 done3:
 	VUNPCKLPS    Y2, Y0, Y10
@@ -7336,10 +7295,10 @@ wide:
 	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail5
+	JGE     tail7
 	PCALIGN $0x20
 
-step4:
+step6:
 	VMOVDQU (AX)(BX*8), Y8
 	VPXOR   (SI)(BX*8), Y8, Y10
 	VPSRLW  $0x04, Y10, Y11
@@ -7352,11 +7311,14 @@ step4:
 	VPADDQ  Y10, Y0, Y0
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step4
+	JL      step6
 
-tail5:
+tail7:
 	CMPQ       BX, CX
-	JGE        done6
+	JGE        done8
+	LEAQ       -4(CX), BX
+	CMPQ       BX, $+0
+	JL         short9
 	VPMASKMOVQ (AX)(BX*8), Y14, Y8
 	VPMASKMOVQ (SI)(BX*8), Y14, Y10
 	VPXOR      Y10, Y8, Y10
@@ -7368,15 +7330,48 @@ tail5:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y0, Y0
+	JMP        done8
 
-done6:
+short9:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word10
+	VMOVDQU (AX)(BX*8), X8
+	VMOVDQU (SI)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y0, Y0
+	ADDQ    $0x02, BX
+
+word10:
+	TESTQ   $0x00000001, CX
+	JZ      done8
+	VMOVQ   (AX)(BX*8), X8
+	VMOVQ   (SI)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y0, Y0
+
+done8:
 	VPXOR   Y2, Y2, Y2
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail8
+	JGE     tail12
 	PCALIGN $0x20
 
-step7:
+step11:
 	VMOVDQU (AX)(BX*8), Y8
 	VPXOR   (R10)(BX*8), Y8, Y10
 	VPSRLW  $0x04, Y10, Y11
@@ -7389,11 +7384,14 @@ step7:
 	VPADDQ  Y10, Y2, Y2
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step7
+	JL      step11
 
-tail8:
+tail12:
 	CMPQ       BX, CX
-	JGE        done9
+	JGE        done13
+	LEAQ       -4(CX), BX
+	CMPQ       BX, $+0
+	JL         short14
 	VPMASKMOVQ (AX)(BX*8), Y14, Y8
 	VPMASKMOVQ (R10)(BX*8), Y14, Y10
 	VPXOR      Y10, Y8, Y10
@@ -7405,15 +7403,48 @@ tail8:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y2, Y2
+	JMP        done13
 
-done9:
+short14:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word15
+	VMOVDQU (AX)(BX*8), X8
+	VMOVDQU (R10)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y2, Y2
+	ADDQ    $0x02, BX
+
+word15:
+	TESTQ   $0x00000001, CX
+	JZ      done13
+	VMOVQ   (AX)(BX*8), X8
+	VMOVQ   (R10)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y2, Y2
+
+done13:
 	VPXOR   Y4, Y4, Y4
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail11
+	JGE     tail17
 	PCALIGN $0x20
 
-step10:
+step16:
 	VMOVDQU (AX)(BX*8), Y8
 	VPXOR   (R11)(BX*8), Y8, Y10
 	VPSRLW  $0x04, Y10, Y11
@@ -7426,11 +7457,14 @@ step10:
 	VPADDQ  Y10, Y4, Y4
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step10
+	JL      step16
 
-tail11:
+tail17:
 	CMPQ       BX, CX
-	JGE        done12
+	JGE        done18
+	LEAQ       -4(CX), BX
+	CMPQ       BX, $+0
+	JL         short19
 	VPMASKMOVQ (AX)(BX*8), Y14, Y8
 	VPMASKMOVQ (R11)(BX*8), Y14, Y10
 	VPXOR      Y10, Y8, Y10
@@ -7442,15 +7476,48 @@ tail11:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y4, Y4
+	JMP        done18
 
-done12:
+short19:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word20
+	VMOVDQU (AX)(BX*8), X8
+	VMOVDQU (R11)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y4, Y4
+	ADDQ    $0x02, BX
+
+word20:
+	TESTQ   $0x00000001, CX
+	JZ      done18
+	VMOVQ   (AX)(BX*8), X8
+	VMOVQ   (R11)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y4, Y4
+
+done18:
 	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail14
+	JGE     tail22
 	PCALIGN $0x20
 
-step13:
+step21:
 	VMOVDQU (AX)(BX*8), Y8
 	VPXOR   (R12)(BX*8), Y8, Y10
 	VPSRLW  $0x04, Y10, Y11
@@ -7463,11 +7530,14 @@ step13:
 	VPADDQ  Y10, Y6, Y6
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step13
+	JL      step21
 
-tail14:
+tail22:
 	CMPQ       BX, CX
-	JGE        done15
+	JGE        done23
+	LEAQ       -4(CX), BX
+	CMPQ       BX, $+0
+	JL         short24
 	VPMASKMOVQ (AX)(BX*8), Y14, Y8
 	VPMASKMOVQ (R12)(BX*8), Y14, Y10
 	VPXOR      Y10, Y8, Y10
@@ -7479,8 +7549,41 @@ tail14:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y6, Y6
+	JMP        done23
 
-done15:
+short24:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word25
+	VMOVDQU (AX)(BX*8), X8
+	VMOVDQU (R12)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y6, Y6
+	ADDQ    $0x02, BX
+
+word25:
+	TESTQ   $0x00000001, CX
+	JZ      done23
+	VMOVQ   (AX)(BX*8), X8
+	VMOVQ   (R12)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y6, Y6
+
+done23:
 	VUNPCKLPS    Y2, Y0, Y10
 	VUNPCKHPS    Y2, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -7508,10 +7611,10 @@ one:
 	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail17
+	JGE     tail27
 	PCALIGN $0x20
 
-step16:
+step26:
 	VMOVDQU (AX)(BX*8), Y8
 	VPXOR   (SI)(BX*8), Y8, Y10
 	VPSRLW  $0x04, Y10, Y11
@@ -7524,11 +7627,14 @@ step16:
 	VPADDQ  Y10, Y0, Y0
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step16
+	JL      step26
 
-tail17:
+tail27:
 	CMPQ       BX, CX
-	JGE        done18
+	JGE        done28
+	LEAQ       -4(CX), BX
+	CMPQ       BX, $+0
+	JL         short29
 	VPMASKMOVQ (AX)(BX*8), Y14, Y8
 	VPMASKMOVQ (SI)(BX*8), Y14, Y10
 	VPXOR      Y10, Y8, Y10
@@ -7540,8 +7646,41 @@ tail17:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y0, Y0
+	JMP        done28
 
-done18:
+short29:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word30
+	VMOVDQU (AX)(BX*8), X8
+	VMOVDQU (SI)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y0, Y0
+	ADDQ    $0x02, BX
+
+word30:
+	TESTQ   $0x00000001, CX
+	JZ      done28
+	VMOVQ   (AX)(BX*8), X8
+	VMOVQ   (SI)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y0, Y0
+
+done28:
 	VPSHUFD      $0x4e, Y0, Y10
 	VPADDD       Y10, Y0, Y0
 	VPSHUFD      $0xb1, Y0, Y10
@@ -7566,10 +7705,9 @@ TEXT ·hammingGatherAVX2(SB), NOSPLIT, $8-104
 	MOVQ         CX, DX
 	ANDQ         $-4, DX
 	MOVQ         CX, BX
-	LEAQ         maskTable<>+0(SB), SI
-	NEGQ         BX
 	ANDQ         $0x00000003, BX
-	VMOVDQU      32(SI)(BX*8), Y14
+	LEAQ         maskTable<>+0(SB), SI
+	VMOVDQU      (SI)(BX*8), Y14
 	MOVQ         $0x0302020102010100, BX
 	VMOVQ        BX, X12
 	MOVQ         $0x0403030203020201, BX
@@ -7596,6 +7734,9 @@ TEXT ·hammingGatherAVX2(SB), NOSPLIT, $8-104
 	MOVQ         $0x00000004, BX
 	CMPQ         CX, $0x00000080
 	CMOVQGT      BX, R13
+	MOVQ         $0x00000018, BX
+	CMPQ         CX, $0x00000012
+	CMOVQLE      BX, R13
 	XORQ         BX, BX
 	PCALIGN      $0x20
 
@@ -7804,6 +7945,9 @@ step11:
 tail12:
 	CMPQ       BX, CX
 	JGE        done13
+	LEAQ       -4(CX), BX
+	CMPQ       BX, $+0
+	JL         short14
 	VPMASKMOVQ (AX)(BX*8), Y14, Y8
 	VPMASKMOVQ (R9)(BX*8), Y14, Y10
 	VPXOR      Y10, Y8, Y10
@@ -7845,6 +7989,99 @@ tail12:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y6, Y6
+	JMP        done13
+
+short14:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word15
+	VMOVDQU (AX)(BX*8), X8
+	VMOVDQU (R9)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y0, Y0
+	VMOVDQU (R10)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y2, Y2
+	VMOVDQU (R11)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y4, Y4
+	VMOVDQU (R12)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y6, Y6
+	ADDQ    $0x02, BX
+
+word15:
+	TESTQ   $0x00000001, CX
+	JZ      done13
+	VMOVQ   (AX)(BX*8), X8
+	VMOVQ   (R9)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y0, Y0
+	VMOVQ   (R10)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y2, Y2
+	VMOVQ   (R11)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y4, Y4
+	VMOVQ   (R12)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y6, Y6
 
 done13:
 	VUNPCKLPS    Y2, Y0, Y10
@@ -7924,10 +8161,10 @@ wide:
 	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail15
+	JGE     tail17
 	PCALIGN $0x20
 
-step14:
+step16:
 	VMOVDQU    (AX)(BX*8), Y8
 	VPXOR      (R9)(BX*8), Y8, Y10
 	VPSRLW     $0x04, Y10, Y11
@@ -7971,15 +8208,18 @@ step14:
 	PREFETCHT1 (BP)(BX*8)
 	ADDQ       $0x00000004, BX
 	CMPQ       BX, DX
-	JL         step14
+	JL         step16
 
-tail15:
+tail17:
 	CMPQ       BX, CX
-	JGE        done16
+	JGE        done18
 	PREFETCHT1 (R13)(BX*8)
 	PREFETCHT1 (R14)(BX*8)
 	PREFETCHT1 (R15)(BX*8)
 	PREFETCHT1 (BP)(BX*8)
+	LEAQ       -4(CX), BX
+	CMPQ       BX, $+0
+	JL         short19
 	VPMASKMOVQ (AX)(BX*8), Y14, Y8
 	VPMASKMOVQ (R9)(BX*8), Y14, Y10
 	VPXOR      Y10, Y8, Y10
@@ -8021,8 +8261,101 @@ tail15:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y6, Y6
+	JMP        done18
 
-done16:
+short19:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word20
+	VMOVDQU (AX)(BX*8), X8
+	VMOVDQU (R9)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y0, Y0
+	VMOVDQU (R10)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y2, Y2
+	VMOVDQU (R11)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y4, Y4
+	VMOVDQU (R12)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y6, Y6
+	ADDQ    $0x02, BX
+
+word20:
+	TESTQ   $0x00000001, CX
+	JZ      done18
+	VMOVQ   (AX)(BX*8), X8
+	VMOVQ   (R9)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y0, Y0
+	VMOVQ   (R10)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y2, Y2
+	VMOVQ   (R11)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y4, Y4
+	VMOVQ   (R12)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y6, Y6
+
+done18:
 	VUNPCKLPS    Y2, Y0, Y10
 	VUNPCKHPS    Y2, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -8053,10 +8386,10 @@ one:
 	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail18
+	JGE     tail22
 	PCALIGN $0x20
 
-step17:
+step21:
 	VMOVDQU (AX)(BX*8), Y8
 	VPXOR   (R9)(BX*8), Y8, Y10
 	VPSRLW  $0x04, Y10, Y11
@@ -8069,11 +8402,14 @@ step17:
 	VPADDQ  Y10, Y0, Y0
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step17
+	JL      step21
 
-tail18:
+tail22:
 	CMPQ       BX, CX
-	JGE        done19
+	JGE        done23
+	LEAQ       -4(CX), BX
+	CMPQ       BX, $+0
+	JL         short24
 	VPMASKMOVQ (AX)(BX*8), Y14, Y8
 	VPMASKMOVQ (R9)(BX*8), Y14, Y10
 	VPXOR      Y10, Y8, Y10
@@ -8085,8 +8421,41 @@ tail18:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y0, Y0
+	JMP        done23
 
-done19:
+short24:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word25
+	VMOVDQU (AX)(BX*8), X8
+	VMOVDQU (R9)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y0, Y0
+	ADDQ    $0x02, BX
+
+word25:
+	TESTQ   $0x00000001, CX
+	JZ      done23
+	VMOVQ   (AX)(BX*8), X8
+	VMOVQ   (R9)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y0, Y0
+
+done23:
 	VPSHUFD      $0x4e, Y0, Y10
 	VPADDD       Y10, Y0, Y0
 	VPSHUFD      $0xb1, Y0, Y10
@@ -8111,8 +8480,8 @@ TEXT ·affineRowsI8AVX2(SB), NOSPLIT, $0-88
 	MOVQ         CX, DX
 	ANDQ         $-16, DX
 	MOVQ         CX, BX
-	LEAQ         maskTable<>+0(SB), SI
 	ANDQ         $0x0000000f, BX
+	LEAQ         maskTable<>+0(SB), SI
 	VMOVDQU      (SI)(BX*2), Y14
 	MOVQ         k+24(FP), BX
 	VBROADCASTSS (BX), X4
@@ -8168,11 +8537,7 @@ tail2:
 	CMPQ       BX, CX
 	JGE        done3
 	PREFETCHT0 (R13)
-	MOVQ       CX, R13
-	SUBQ       $0x10, R13
-	CMPQ       BX, CX
-	JGE        done3
-	MOVQ       R13, BX
+	LEAQ       -16(CX), BX
 	VPMOVZXBW  (AX)(BX*1), Y8
 	VPAND      Y14, Y8, Y8
 	VPMOVSXBW  16(SI)(BX*1), Y10
@@ -8255,11 +8620,7 @@ step4:
 tail5:
 	CMPQ      BX, CX
 	JGE       done6
-	MOVQ      CX, R13
-	SUBQ      $0x10, R13
-	CMPQ      BX, CX
-	JGE       done6
-	MOVQ      R13, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVSXBW 16(SI)(BX*1), Y10
@@ -8285,11 +8646,7 @@ step7:
 tail8:
 	CMPQ      BX, CX
 	JGE       done9
-	MOVQ      CX, R13
-	SUBQ      $0x10, R13
-	CMPQ      BX, CX
-	JGE       done9
-	MOVQ      R13, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVSXBW 16(R10)(BX*1), Y10
@@ -8315,11 +8672,7 @@ step10:
 tail11:
 	CMPQ      BX, CX
 	JGE       done12
-	MOVQ      CX, R13
-	SUBQ      $0x10, R13
-	CMPQ      BX, CX
-	JGE       done12
-	MOVQ      R13, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVSXBW 16(R11)(BX*1), Y10
@@ -8345,11 +8698,7 @@ step13:
 tail14:
 	CMPQ      BX, CX
 	JGE       done15
-	MOVQ      CX, R13
-	SUBQ      $0x10, R13
-	CMPQ      BX, CX
-	JGE       done15
-	MOVQ      R13, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVSXBW 16(R12)(BX*1), Y10
@@ -8443,11 +8792,7 @@ step16:
 tail17:
 	CMPQ      BX, CX
 	JGE       done18
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
-	CMPQ      BX, CX
-	JGE       done18
-	MOVQ      R10, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVSXBW 16(SI)(BX*1), Y10
@@ -8499,8 +8844,8 @@ TEXT ·affineGatherI8AVX2(SB), NOSPLIT, $8-112
 	MOVQ         CX, DX
 	ANDQ         $-16, DX
 	MOVQ         CX, BX
-	LEAQ         maskTable<>+0(SB), SI
 	ANDQ         $0x0000000f, BX
+	LEAQ         maskTable<>+0(SB), SI
 	VMOVDQU      (SI)(BX*2), Y14
 	MOVQ         k+24(FP), BX
 	VBROADCASTSS (BX), X4
@@ -8712,11 +9057,7 @@ step11:
 tail12:
 	CMPQ      BX, CX
 	JGE       done13
-	MOVQ      CX, R14
-	SUBQ      $0x10, R14
-	CMPQ      BX, CX
-	JGE       done13
-	MOVQ      R14, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVSXBW 16(R9)(BX*1), Y10
@@ -8870,11 +9211,7 @@ tail15:
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
-	MOVQ       CX, R13
-	SUBQ       $0x10, R13
-	CMPQ       BX, CX
-	JGE        done16
-	MOVQ       R13, BX
+	LEAQ       -16(CX), BX
 	VPMOVZXBW  (AX)(BX*1), Y8
 	VPAND      Y14, Y8, Y8
 	VPMOVSXBW  16(R9)(BX*1), Y10
@@ -8980,11 +9317,7 @@ step17:
 tail18:
 	CMPQ      BX, CX
 	JGE       done19
-	MOVQ      CX, R10
-	SUBQ      $0x10, R10
-	CMPQ      BX, CX
-	JGE       done19
-	MOVQ      R10, BX
+	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
 	VPMOVSXBW 16(R9)(BX*1), Y10
@@ -9038,8 +9371,8 @@ TEXT ·affineRowsI4AVX2(SB), NOSPLIT, $0-96
 	SHRQ         $0x01, CX
 	ANDQ         $-32, CX
 	MOVQ         DX, BX
-	LEAQ         maskTable<>+0(SB), SI
 	ANDQ         $0x0000001f, BX
+	LEAQ         maskTable<>+0(SB), SI
 	VMOVDQU      (SI)(BX*1), Y14
 	MOVQ         k+32(FP), BX
 	VBROADCASTSS (BX), X4
@@ -9129,11 +9462,7 @@ tail2:
 	JGE        done3
 	PREFETCHT0 (R13)
 	PREFETCHT0 64(R13)
-	MOVQ       DX, R13
-	SUBQ       $0x20, R13
-	CMPQ       BX, DX
-	JGE        done3
-	MOVQ       R13, BX
+	LEAQ       -32(DX), BX
 	MOVQ       tail+0(FP), R13
 	VMOVDQU    (R13), Y8
 	VMOVDQU    32(R13), Y14
@@ -9249,11 +9578,7 @@ step4:
 tail5:
 	CMPQ       BX, DX
 	JGE        done6
-	MOVQ       DX, R13
-	SUBQ       $0x20, R13
-	CMPQ       BX, DX
-	JGE        done6
-	MOVQ       R13, BX
+	LEAQ       -32(DX), BX
 	MOVQ       tail+0(FP), R13
 	VMOVDQU    (R13), Y8
 	VMOVDQU    32(R13), Y14
@@ -9294,11 +9619,7 @@ step7:
 tail8:
 	CMPQ       BX, DX
 	JGE        done9
-	MOVQ       DX, R13
-	SUBQ       $0x20, R13
-	CMPQ       BX, DX
-	JGE        done9
-	MOVQ       R13, BX
+	LEAQ       -32(DX), BX
 	MOVQ       tail+0(FP), R13
 	VMOVDQU    (R13), Y8
 	VMOVDQU    32(R13), Y14
@@ -9339,11 +9660,7 @@ step10:
 tail11:
 	CMPQ       BX, DX
 	JGE        done12
-	MOVQ       DX, R13
-	SUBQ       $0x20, R13
-	CMPQ       BX, DX
-	JGE        done12
-	MOVQ       R13, BX
+	LEAQ       -32(DX), BX
 	MOVQ       tail+0(FP), R13
 	VMOVDQU    (R13), Y8
 	VMOVDQU    32(R13), Y14
@@ -9384,11 +9701,7 @@ step13:
 tail14:
 	CMPQ       BX, DX
 	JGE        done15
-	MOVQ       DX, R13
-	SUBQ       $0x20, R13
-	CMPQ       BX, DX
-	JGE        done15
-	MOVQ       R13, BX
+	LEAQ       -32(DX), BX
 	MOVQ       tail+0(FP), R13
 	VMOVDQU    (R13), Y8
 	VMOVDQU    32(R13), Y14
@@ -9513,11 +9826,7 @@ step16:
 tail17:
 	CMPQ       BX, DX
 	JGE        done18
-	MOVQ       DX, R10
-	SUBQ       $0x20, R10
-	CMPQ       BX, DX
-	JGE        done18
-	MOVQ       R10, BX
+	LEAQ       -32(DX), BX
 	MOVQ       tail+0(FP), R10
 	VMOVDQU    (R10), Y8
 	VMOVDQU    32(R10), Y14
@@ -9578,8 +9887,8 @@ TEXT ·affineGatherI4AVX2(SB), NOSPLIT, $0-120
 	SHRQ         $0x01, CX
 	ANDQ         $-32, CX
 	MOVQ         DX, BX
-	LEAQ         maskTable<>+0(SB), SI
 	ANDQ         $0x0000001f, BX
+	LEAQ         maskTable<>+0(SB), SI
 	VMOVDQU      (SI)(BX*1), Y14
 	MOVQ         k+32(FP), BX
 	VBROADCASTSS (BX), X4
@@ -9821,11 +10130,7 @@ step11:
 tail12:
 	CMPQ       BX, DX
 	JGE        done13
-	MOVQ       DX, R14
-	SUBQ       $0x20, R14
-	CMPQ       BX, DX
-	JGE        done13
-	MOVQ       R14, BX
+	LEAQ       -32(DX), BX
 	MOVQ       tail+0(FP), R14
 	VMOVDQU    (R14), Y8
 	VMOVDQU    32(R14), Y14
@@ -9981,11 +10286,7 @@ step14:
 tail15:
 	CMPQ       BX, DX
 	JGE        done16
-	MOVQ       DX, R10
-	SUBQ       $0x20, R10
-	CMPQ       BX, DX
-	JGE        done16
-	MOVQ       R10, BX
+	LEAQ       -32(DX), BX
 	MOVQ       tail+0(FP), R10
 	VMOVDQU    (R10), Y8
 	VMOVDQU    32(R10), Y14
@@ -10045,10 +10346,9 @@ TEXT ·affineRowsI1AVX2(SB), NOSPLIT, $0-88
 	MOVQ         CX, DX
 	ANDQ         $-4, DX
 	MOVQ         CX, BX
-	LEAQ         maskTable<>+0(SB), SI
-	NEGQ         BX
 	ANDQ         $0x00000003, BX
-	VMOVDQU      32(SI)(BX*8), Y14
+	LEAQ         maskTable<>+0(SB), SI
+	VMOVDQU      (SI)(BX*8), Y14
 	MOVQ         k+24(FP), BX
 	VBROADCASTSS (BX), X4
 	VBROADCASTSS 4(BX), X5
@@ -10256,10 +10556,13 @@ tail2:
 	JGE        done3
 	PREFETCHT0 (R13)
 	PREFETCHT0 64(R13)
+	LEAQ       -4(CX), BX
+	CMPQ       BX, $+0
+	JL         short4
 	LEAQ       (AX)(BX*8), R13
 	LEAQ       (R13)(CX*8), R14
 	LEAQ       (R14)(CX*8), R14
-	VPMASKMOVQ 16(SI)(BX*8), Y14, Y8
+	VMOVDQU    16(SI)(BX*8), Y8
 	VPMASKMOVQ (R14)(CX*8), Y14, Y10
 	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
@@ -10301,7 +10604,7 @@ tail2:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y0, Y0
-	VPMASKMOVQ 16(R10)(BX*8), Y14, Y8
+	VMOVDQU    16(R10)(BX*8), Y8
 	VPMASKMOVQ (R14)(CX*8), Y14, Y10
 	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
@@ -10343,7 +10646,7 @@ tail2:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y1, Y1
-	VPMASKMOVQ 16(R11)(BX*8), Y14, Y8
+	VMOVDQU    16(R11)(BX*8), Y8
 	VPMASKMOVQ (R14)(CX*8), Y14, Y10
 	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
@@ -10385,7 +10688,7 @@ tail2:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y2, Y2
-	VPMASKMOVQ 16(R12)(BX*8), Y14, Y8
+	VMOVDQU    16(R12)(BX*8), Y8
 	VPMASKMOVQ (R14)(CX*8), Y14, Y10
 	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
@@ -10427,6 +10730,359 @@ tail2:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y3, Y3
+	JMP        done3
+
+short4:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word5
+	LEAQ    (AX)(BX*8), R13
+	LEAQ    (R13)(CX*8), R14
+	LEAQ    (R14)(CX*8), R14
+	VMOVDQU 16(SI)(BX*8), X8
+	VMOVDQU (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVDQU (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y0, Y0
+	VMOVDQU 16(R10)(BX*8), X8
+	VMOVDQU (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVDQU (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y1, Y1
+	VMOVDQU 16(R11)(BX*8), X8
+	VMOVDQU (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVDQU (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y2, Y2
+	VMOVDQU 16(R12)(BX*8), X8
+	VMOVDQU (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVDQU (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y3, Y3
+	ADDQ    $0x02, BX
+
+word5:
+	TESTQ   $0x00000001, CX
+	JZ      done3
+	LEAQ    (AX)(BX*8), R13
+	LEAQ    (R13)(CX*8), R14
+	LEAQ    (R14)(CX*8), R14
+	VMOVQ   16(SI)(BX*8), X8
+	VMOVQ   (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVQ   (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y0, Y0
+	VMOVQ   16(R10)(BX*8), X8
+	VMOVQ   (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVQ   (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y1, Y1
+	VMOVQ   16(R11)(BX*8), X8
+	VMOVQ   (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVQ   (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y2, Y2
+	VMOVQ   16(R12)(BX*8), X8
+	VMOVQ   (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVQ   (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y3, Y3
 
 done3:
 	VUNPCKLPS    Y1, Y0, Y10
@@ -10480,10 +11136,10 @@ wide:
 	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail5
+	JGE     tail7
 	PCALIGN $0x20
 
-step4:
+step6:
 	LEAQ    (AX)(BX*8), R13
 	LEAQ    (R13)(CX*8), R14
 	LEAQ    (R14)(CX*8), R14
@@ -10527,15 +11183,18 @@ step4:
 	VPADDQ  Y10, Y0, Y0
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step4
+	JL      step6
 
-tail5:
+tail7:
 	CMPQ       BX, CX
-	JGE        done6
+	JGE        done8
+	LEAQ       -4(CX), BX
+	CMPQ       BX, $+0
+	JL         short9
 	LEAQ       (AX)(BX*8), R13
 	LEAQ       (R13)(CX*8), R14
 	LEAQ       (R14)(CX*8), R14
-	VPMASKMOVQ 16(SI)(BX*8), Y14, Y8
+	VMOVDQU    16(SI)(BX*8), Y8
 	VPMASKMOVQ (R14)(CX*8), Y14, Y10
 	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
@@ -10577,15 +11236,116 @@ tail5:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y0, Y0
+	JMP        done8
 
-done6:
+short9:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word10
+	LEAQ    (AX)(BX*8), R13
+	LEAQ    (R13)(CX*8), R14
+	LEAQ    (R14)(CX*8), R14
+	VMOVDQU 16(SI)(BX*8), X8
+	VMOVDQU (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVDQU (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y0, Y0
+	ADDQ    $0x02, BX
+
+word10:
+	TESTQ   $0x00000001, CX
+	JZ      done8
+	LEAQ    (AX)(BX*8), R13
+	LEAQ    (R13)(CX*8), R14
+	LEAQ    (R14)(CX*8), R14
+	VMOVQ   16(SI)(BX*8), X8
+	VMOVQ   (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVQ   (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y0, Y0
+
+done8:
 	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail8
+	JGE     tail12
 	PCALIGN $0x20
 
-step7:
+step11:
 	LEAQ    (AX)(BX*8), R13
 	LEAQ    (R13)(CX*8), R14
 	LEAQ    (R14)(CX*8), R14
@@ -10629,15 +11389,18 @@ step7:
 	VPADDQ  Y10, Y1, Y1
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step7
+	JL      step11
 
-tail8:
+tail12:
 	CMPQ       BX, CX
-	JGE        done9
+	JGE        done13
+	LEAQ       -4(CX), BX
+	CMPQ       BX, $+0
+	JL         short14
 	LEAQ       (AX)(BX*8), R13
 	LEAQ       (R13)(CX*8), R14
 	LEAQ       (R14)(CX*8), R14
-	VPMASKMOVQ 16(R10)(BX*8), Y14, Y8
+	VMOVDQU    16(R10)(BX*8), Y8
 	VPMASKMOVQ (R14)(CX*8), Y14, Y10
 	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
@@ -10679,15 +11442,116 @@ tail8:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y1, Y1
+	JMP        done13
 
-done9:
+short14:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word15
+	LEAQ    (AX)(BX*8), R13
+	LEAQ    (R13)(CX*8), R14
+	LEAQ    (R14)(CX*8), R14
+	VMOVDQU 16(R10)(BX*8), X8
+	VMOVDQU (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVDQU (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y1, Y1
+	ADDQ    $0x02, BX
+
+word15:
+	TESTQ   $0x00000001, CX
+	JZ      done13
+	LEAQ    (AX)(BX*8), R13
+	LEAQ    (R13)(CX*8), R14
+	LEAQ    (R14)(CX*8), R14
+	VMOVQ   16(R10)(BX*8), X8
+	VMOVQ   (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVQ   (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y1, Y1
+
+done13:
 	VPXOR   Y2, Y2, Y2
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail11
+	JGE     tail17
 	PCALIGN $0x20
 
-step10:
+step16:
 	LEAQ    (AX)(BX*8), R13
 	LEAQ    (R13)(CX*8), R14
 	LEAQ    (R14)(CX*8), R14
@@ -10731,15 +11595,18 @@ step10:
 	VPADDQ  Y10, Y2, Y2
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step10
+	JL      step16
 
-tail11:
+tail17:
 	CMPQ       BX, CX
-	JGE        done12
+	JGE        done18
+	LEAQ       -4(CX), BX
+	CMPQ       BX, $+0
+	JL         short19
 	LEAQ       (AX)(BX*8), R13
 	LEAQ       (R13)(CX*8), R14
 	LEAQ       (R14)(CX*8), R14
-	VPMASKMOVQ 16(R11)(BX*8), Y14, Y8
+	VMOVDQU    16(R11)(BX*8), Y8
 	VPMASKMOVQ (R14)(CX*8), Y14, Y10
 	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
@@ -10781,15 +11648,116 @@ tail11:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y2, Y2
+	JMP        done18
 
-done12:
+short19:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word20
+	LEAQ    (AX)(BX*8), R13
+	LEAQ    (R13)(CX*8), R14
+	LEAQ    (R14)(CX*8), R14
+	VMOVDQU 16(R11)(BX*8), X8
+	VMOVDQU (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVDQU (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y2, Y2
+	ADDQ    $0x02, BX
+
+word20:
+	TESTQ   $0x00000001, CX
+	JZ      done18
+	LEAQ    (AX)(BX*8), R13
+	LEAQ    (R13)(CX*8), R14
+	LEAQ    (R14)(CX*8), R14
+	VMOVQ   16(R11)(BX*8), X8
+	VMOVQ   (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVQ   (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y2, Y2
+
+done18:
 	VPXOR   Y3, Y3, Y3
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail14
+	JGE     tail22
 	PCALIGN $0x20
 
-step13:
+step21:
 	LEAQ    (AX)(BX*8), R13
 	LEAQ    (R13)(CX*8), R14
 	LEAQ    (R14)(CX*8), R14
@@ -10833,15 +11801,18 @@ step13:
 	VPADDQ  Y10, Y3, Y3
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step13
+	JL      step21
 
-tail14:
+tail22:
 	CMPQ       BX, CX
-	JGE        done15
+	JGE        done23
+	LEAQ       -4(CX), BX
+	CMPQ       BX, $+0
+	JL         short24
 	LEAQ       (AX)(BX*8), R13
 	LEAQ       (R13)(CX*8), R14
 	LEAQ       (R14)(CX*8), R14
-	VPMASKMOVQ 16(R12)(BX*8), Y14, Y8
+	VMOVDQU    16(R12)(BX*8), Y8
 	VPMASKMOVQ (R14)(CX*8), Y14, Y10
 	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
@@ -10883,8 +11854,109 @@ tail14:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y3, Y3
+	JMP        done23
 
-done15:
+short24:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word25
+	LEAQ    (AX)(BX*8), R13
+	LEAQ    (R13)(CX*8), R14
+	LEAQ    (R14)(CX*8), R14
+	VMOVDQU 16(R12)(BX*8), X8
+	VMOVDQU (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVDQU (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y3, Y3
+	ADDQ    $0x02, BX
+
+word25:
+	TESTQ   $0x00000001, CX
+	JZ      done23
+	LEAQ    (AX)(BX*8), R13
+	LEAQ    (R13)(CX*8), R14
+	LEAQ    (R14)(CX*8), R14
+	VMOVQ   16(R12)(BX*8), X8
+	VMOVQ   (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVQ   (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y3, Y3
+
+done23:
 	VUNPCKLPS    Y1, Y0, Y10
 	VUNPCKHPS    Y1, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -10938,10 +12010,10 @@ one:
 	XORQ    BX, BX
 	LEAQ    -8(DX), R10
 	CMPQ    BX, R10
-	JG      unpaired20
+	JG      unpaired30
 	PCALIGN $0x20
 
-pair19:
+pair29:
 	LEAQ    (AX)(BX*8), R11
 	LEAQ    (R11)(CX*8), R12
 	LEAQ    (R12)(CX*8), R12
@@ -11026,14 +12098,14 @@ pair19:
 	VPADDQ  Y10, Y1, Y1
 	ADDQ    $0x00000008, BX
 	CMPQ    BX, R10
-	JLE     pair19
+	JLE     pair29
 
-unpaired20:
+unpaired30:
 	CMPQ    BX, DX
-	JGE     tail17
+	JGE     tail27
 	PCALIGN $0x20
 
-step16:
+step26:
 	LEAQ    (AX)(BX*8), R10
 	LEAQ    (R10)(CX*8), R11
 	LEAQ    (R11)(CX*8), R11
@@ -11077,15 +12149,18 @@ step16:
 	VPADDQ  Y10, Y0, Y0
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step16
+	JL      step26
 
-tail17:
+tail27:
 	CMPQ       BX, CX
-	JGE        done18
+	JGE        done28
+	LEAQ       -4(CX), BX
+	CMPQ       BX, $+0
+	JL         short31
 	LEAQ       (AX)(BX*8), R10
 	LEAQ       (R10)(CX*8), R11
 	LEAQ       (R11)(CX*8), R11
-	VPMASKMOVQ 16(SI)(BX*8), Y14, Y8
+	VMOVDQU    16(SI)(BX*8), Y8
 	VPMASKMOVQ (R11)(CX*8), Y14, Y10
 	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
@@ -11127,8 +12202,109 @@ tail17:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y0, Y0
+	JMP        done28
 
-done18:
+short31:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word32
+	LEAQ    (AX)(BX*8), R10
+	LEAQ    (R10)(CX*8), R11
+	LEAQ    (R11)(CX*8), R11
+	VMOVDQU 16(SI)(BX*8), X8
+	VMOVDQU (R11)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVDQU (R11), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R10)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R10), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y0, Y0
+	ADDQ    $0x02, BX
+
+word32:
+	TESTQ   $0x00000001, CX
+	JZ      done28
+	LEAQ    (AX)(BX*8), R10
+	LEAQ    (R10)(CX*8), R11
+	LEAQ    (R11)(CX*8), R11
+	VMOVQ   16(SI)(BX*8), X8
+	VMOVQ   (R11)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVQ   (R11), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R10)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R10), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y0, Y0
+
+done28:
 	VPADDD       Y1, Y0, Y0
 	VPSHUFD      $0x4e, Y0, Y10
 	VPADDD       Y10, Y0, Y0
@@ -11174,10 +12350,9 @@ TEXT ·affineGatherI1AVX2(SB), NOSPLIT, $0-112
 	MOVQ         CX, DX
 	ANDQ         $-4, DX
 	MOVQ         CX, BX
-	LEAQ         maskTable<>+0(SB), SI
-	NEGQ         BX
 	ANDQ         $0x00000003, BX
-	VMOVDQU      32(SI)(BX*8), Y14
+	LEAQ         maskTable<>+0(SB), SI
+	VMOVDQU      (SI)(BX*8), Y14
 	MOVQ         k+24(FP), BX
 	VBROADCASTSS (BX), X4
 	VBROADCASTSS 4(BX), X5
@@ -11537,10 +12712,13 @@ step11:
 tail12:
 	CMPQ       BX, CX
 	JGE        done13
+	LEAQ       -4(CX), BX
+	CMPQ       BX, $+0
+	JL         short14
 	LEAQ       (AX)(BX*8), R14
 	LEAQ       (R14)(CX*8), R15
 	LEAQ       (R15)(CX*8), R15
-	VPMASKMOVQ 16(R9)(BX*8), Y14, Y8
+	VMOVDQU    16(R9)(BX*8), Y8
 	VPMASKMOVQ (R15)(CX*8), Y14, Y10
 	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
@@ -11582,7 +12760,7 @@ tail12:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y0, Y0
-	VPMASKMOVQ 16(R10)(BX*8), Y14, Y8
+	VMOVDQU    16(R10)(BX*8), Y8
 	VPMASKMOVQ (R15)(CX*8), Y14, Y10
 	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
@@ -11624,7 +12802,7 @@ tail12:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y1, Y1
-	VPMASKMOVQ 16(R11)(BX*8), Y14, Y8
+	VMOVDQU    16(R11)(BX*8), Y8
 	VPMASKMOVQ (R15)(CX*8), Y14, Y10
 	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
@@ -11666,7 +12844,7 @@ tail12:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y2, Y2
-	VPMASKMOVQ 16(R12)(BX*8), Y14, Y8
+	VMOVDQU    16(R12)(BX*8), Y8
 	VPMASKMOVQ (R15)(CX*8), Y14, Y10
 	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
@@ -11708,6 +12886,359 @@ tail12:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y3, Y3
+	JMP        done13
+
+short14:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word15
+	LEAQ    (AX)(BX*8), R14
+	LEAQ    (R14)(CX*8), R15
+	LEAQ    (R15)(CX*8), R15
+	VMOVDQU 16(R9)(BX*8), X8
+	VMOVDQU (R15)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVDQU (R15), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y0, Y0
+	VMOVDQU 16(R10)(BX*8), X8
+	VMOVDQU (R15)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVDQU (R15), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y1, Y1
+	VMOVDQU 16(R11)(BX*8), X8
+	VMOVDQU (R15)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVDQU (R15), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y2, Y2
+	VMOVDQU 16(R12)(BX*8), X8
+	VMOVDQU (R15)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVDQU (R15), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y3, Y3
+	ADDQ    $0x02, BX
+
+word15:
+	TESTQ   $0x00000001, CX
+	JZ      done13
+	LEAQ    (AX)(BX*8), R14
+	LEAQ    (R14)(CX*8), R15
+	LEAQ    (R15)(CX*8), R15
+	VMOVQ   16(R9)(BX*8), X8
+	VMOVQ   (R15)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVQ   (R15), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y0, Y0
+	VMOVQ   16(R10)(BX*8), X8
+	VMOVQ   (R15)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVQ   (R15), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y1, Y1
+	VMOVQ   16(R11)(BX*8), X8
+	VMOVQ   (R15)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVQ   (R15), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y2, Y2
+	VMOVQ   16(R12)(BX*8), X8
+	VMOVQ   (R15)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVQ   (R15), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y3, Y3
 
 done13:
 	VUNPCKLPS    Y1, Y0, Y10
@@ -11767,10 +13298,10 @@ one:
 	XORQ    BX, BX
 	LEAQ    -8(DX), R10
 	CMPQ    BX, R10
-	JG      unpaired18
+	JG      unpaired20
 	PCALIGN $0x20
 
-pair17:
+pair19:
 	LEAQ    (AX)(BX*8), R11
 	LEAQ    (R11)(CX*8), R12
 	LEAQ    (R12)(CX*8), R12
@@ -11855,14 +13386,14 @@ pair17:
 	VPADDQ  Y10, Y1, Y1
 	ADDQ    $0x00000008, BX
 	CMPQ    BX, R10
-	JLE     pair17
+	JLE     pair19
 
-unpaired18:
+unpaired20:
 	CMPQ    BX, DX
-	JGE     tail15
+	JGE     tail17
 	PCALIGN $0x20
 
-step14:
+step16:
 	LEAQ    (AX)(BX*8), R10
 	LEAQ    (R10)(CX*8), R11
 	LEAQ    (R11)(CX*8), R11
@@ -11906,15 +13437,18 @@ step14:
 	VPADDQ  Y10, Y0, Y0
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step14
+	JL      step16
 
-tail15:
+tail17:
 	CMPQ       BX, CX
-	JGE        done16
+	JGE        done18
+	LEAQ       -4(CX), BX
+	CMPQ       BX, $+0
+	JL         short21
 	LEAQ       (AX)(BX*8), R10
 	LEAQ       (R10)(CX*8), R11
 	LEAQ       (R11)(CX*8), R11
-	VPMASKMOVQ 16(R9)(BX*8), Y14, Y8
+	VMOVDQU    16(R9)(BX*8), Y8
 	VPMASKMOVQ (R11)(CX*8), Y14, Y10
 	VPAND      Y8, Y10, Y10
 	VPSRLW     $0x04, Y10, Y11
@@ -11956,8 +13490,109 @@ tail15:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y0, Y0
+	JMP        done18
 
-done16:
+short21:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word22
+	LEAQ    (AX)(BX*8), R10
+	LEAQ    (R10)(CX*8), R11
+	LEAQ    (R11)(CX*8), R11
+	VMOVDQU 16(R9)(BX*8), X8
+	VMOVDQU (R11)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVDQU (R11), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R10)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R10), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y0, Y0
+	ADDQ    $0x02, BX
+
+word22:
+	TESTQ   $0x00000001, CX
+	JZ      done18
+	LEAQ    (AX)(BX*8), R10
+	LEAQ    (R10)(CX*8), R11
+	LEAQ    (R11)(CX*8), R11
+	VMOVQ   16(R9)(BX*8), X8
+	VMOVQ   (R11)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVQ   (R11), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R10)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R10), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y0, Y0
+
+done18:
 	VPADDD       Y1, Y0, Y0
 	VPSHUFD      $0x4e, Y0, Y10
 	VPADDD       Y10, Y0, Y0
@@ -12002,10 +13637,9 @@ TEXT ·popcountAVX2(SB), NOSPLIT, $0-32
 	MOVQ         CX, DX
 	ANDQ         $-4, DX
 	MOVQ         CX, BX
-	LEAQ         maskTable<>+0(SB), SI
-	NEGQ         BX
 	ANDQ         $0x00000003, BX
-	VMOVDQU      32(SI)(BX*8), Y14
+	LEAQ         maskTable<>+0(SB), SI
+	VMOVDQU      (SI)(BX*8), Y14
 	MOVQ         $0x0302020102010100, BX
 	VMOVQ        BX, X12
 	MOVQ         $0x0403030203020201, BX
@@ -12039,6 +13673,10 @@ step1:
 tail2:
 	CMPQ       BX, CX
 	JGE        done3
+	LEAQ       -4(CX), DX
+	CMPQ       DX, $+0
+	JL         short4
+	MOVQ       DX, BX
 	VPMASKMOVQ (AX)(BX*8), Y14, Y8
 	VMOVDQA    Y8, Y10
 	VPSRLW     $0x04, Y10, Y11
@@ -12049,6 +13687,37 @@ tail2:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y0, Y0
+	JMP        done3
+
+short4:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word5
+	VMOVDQU (AX)(BX*8), X8
+	VMOVDQA Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y0, Y0
+	ADDQ    $0x02, BX
+
+word5:
+	TESTQ   $0x00000001, CX
+	JZ      done3
+	VMOVQ   (AX)(BX*8), X8
+	VMOVDQA Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y0, Y0
 
 done3:
 	VEXTRACTI128 $0x01, Y0, X10
@@ -12068,8 +13737,8 @@ TEXT ·cosineAVX2(SB), NOSPLIT, $0-60
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x00000007, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
@@ -12101,8 +13770,7 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
-	MOVQ        CX, DX
-	SUBQ        $0x08, DX
+	LEAQ        -8(CX), DX
 	CMPQ        BX, DX
 	JG          half4
 	VMOVUPS     (AX)(BX*4), Y8
@@ -12156,8 +13824,8 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-56
 	MOVQ         CX, DX
 	ANDQ         $-16, DX
 	MOVQ         CX, DX
-	LEAQ         maskTable<>+0(SB), BX
 	ANDQ         $0x00000007, DX
+	LEAQ         maskTable<>+0(SB), BX
 	VMOVDQU      (BX)(DX*4), Y14
 	MOVQ         y_base+32(FP), BX
 	VBROADCASTSS alpha+0(FP), Y13
@@ -12201,8 +13869,8 @@ TEXT ·toHalfAVX2(SB), NOSPLIT, $0-48
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x00000007, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    dst_base+0(FP), SI
 	XORQ    BX, BX
@@ -12222,8 +13890,7 @@ step1:
 tail2:
 	CMPQ      BX, CX
 	JGE       done3
-	MOVQ      CX, DX
-	SUBQ      $0x08, DX
+	LEAQ      -8(CX), DX
 	CMPQ      BX, DX
 	JG        half4
 	VMOVUPS   (AX)(BX*4), Y8
@@ -12249,8 +13916,8 @@ TEXT ·fromHalfAVX2(SB), NOSPLIT, $0-48
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
 	MOVQ    CX, BX
-	LEAQ    maskTable<>+0(SB), SI
 	ANDQ    $0x00000007, BX
+	LEAQ    maskTable<>+0(SB), SI
 	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    dst_base+0(FP), SI
 	XORQ    BX, BX
@@ -12270,8 +13937,7 @@ step1:
 tail2:
 	CMPQ      BX, CX
 	JGE       done3
-	MOVQ      CX, DX
-	SUBQ      $0x08, DX
+	LEAQ      -8(CX), DX
 	CMPQ      BX, DX
 	JG        half4
 	VCVTPH2PS (AX)(BX*2), Y8

@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func dotAVX512(a []float32, b []float32) float32
-// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, SSE
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV, SSE
 TEXT ·dotAVX512(SB), NOSPLIT, $0-52
 	MOVQ    a_base+0(FP), AX
 	MOVQ    a_len+8(FP), CX
@@ -13,11 +13,16 @@ TEXT ·dotAVX512(SB), NOSPLIT, $0-52
 	ANDQ    $-32, DX
 	MOVQ    CX, BX
 	SUBQ    DX, BX
+	ANDQ    $0x0000000f, BX
 	MOVQ    $-1, SI
 	BZHIQ   BX, SI, SI
+	MOVQ    $0x00000010, DI
+	SUBQ    BX, DI
+	XORQ    BX, BX
+	CMPQ    CX, $0x10
+	CMOVQLT BX, DI
+	SHLXQ   DI, SI, SI
 	KMOVQ   SI, K1
-	SHRQ    $0x10, SI
-	KMOVQ   SI, K2
 	MOVQ    b_base+24(FP), SI
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
@@ -38,14 +43,21 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (SI)(BX*4), K1, Z10
-	VFMADD231PS Z10, Z8, Z0
+	LEAQ        -16(CX), DX
+	CMPQ        BX, DX
+	JG          half4
+	VMOVUPS     (AX)(BX*4), Z8
+	VFMADD231PS (SI)(BX*4), Z8, Z0
 	ADDQ        $0x00000010, BX
+
+half4:
 	CMPQ        BX, CX
 	JGE         done3
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (SI)(BX*4), K2, Z10
+	XORQ        BX, BX
+	CMPQ        DX, $+0
+	CMOVQGE     DX, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (SI)(BX*4), K1, Z10
 	VFMADD231PS Z10, Z9, Z1
 
 done3:
@@ -63,7 +75,7 @@ done3:
 	RET
 
 // func dotRowsAVX512(q []float32, rows []float32, stride int, out []float32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV, MMX+
 TEXT ·dotRowsAVX512(SB), NOSPLIT, $0-80
 	MOVQ    q_base+0(FP), AX
 	MOVQ    q_len+8(FP), CX
@@ -71,11 +83,16 @@ TEXT ·dotRowsAVX512(SB), NOSPLIT, $0-80
 	ANDQ    $-32, DX
 	MOVQ    CX, BX
 	SUBQ    DX, BX
+	ANDQ    $0x0000000f, BX
 	MOVQ    $-1, SI
 	BZHIQ   BX, SI, SI
+	MOVQ    $0x00000010, DI
+	SUBQ    BX, DI
+	XORQ    BX, BX
+	CMPQ    CX, $0x10
+	CMOVQLT BX, DI
+	SHLXQ   DI, SI, SI
 	KMOVQ   SI, K1
-	SHRQ    $0x10, SI
-	KMOVQ   SI, K2
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
 	SHLQ    $0x02, DI
@@ -140,26 +157,30 @@ tail2:
 	PREFETCHT0  320(R13)
 	PREFETCHT0  384(R13)
 	PREFETCHT0  448(R13)
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (SI)(BX*4), K1, Z10
-	VFMADD231PS Z10, Z8, Z0
-	VMOVUPS.Z   (R10)(BX*4), K1, Z11
-	VFMADD231PS Z11, Z8, Z2
-	VMOVUPS.Z   (R11)(BX*4), K1, Z12
-	VFMADD231PS Z12, Z8, Z4
-	VMOVUPS.Z   (R12)(BX*4), K1, Z13
-	VFMADD231PS Z13, Z8, Z6
+	LEAQ        -16(CX), R13
+	CMPQ        BX, R13
+	JG          half4
+	VMOVUPS     (AX)(BX*4), Z8
+	VFMADD231PS (SI)(BX*4), Z8, Z0
+	VFMADD231PS (R10)(BX*4), Z8, Z2
+	VFMADD231PS (R11)(BX*4), Z8, Z4
+	VFMADD231PS (R12)(BX*4), Z8, Z6
 	ADDQ        $0x00000010, BX
+
+half4:
 	CMPQ        BX, CX
 	JGE         done3
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (SI)(BX*4), K2, Z10
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (SI)(BX*4), K1, Z10
 	VFMADD231PS Z10, Z9, Z1
-	VMOVUPS.Z   (R10)(BX*4), K2, Z11
+	VMOVUPS.Z   (R10)(BX*4), K1, Z11
 	VFMADD231PS Z11, Z9, Z3
-	VMOVUPS.Z   (R11)(BX*4), K2, Z12
+	VMOVUPS.Z   (R11)(BX*4), K1, Z12
 	VFMADD231PS Z12, Z9, Z5
-	VMOVUPS.Z   (R12)(BX*4), K2, Z13
+	VMOVUPS.Z   (R12)(BX*4), K1, Z13
 	VFMADD231PS Z13, Z9, Z7
 
 done3:
@@ -197,94 +218,78 @@ wide:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail5
+	JGE     tail6
 	PCALIGN $0x20
 
-step4:
+step5:
 	VMOVUPS     (AX)(BX*4), Z8
 	VFMADD231PS (SI)(BX*4), Z8, Z0
 	VMOVUPS     64(AX)(BX*4), Z9
 	VFMADD231PS 64(SI)(BX*4), Z9, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step4
+	JL          step5
 
-tail5:
+tail6:
 	CMPQ        BX, CX
-	JGE         done6
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (SI)(BX*4), K1, Z10
-	VFMADD231PS Z10, Z8, Z0
+	JGE         done7
+	LEAQ        -16(CX), R13
+	CMPQ        BX, R13
+	JG          half8
+	VMOVUPS     (AX)(BX*4), Z8
+	VFMADD231PS (SI)(BX*4), Z8, Z0
 	ADDQ        $0x00000010, BX
+
+half8:
 	CMPQ        BX, CX
-	JGE         done6
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (SI)(BX*4), K2, Z10
+	JGE         done7
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (SI)(BX*4), K1, Z10
 	VFMADD231PS Z10, Z9, Z1
 
-done6:
+done7:
 	VPXORD  Z2, Z2, Z2
 	VPXORD  Z3, Z3, Z3
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail8
+	JGE     tail10
 	PCALIGN $0x20
 
-step7:
+step9:
 	VMOVUPS     (AX)(BX*4), Z8
 	VFMADD231PS (R10)(BX*4), Z8, Z2
 	VMOVUPS     64(AX)(BX*4), Z9
 	VFMADD231PS 64(R10)(BX*4), Z9, Z3
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step7
+	JL          step9
 
-tail8:
+tail10:
 	CMPQ        BX, CX
-	JGE         done9
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (R10)(BX*4), K1, Z11
-	VFMADD231PS Z11, Z8, Z2
+	JGE         done11
+	LEAQ        -16(CX), R13
+	CMPQ        BX, R13
+	JG          half12
+	VMOVUPS     (AX)(BX*4), Z8
+	VFMADD231PS (R10)(BX*4), Z8, Z2
 	ADDQ        $0x00000010, BX
+
+half12:
 	CMPQ        BX, CX
-	JGE         done9
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (R10)(BX*4), K2, Z11
+	JGE         done11
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (R10)(BX*4), K1, Z11
 	VFMADD231PS Z11, Z9, Z3
 
-done9:
+done11:
 	VPXORD  Z4, Z4, Z4
 	VPXORD  Z5, Z5, Z5
-	XORQ    BX, BX
-	CMPQ    BX, DX
-	JGE     tail11
-	PCALIGN $0x20
-
-step10:
-	VMOVUPS     (AX)(BX*4), Z8
-	VFMADD231PS (R11)(BX*4), Z8, Z4
-	VMOVUPS     64(AX)(BX*4), Z9
-	VFMADD231PS 64(R11)(BX*4), Z9, Z5
-	ADDQ        $0x00000020, BX
-	CMPQ        BX, DX
-	JL          step10
-
-tail11:
-	CMPQ        BX, CX
-	JGE         done12
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (R11)(BX*4), K1, Z12
-	VFMADD231PS Z12, Z8, Z4
-	ADDQ        $0x00000010, BX
-	CMPQ        BX, CX
-	JGE         done12
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (R11)(BX*4), K2, Z12
-	VFMADD231PS Z12, Z9, Z5
-
-done12:
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail14
@@ -292,9 +297,9 @@ done12:
 
 step13:
 	VMOVUPS     (AX)(BX*4), Z8
-	VFMADD231PS (R12)(BX*4), Z8, Z6
+	VFMADD231PS (R11)(BX*4), Z8, Z4
 	VMOVUPS     64(AX)(BX*4), Z9
-	VFMADD231PS 64(R12)(BX*4), Z9, Z7
+	VFMADD231PS 64(R11)(BX*4), Z9, Z5
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step13
@@ -302,17 +307,61 @@ step13:
 tail14:
 	CMPQ        BX, CX
 	JGE         done15
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (R12)(BX*4), K1, Z13
-	VFMADD231PS Z13, Z8, Z6
+	LEAQ        -16(CX), R10
+	CMPQ        BX, R10
+	JG          half16
+	VMOVUPS     (AX)(BX*4), Z8
+	VFMADD231PS (R11)(BX*4), Z8, Z4
 	ADDQ        $0x00000010, BX
+
+half16:
 	CMPQ        BX, CX
 	JGE         done15
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (R12)(BX*4), K2, Z13
-	VFMADD231PS Z13, Z9, Z7
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (R11)(BX*4), K1, Z12
+	VFMADD231PS Z12, Z9, Z5
 
 done15:
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
+
+step17:
+	VMOVUPS     (AX)(BX*4), Z8
+	VFMADD231PS (R12)(BX*4), Z8, Z6
+	VMOVUPS     64(AX)(BX*4), Z9
+	VFMADD231PS 64(R12)(BX*4), Z9, Z7
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step17
+
+tail18:
+	CMPQ        BX, CX
+	JGE         done19
+	LEAQ        -16(CX), R10
+	CMPQ        BX, R10
+	JG          half20
+	VMOVUPS     (AX)(BX*4), Z8
+	VFMADD231PS (R12)(BX*4), Z8, Z6
+	ADDQ        $0x00000010, BX
+
+half20:
+	CMPQ        BX, CX
+	JGE         done19
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (R12)(BX*4), K1, Z13
+	VFMADD231PS Z13, Z9, Z7
+
+done19:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
@@ -347,32 +396,39 @@ one:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail17
+	JGE     tail22
 	PCALIGN $0x20
 
-step16:
+step21:
 	VMOVUPS     (AX)(BX*4), Z8
 	VFMADD231PS (SI)(BX*4), Z8, Z0
 	VMOVUPS     64(AX)(BX*4), Z9
 	VFMADD231PS 64(SI)(BX*4), Z9, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step16
+	JL          step21
 
-tail17:
+tail22:
 	CMPQ        BX, CX
-	JGE         done18
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (SI)(BX*4), K1, Z10
-	VFMADD231PS Z10, Z8, Z0
+	JGE         done23
+	LEAQ        -16(CX), R10
+	CMPQ        BX, R10
+	JG          half24
+	VMOVUPS     (AX)(BX*4), Z8
+	VFMADD231PS (SI)(BX*4), Z8, Z0
 	ADDQ        $0x00000010, BX
+
+half24:
 	CMPQ        BX, CX
-	JGE         done18
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (SI)(BX*4), K2, Z10
+	JGE         done23
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (SI)(BX*4), K1, Z10
 	VFMADD231PS Z10, Z9, Z1
 
-done18:
+done23:
 	VADDPS        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
 	VADDPS        Z10, Z0, Z0
@@ -401,11 +457,16 @@ TEXT ·dotGatherAVX512(SB), NOSPLIT, $8-104
 	ANDQ    $-32, DX
 	MOVQ    CX, BX
 	SUBQ    DX, BX
+	ANDQ    $0x0000000f, BX
 	MOVQ    $-1, SI
 	BZHIQ   BX, SI, SI
+	MOVQ    $0x00000010, DI
+	SUBQ    BX, DI
+	XORQ    BX, BX
+	CMPQ    CX, $0x10
+	CMOVQLT BX, DI
+	SHLXQ   DI, SI, SI
 	KMOVQ   SI, K1
-	SHRQ    $0x10, SI
-	KMOVQ   SI, K2
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
 	MOVQ    out_base+80(FP), R8
@@ -423,6 +484,9 @@ TEXT ·dotGatherAVX512(SB), NOSPLIT, $8-104
 	MOVQ    $0x00000004, BX
 	CMPQ    CX, $0x00000100
 	CMOVQGT BX, R13
+	MOVQ    $0x00000018, BX
+	CMPQ    CX, $0x00000024
+	CMOVQLE BX, R13
 	XORQ    BX, BX
 	PCALIGN $0x20
 
@@ -608,26 +672,30 @@ step11:
 tail12:
 	CMPQ        BX, CX
 	JGE         done13
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (R9)(BX*4), K1, Z10
-	VFMADD231PS Z10, Z8, Z0
-	VMOVUPS.Z   (R10)(BX*4), K1, Z11
-	VFMADD231PS Z11, Z8, Z2
-	VMOVUPS.Z   (R11)(BX*4), K1, Z12
-	VFMADD231PS Z12, Z8, Z4
-	VMOVUPS.Z   (R12)(BX*4), K1, Z13
-	VFMADD231PS Z13, Z8, Z6
+	LEAQ        -16(CX), R14
+	CMPQ        BX, R14
+	JG          half14
+	VMOVUPS     (AX)(BX*4), Z8
+	VFMADD231PS (R9)(BX*4), Z8, Z0
+	VFMADD231PS (R10)(BX*4), Z8, Z2
+	VFMADD231PS (R11)(BX*4), Z8, Z4
+	VFMADD231PS (R12)(BX*4), Z8, Z6
 	ADDQ        $0x00000010, BX
+
+half14:
 	CMPQ        BX, CX
 	JGE         done13
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (R9)(BX*4), K2, Z10
+	XORQ        BX, BX
+	CMPQ        R14, $+0
+	CMOVQGE     R14, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (R9)(BX*4), K1, Z10
 	VFMADD231PS Z10, Z9, Z1
-	VMOVUPS.Z   (R10)(BX*4), K2, Z11
+	VMOVUPS.Z   (R10)(BX*4), K1, Z11
 	VFMADD231PS Z11, Z9, Z3
-	VMOVUPS.Z   (R11)(BX*4), K2, Z12
+	VMOVUPS.Z   (R11)(BX*4), K1, Z12
 	VFMADD231PS Z12, Z9, Z5
-	VMOVUPS.Z   (R12)(BX*4), K2, Z13
+	VMOVUPS.Z   (R12)(BX*4), K1, Z13
 	VFMADD231PS Z13, Z9, Z7
 
 done13:
@@ -718,10 +786,10 @@ wide:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail15
+	JGE     tail16
 	PCALIGN $0x20
 
-step14:
+step15:
 	VMOVUPS     (AX)(BX*4), Z8
 	VFMADD231PS (R9)(BX*4), Z8, Z0
 	VFMADD231PS (R10)(BX*4), Z8, Z2
@@ -742,11 +810,11 @@ step14:
 	PREFETCHT1  64(BP)(BX*4)
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step14
+	JL          step15
 
-tail15:
+tail16:
 	CMPQ        BX, CX
-	JGE         done16
+	JGE         done17
 	PREFETCHT1  (R13)(BX*4)
 	PREFETCHT1  (R14)(BX*4)
 	PREFETCHT1  (R15)(BX*4)
@@ -755,29 +823,33 @@ tail15:
 	PREFETCHT1  64(R14)(BX*4)
 	PREFETCHT1  64(R15)(BX*4)
 	PREFETCHT1  64(BP)(BX*4)
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (R9)(BX*4), K1, Z10
-	VFMADD231PS Z10, Z8, Z0
-	VMOVUPS.Z   (R10)(BX*4), K1, Z11
-	VFMADD231PS Z11, Z8, Z2
-	VMOVUPS.Z   (R11)(BX*4), K1, Z12
-	VFMADD231PS Z12, Z8, Z4
-	VMOVUPS.Z   (R12)(BX*4), K1, Z13
-	VFMADD231PS Z13, Z8, Z6
+	LEAQ        -16(CX), R13
+	CMPQ        BX, R13
+	JG          half18
+	VMOVUPS     (AX)(BX*4), Z8
+	VFMADD231PS (R9)(BX*4), Z8, Z0
+	VFMADD231PS (R10)(BX*4), Z8, Z2
+	VFMADD231PS (R11)(BX*4), Z8, Z4
+	VFMADD231PS (R12)(BX*4), Z8, Z6
 	ADDQ        $0x00000010, BX
+
+half18:
 	CMPQ        BX, CX
-	JGE         done16
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (R9)(BX*4), K2, Z10
+	JGE         done17
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (R9)(BX*4), K1, Z10
 	VFMADD231PS Z10, Z9, Z1
-	VMOVUPS.Z   (R10)(BX*4), K2, Z11
+	VMOVUPS.Z   (R10)(BX*4), K1, Z11
 	VFMADD231PS Z11, Z9, Z3
-	VMOVUPS.Z   (R11)(BX*4), K2, Z12
+	VMOVUPS.Z   (R11)(BX*4), K1, Z12
 	VFMADD231PS Z12, Z9, Z5
-	VMOVUPS.Z   (R12)(BX*4), K2, Z13
+	VMOVUPS.Z   (R12)(BX*4), K1, Z13
 	VFMADD231PS Z13, Z9, Z7
 
-done16:
+done17:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
@@ -815,32 +887,39 @@ one:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail18
+	JGE     tail20
 	PCALIGN $0x20
 
-step17:
+step19:
 	VMOVUPS     (AX)(BX*4), Z8
 	VFMADD231PS (R9)(BX*4), Z8, Z0
 	VMOVUPS     64(AX)(BX*4), Z9
 	VFMADD231PS 64(R9)(BX*4), Z9, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step17
+	JL          step19
 
-tail18:
+tail20:
 	CMPQ        BX, CX
-	JGE         done19
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (R9)(BX*4), K1, Z10
-	VFMADD231PS Z10, Z8, Z0
+	JGE         done21
+	LEAQ        -16(CX), R10
+	CMPQ        BX, R10
+	JG          half22
+	VMOVUPS     (AX)(BX*4), Z8
+	VFMADD231PS (R9)(BX*4), Z8, Z0
 	ADDQ        $0x00000010, BX
+
+half22:
 	CMPQ        BX, CX
-	JGE         done19
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (R9)(BX*4), K2, Z10
+	JGE         done21
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (R9)(BX*4), K1, Z10
 	VFMADD231PS Z10, Z9, Z1
 
-done19:
+done21:
 	VADDPS        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
 	VADDPS        Z10, Z0, Z0
@@ -861,7 +940,7 @@ end:
 	RET
 
 // func dotHalfAVX512(a []float32, b []uint16) float32
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, SSE
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, CMOV, SSE
 TEXT ·dotHalfAVX512(SB), NOSPLIT, $0-52
 	MOVQ    a_base+0(FP), AX
 	MOVQ    a_len+8(FP), CX
@@ -869,11 +948,16 @@ TEXT ·dotHalfAVX512(SB), NOSPLIT, $0-52
 	ANDQ    $-32, DX
 	MOVQ    CX, BX
 	SUBQ    DX, BX
+	ANDQ    $0x0000000f, BX
 	MOVQ    $-1, SI
 	BZHIQ   BX, SI, SI
+	MOVQ    $0x00000010, DI
+	SUBQ    BX, DI
+	XORQ    BX, BX
+	CMPQ    CX, $0x10
+	CMOVQLT BX, DI
+	SHLXQ   DI, SI, SI
 	KMOVQ   SI, K1
-	SHRQ    $0x10, SI
-	KMOVQ   SI, K2
 	MOVQ    b_base+24(FP), SI
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
@@ -896,15 +980,22 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (SI)(BX*2), K1, Y10
-	VCVTPH2PS   Y10, Z10
+	LEAQ        -16(CX), DX
+	CMPQ        BX, DX
+	JG          half4
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (SI)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
 	ADDQ        $0x00000010, BX
+
+half4:
 	CMPQ        BX, CX
 	JGE         done3
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (SI)(BX*2), K2, Y10
+	XORQ        BX, BX
+	CMPQ        DX, $+0
+	CMOVQGE     DX, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (SI)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VFMADD231PS Z10, Z9, Z1
 
@@ -923,7 +1014,7 @@ done3:
 	RET
 
 // func dotRowsHalfAVX512(q []float32, rows []uint16, stride int, out []float32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, CMOV, MMX+
 TEXT ·dotRowsHalfAVX512(SB), NOSPLIT, $0-80
 	MOVQ    q_base+0(FP), AX
 	MOVQ    q_len+8(FP), CX
@@ -931,11 +1022,16 @@ TEXT ·dotRowsHalfAVX512(SB), NOSPLIT, $0-80
 	ANDQ    $-32, DX
 	MOVQ    CX, BX
 	SUBQ    DX, BX
+	ANDQ    $0x0000000f, BX
 	MOVQ    $-1, SI
 	BZHIQ   BX, SI, SI
+	MOVQ    $0x00000010, DI
+	SUBQ    BX, DI
+	XORQ    BX, BX
+	CMPQ    CX, $0x10
+	CMOVQLT BX, DI
+	SHLXQ   DI, SI, SI
 	KMOVQ   SI, K1
-	SHRQ    $0x10, SI
-	KMOVQ   SI, K2
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
 	SHLQ    $0x01, DI
@@ -1000,33 +1096,37 @@ tail2:
 	PREFETCHT0  64(R13)
 	PREFETCHT0  128(R13)
 	PREFETCHT0  192(R13)
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (SI)(BX*2), K1, Y10
-	VCVTPH2PS   Y10, Z10
+	LEAQ        -16(CX), R13
+	CMPQ        BX, R13
+	JG          half4
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (SI)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
-	VMOVDQU16.Z (R10)(BX*2), K1, Y11
-	VCVTPH2PS   Y11, Z11
+	VCVTPH2PS   (R10)(BX*2), Z11
 	VFMADD231PS Z11, Z8, Z2
-	VMOVDQU16.Z (R11)(BX*2), K1, Y12
-	VCVTPH2PS   Y12, Z12
+	VCVTPH2PS   (R11)(BX*2), Z12
 	VFMADD231PS Z12, Z8, Z4
-	VMOVDQU16.Z (R12)(BX*2), K1, Y13
-	VCVTPH2PS   Y13, Z13
+	VCVTPH2PS   (R12)(BX*2), Z13
 	VFMADD231PS Z13, Z8, Z6
 	ADDQ        $0x00000010, BX
+
+half4:
 	CMPQ        BX, CX
 	JGE         done3
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (SI)(BX*2), K2, Y10
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (SI)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VFMADD231PS Z10, Z9, Z1
-	VMOVDQU16.Z (R10)(BX*2), K2, Y11
+	VMOVDQU16.Z (R10)(BX*2), K1, Y11
 	VCVTPH2PS   Y11, Z11
 	VFMADD231PS Z11, Z9, Z3
-	VMOVDQU16.Z (R11)(BX*2), K2, Y12
+	VMOVDQU16.Z (R11)(BX*2), K1, Y12
 	VCVTPH2PS   Y12, Z12
 	VFMADD231PS Z12, Z9, Z5
-	VMOVDQU16.Z (R12)(BX*2), K2, Y13
+	VMOVDQU16.Z (R12)(BX*2), K1, Y13
 	VCVTPH2PS   Y13, Z13
 	VFMADD231PS Z13, Z9, Z7
 
@@ -1065,10 +1165,10 @@ wide:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail5
+	JGE     tail6
 	PCALIGN $0x20
 
-step4:
+step5:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (SI)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
@@ -1077,32 +1177,39 @@ step4:
 	VFMADD231PS Z10, Z9, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step4
+	JL          step5
 
-tail5:
+tail6:
 	CMPQ        BX, CX
-	JGE         done6
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (SI)(BX*2), K1, Y10
-	VCVTPH2PS   Y10, Z10
+	JGE         done7
+	LEAQ        -16(CX), R13
+	CMPQ        BX, R13
+	JG          half8
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (SI)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
 	ADDQ        $0x00000010, BX
+
+half8:
 	CMPQ        BX, CX
-	JGE         done6
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (SI)(BX*2), K2, Y10
+	JGE         done7
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (SI)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VFMADD231PS Z10, Z9, Z1
 
-done6:
+done7:
 	VPXORD  Z2, Z2, Z2
 	VPXORD  Z3, Z3, Z3
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail8
+	JGE     tail10
 	PCALIGN $0x20
 
-step7:
+step9:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R10)(BX*2), Z11
 	VFMADD231PS Z11, Z8, Z2
@@ -1111,32 +1218,39 @@ step7:
 	VFMADD231PS Z11, Z9, Z3
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step7
+	JL          step9
 
-tail8:
+tail10:
 	CMPQ        BX, CX
-	JGE         done9
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (R10)(BX*2), K1, Y11
-	VCVTPH2PS   Y11, Z11
+	JGE         done11
+	LEAQ        -16(CX), R13
+	CMPQ        BX, R13
+	JG          half12
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R10)(BX*2), Z11
 	VFMADD231PS Z11, Z8, Z2
 	ADDQ        $0x00000010, BX
+
+half12:
 	CMPQ        BX, CX
-	JGE         done9
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (R10)(BX*2), K2, Y11
+	JGE         done11
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (R10)(BX*2), K1, Y11
 	VCVTPH2PS   Y11, Z11
 	VFMADD231PS Z11, Z9, Z3
 
-done9:
+done11:
 	VPXORD  Z4, Z4, Z4
 	VPXORD  Z5, Z5, Z5
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail11
+	JGE     tail14
 	PCALIGN $0x20
 
-step10:
+step13:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R11)(BX*2), Z12
 	VFMADD231PS Z12, Z8, Z4
@@ -1145,32 +1259,39 @@ step10:
 	VFMADD231PS Z12, Z9, Z5
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step10
+	JL          step13
 
-tail11:
+tail14:
 	CMPQ        BX, CX
-	JGE         done12
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (R11)(BX*2), K1, Y12
-	VCVTPH2PS   Y12, Z12
+	JGE         done15
+	LEAQ        -16(CX), R10
+	CMPQ        BX, R10
+	JG          half16
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R11)(BX*2), Z12
 	VFMADD231PS Z12, Z8, Z4
 	ADDQ        $0x00000010, BX
+
+half16:
 	CMPQ        BX, CX
-	JGE         done12
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (R11)(BX*2), K2, Y12
+	JGE         done15
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (R11)(BX*2), K1, Y12
 	VCVTPH2PS   Y12, Z12
 	VFMADD231PS Z12, Z9, Z5
 
-done12:
+done15:
 	VPXORD  Z6, Z6, Z6
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail14
+	JGE     tail18
 	PCALIGN $0x20
 
-step13:
+step17:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R12)(BX*2), Z13
 	VFMADD231PS Z13, Z8, Z6
@@ -1179,24 +1300,31 @@ step13:
 	VFMADD231PS Z13, Z9, Z7
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step13
+	JL          step17
 
-tail14:
+tail18:
 	CMPQ        BX, CX
-	JGE         done15
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (R12)(BX*2), K1, Y13
-	VCVTPH2PS   Y13, Z13
+	JGE         done19
+	LEAQ        -16(CX), R10
+	CMPQ        BX, R10
+	JG          half20
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R12)(BX*2), Z13
 	VFMADD231PS Z13, Z8, Z6
 	ADDQ        $0x00000010, BX
+
+half20:
 	CMPQ        BX, CX
-	JGE         done15
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (R12)(BX*2), K2, Y13
+	JGE         done19
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (R12)(BX*2), K1, Y13
 	VCVTPH2PS   Y13, Z13
 	VFMADD231PS Z13, Z9, Z7
 
-done15:
+done19:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
@@ -1231,10 +1359,10 @@ one:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail17
+	JGE     tail22
 	PCALIGN $0x20
 
-step16:
+step21:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (SI)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
@@ -1243,24 +1371,31 @@ step16:
 	VFMADD231PS Z10, Z9, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step16
+	JL          step21
 
-tail17:
+tail22:
 	CMPQ        BX, CX
-	JGE         done18
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (SI)(BX*2), K1, Y10
-	VCVTPH2PS   Y10, Z10
+	JGE         done23
+	LEAQ        -16(CX), R10
+	CMPQ        BX, R10
+	JG          half24
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (SI)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
 	ADDQ        $0x00000010, BX
+
+half24:
 	CMPQ        BX, CX
-	JGE         done18
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (SI)(BX*2), K2, Y10
+	JGE         done23
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (SI)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VFMADD231PS Z10, Z9, Z1
 
-done18:
+done23:
 	VADDPS        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
 	VADDPS        Z10, Z0, Z0
@@ -1289,11 +1424,16 @@ TEXT ·dotGatherHalfAVX512(SB), NOSPLIT, $8-104
 	ANDQ    $-32, DX
 	MOVQ    CX, BX
 	SUBQ    DX, BX
+	ANDQ    $0x0000000f, BX
 	MOVQ    $-1, SI
 	BZHIQ   BX, SI, SI
+	MOVQ    $0x00000010, DI
+	SUBQ    BX, DI
+	XORQ    BX, BX
+	CMPQ    CX, $0x10
+	CMOVQLT BX, DI
+	SHLXQ   DI, SI, SI
 	KMOVQ   SI, K1
-	SHRQ    $0x10, SI
-	KMOVQ   SI, K2
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
 	MOVQ    out_base+80(FP), R8
@@ -1311,6 +1451,9 @@ TEXT ·dotGatherHalfAVX512(SB), NOSPLIT, $8-104
 	MOVQ    $0x00000004, BX
 	CMPQ    CX, $0x00000200
 	CMOVQGT BX, R13
+	MOVQ    $0x00000018, BX
+	CMPQ    CX, $0x00000048
+	CMOVQLE BX, R13
 	XORQ    BX, BX
 	PCALIGN $0x20
 
@@ -1504,33 +1647,37 @@ step11:
 tail12:
 	CMPQ        BX, CX
 	JGE         done13
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (R9)(BX*2), K1, Y10
-	VCVTPH2PS   Y10, Z10
+	LEAQ        -16(CX), R14
+	CMPQ        BX, R14
+	JG          half14
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R9)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
-	VMOVDQU16.Z (R10)(BX*2), K1, Y11
-	VCVTPH2PS   Y11, Z11
+	VCVTPH2PS   (R10)(BX*2), Z11
 	VFMADD231PS Z11, Z8, Z2
-	VMOVDQU16.Z (R11)(BX*2), K1, Y12
-	VCVTPH2PS   Y12, Z12
+	VCVTPH2PS   (R11)(BX*2), Z12
 	VFMADD231PS Z12, Z8, Z4
-	VMOVDQU16.Z (R12)(BX*2), K1, Y13
-	VCVTPH2PS   Y13, Z13
+	VCVTPH2PS   (R12)(BX*2), Z13
 	VFMADD231PS Z13, Z8, Z6
 	ADDQ        $0x00000010, BX
+
+half14:
 	CMPQ        BX, CX
 	JGE         done13
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (R9)(BX*2), K2, Y10
+	XORQ        BX, BX
+	CMPQ        R14, $+0
+	CMOVQGE     R14, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (R9)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VFMADD231PS Z10, Z9, Z1
-	VMOVDQU16.Z (R10)(BX*2), K2, Y11
+	VMOVDQU16.Z (R10)(BX*2), K1, Y11
 	VCVTPH2PS   Y11, Z11
 	VFMADD231PS Z11, Z9, Z3
-	VMOVDQU16.Z (R11)(BX*2), K2, Y12
+	VMOVDQU16.Z (R11)(BX*2), K1, Y12
 	VCVTPH2PS   Y12, Z12
 	VFMADD231PS Z12, Z9, Z5
-	VMOVDQU16.Z (R12)(BX*2), K2, Y13
+	VMOVDQU16.Z (R12)(BX*2), K1, Y13
 	VCVTPH2PS   Y13, Z13
 	VFMADD231PS Z13, Z9, Z7
 
@@ -1622,10 +1769,10 @@ wide:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail15
+	JGE     tail16
 	PCALIGN $0x20
 
-step14:
+step15:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
@@ -1650,46 +1797,50 @@ step14:
 	PREFETCHT1  (BP)(BX*2)
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step14
+	JL          step15
 
-tail15:
+tail16:
 	CMPQ        BX, CX
-	JGE         done16
+	JGE         done17
 	PREFETCHT1  (R13)(BX*2)
 	PREFETCHT1  (R14)(BX*2)
 	PREFETCHT1  (R15)(BX*2)
 	PREFETCHT1  (BP)(BX*2)
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (R9)(BX*2), K1, Y10
-	VCVTPH2PS   Y10, Z10
+	LEAQ        -16(CX), R13
+	CMPQ        BX, R13
+	JG          half18
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R9)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
-	VMOVDQU16.Z (R10)(BX*2), K1, Y11
-	VCVTPH2PS   Y11, Z11
+	VCVTPH2PS   (R10)(BX*2), Z11
 	VFMADD231PS Z11, Z8, Z2
-	VMOVDQU16.Z (R11)(BX*2), K1, Y12
-	VCVTPH2PS   Y12, Z12
+	VCVTPH2PS   (R11)(BX*2), Z12
 	VFMADD231PS Z12, Z8, Z4
-	VMOVDQU16.Z (R12)(BX*2), K1, Y13
-	VCVTPH2PS   Y13, Z13
+	VCVTPH2PS   (R12)(BX*2), Z13
 	VFMADD231PS Z13, Z8, Z6
 	ADDQ        $0x00000010, BX
+
+half18:
 	CMPQ        BX, CX
-	JGE         done16
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (R9)(BX*2), K2, Y10
+	JGE         done17
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (R9)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VFMADD231PS Z10, Z9, Z1
-	VMOVDQU16.Z (R10)(BX*2), K2, Y11
+	VMOVDQU16.Z (R10)(BX*2), K1, Y11
 	VCVTPH2PS   Y11, Z11
 	VFMADD231PS Z11, Z9, Z3
-	VMOVDQU16.Z (R11)(BX*2), K2, Y12
+	VMOVDQU16.Z (R11)(BX*2), K1, Y12
 	VCVTPH2PS   Y12, Z12
 	VFMADD231PS Z12, Z9, Z5
-	VMOVDQU16.Z (R12)(BX*2), K2, Y13
+	VMOVDQU16.Z (R12)(BX*2), K1, Y13
 	VCVTPH2PS   Y13, Z13
 	VFMADD231PS Z13, Z9, Z7
 
-done16:
+done17:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
@@ -1727,10 +1878,10 @@ one:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail18
+	JGE     tail20
 	PCALIGN $0x20
 
-step17:
+step19:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
@@ -1739,24 +1890,31 @@ step17:
 	VFMADD231PS Z10, Z9, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step17
+	JL          step19
 
-tail18:
+tail20:
 	CMPQ        BX, CX
-	JGE         done19
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (R9)(BX*2), K1, Y10
-	VCVTPH2PS   Y10, Z10
+	JGE         done21
+	LEAQ        -16(CX), R10
+	CMPQ        BX, R10
+	JG          half22
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R9)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
 	ADDQ        $0x00000010, BX
+
+half22:
 	CMPQ        BX, CX
-	JGE         done19
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (R9)(BX*2), K2, Y10
+	JGE         done21
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (R9)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VFMADD231PS Z10, Z9, Z1
 
-done19:
+done21:
 	VADDPS        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
 	VADDPS        Z10, Z0, Z0
@@ -1777,7 +1935,7 @@ end:
 	RET
 
 // func dotI8AVX512(a []int8, b []int8) int32
-// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV
 TEXT ·dotI8AVX512(SB), NOSPLIT, $0-52
 	MOVQ         a_base+0(FP), AX
 	MOVQ         a_len+8(FP), CX
@@ -1787,6 +1945,12 @@ TEXT ·dotI8AVX512(SB), NOSPLIT, $0-52
 	SUBQ         DX, BX
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
+	MOVQ         $0x00000040, DI
+	SUBQ         BX, DI
+	XORQ         BX, BX
+	CMPQ         CX, $0x40
+	CMOVQLT      BX, DI
+	SHLXQ        DI, SI, SI
 	KMOVQ        SI, K1
 	MOVL         $0x80808080, BX
 	VMOVD        BX, X14
@@ -1810,6 +1974,10 @@ step1:
 tail2:
 	CMPQ       BX, CX
 	JGE        done3
+	LEAQ       -64(CX), SI
+	XORQ       BX, BX
+	CMPQ       SI, $+0
+	CMOVQGE    SI, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VPDPBUSD   Z8, Z14, Z9
 
@@ -1834,6 +2002,10 @@ step4:
 tail5:
 	CMPQ       BX, CX
 	JGE        done6
+	LEAQ       -64(CX), CX
+	XORQ       BX, BX
+	CMPQ       CX, $+0
+	CMOVQGE    CX, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
@@ -1854,7 +2026,7 @@ done6:
 	RET
 
 // func dotRowsI8AVX512(q []int8, rows []int8, stride int, out []int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV, MMX+
 TEXT ·dotRowsI8AVX512(SB), NOSPLIT, $0-80
 	MOVQ         q_base+0(FP), AX
 	MOVQ         q_len+8(FP), CX
@@ -1864,6 +2036,12 @@ TEXT ·dotRowsI8AVX512(SB), NOSPLIT, $0-80
 	SUBQ         DX, BX
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
+	MOVQ         $0x00000040, DI
+	SUBQ         BX, DI
+	XORQ         BX, BX
+	CMPQ         CX, $0x40
+	CMOVQLT      BX, DI
+	SHLXQ        DI, SI, SI
 	KMOVQ        SI, K1
 	MOVL         $0x80808080, BX
 	VMOVD        BX, X14
@@ -1887,6 +2065,10 @@ step1:
 tail2:
 	CMPQ       BX, CX
 	JGE        done3
+	LEAQ       -64(CX), SI
+	XORQ       BX, BX
+	CMPQ       SI, $+0
+	CMOVQGE    SI, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VPDPBUSD   Z8, Z14, Z9
 
@@ -1943,6 +2125,10 @@ tail5:
 	PREFETCHT0 64(R13)
 	PREFETCHT0 128(R13)
 	PREFETCHT0 192(R13)
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $+0
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
@@ -2001,6 +2187,10 @@ step7:
 tail8:
 	CMPQ       BX, CX
 	JGE        done9
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $+0
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
@@ -2024,6 +2214,10 @@ step10:
 tail11:
 	CMPQ       BX, CX
 	JGE        done12
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $+0
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R10)(BX*1), K1, Z11
 	VPXORD     Z11, Z14, Z11
@@ -2047,6 +2241,10 @@ step13:
 tail14:
 	CMPQ       BX, CX
 	JGE        done15
+	LEAQ       -64(CX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $+0
+	CMOVQGE    R10, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R11)(BX*1), K1, Z12
 	VPXORD     Z12, Z14, Z12
@@ -2070,6 +2268,10 @@ step16:
 tail17:
 	CMPQ       BX, CX
 	JGE        done18
+	LEAQ       -64(CX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $+0
+	CMOVQGE    R10, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R12)(BX*1), K1, Z13
 	VPXORD     Z13, Z14, Z13
@@ -2119,6 +2321,10 @@ step19:
 tail20:
 	CMPQ       BX, CX
 	JGE        done21
+	LEAQ       -64(CX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $+0
+	CMOVQGE    R10, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
@@ -2154,6 +2360,12 @@ TEXT ·dotGatherI8AVX512(SB), NOSPLIT, $8-104
 	SUBQ         DX, BX
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
+	MOVQ         $0x00000040, DI
+	SUBQ         BX, DI
+	XORQ         BX, BX
+	CMPQ         CX, $0x40
+	CMOVQLT      BX, DI
+	SHLXQ        DI, SI, SI
 	KMOVQ        SI, K1
 	MOVL         $0x80808080, BX
 	VMOVD        BX, X14
@@ -2177,6 +2389,10 @@ step1:
 tail2:
 	CMPQ       BX, CX
 	JGE        done3
+	LEAQ       -64(CX), SI
+	XORQ       BX, BX
+	CMPQ       SI, $+0
+	CMOVQGE    SI, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VPDPBUSD   Z8, Z14, Z9
 
@@ -2200,6 +2416,9 @@ done3:
 	MOVQ    $0x00000004, BX
 	CMPQ    CX, $0x00000400
 	CMOVQGT BX, R13
+	MOVQ    $0x00000018, BX
+	CMPQ    CX, $0x00000090
+	CMOVQLE BX, R13
 	XORQ    BX, BX
 	PCALIGN $0x20
 
@@ -2380,6 +2599,10 @@ step14:
 tail15:
 	CMPQ       BX, CX
 	JGE        done16
+	LEAQ       -64(CX), R14
+	XORQ       BX, BX
+	CMPQ       R14, $+0
+	CMOVQGE    R14, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
@@ -2502,6 +2725,10 @@ tail18:
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $+0
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
@@ -2563,6 +2790,10 @@ step20:
 tail21:
 	CMPQ       BX, CX
 	JGE        done22
+	LEAQ       -64(CX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $+0
+	CMOVQGE    R10, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
@@ -2588,7 +2819,7 @@ end:
 	RET
 
 // func dotU8AVX512(a []uint8, b []uint8) int32
-// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV
 TEXT ·dotU8AVX512(SB), NOSPLIT, $0-52
 	MOVQ         a_base+0(FP), AX
 	MOVQ         a_len+8(FP), CX
@@ -2598,6 +2829,12 @@ TEXT ·dotU8AVX512(SB), NOSPLIT, $0-52
 	SUBQ         DX, BX
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
+	MOVQ         $0x00000040, DI
+	SUBQ         BX, DI
+	XORQ         BX, BX
+	CMPQ         CX, $0x40
+	CMOVQLT      BX, DI
+	SHLXQ        DI, SI, SI
 	KMOVQ        SI, K1
 	MOVL         $0x80808080, BX
 	VMOVD        BX, X14
@@ -2621,6 +2858,10 @@ step1:
 tail2:
 	CMPQ       BX, CX
 	JGE        done3
+	LEAQ       -64(CX), SI
+	XORQ       BX, BX
+	CMPQ       SI, $+0
+	CMOVQGE    SI, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VPDPBUSD   Z15, Z8, Z9
 
@@ -2644,6 +2885,10 @@ step4:
 tail5:
 	CMPQ       BX, CX
 	JGE        done6
+	LEAQ       -64(CX), CX
+	XORQ       BX, BX
+	CMPQ       CX, $+0
+	CMOVQGE    CX, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
@@ -2664,7 +2909,7 @@ done6:
 	RET
 
 // func dotRowsU8AVX512(q []uint8, rows []uint8, stride int, out []int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV, MMX+
 TEXT ·dotRowsU8AVX512(SB), NOSPLIT, $0-80
 	MOVQ         q_base+0(FP), AX
 	MOVQ         q_len+8(FP), CX
@@ -2674,6 +2919,12 @@ TEXT ·dotRowsU8AVX512(SB), NOSPLIT, $0-80
 	SUBQ         DX, BX
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
+	MOVQ         $0x00000040, DI
+	SUBQ         BX, DI
+	XORQ         BX, BX
+	CMPQ         CX, $0x40
+	CMOVQLT      BX, DI
+	SHLXQ        DI, SI, SI
 	KMOVQ        SI, K1
 	MOVL         $0x80808080, BX
 	VMOVD        BX, X14
@@ -2697,6 +2948,10 @@ step1:
 tail2:
 	CMPQ       BX, CX
 	JGE        done3
+	LEAQ       -64(CX), SI
+	XORQ       BX, BX
+	CMPQ       SI, $+0
+	CMOVQGE    SI, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VPDPBUSD   Z15, Z8, Z9
 
@@ -2752,6 +3007,10 @@ tail5:
 	PREFETCHT0 64(R13)
 	PREFETCHT0 128(R13)
 	PREFETCHT0 192(R13)
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $+0
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
@@ -2810,6 +3069,10 @@ step7:
 tail8:
 	CMPQ       BX, CX
 	JGE        done9
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $+0
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
@@ -2833,6 +3096,10 @@ step10:
 tail11:
 	CMPQ       BX, CX
 	JGE        done12
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $+0
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R10)(BX*1), K1, Z11
 	VPXORD     Z11, Z14, Z11
@@ -2856,6 +3123,10 @@ step13:
 tail14:
 	CMPQ       BX, CX
 	JGE        done15
+	LEAQ       -64(CX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $+0
+	CMOVQGE    R10, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R11)(BX*1), K1, Z12
 	VPXORD     Z12, Z14, Z12
@@ -2879,6 +3150,10 @@ step16:
 tail17:
 	CMPQ       BX, CX
 	JGE        done18
+	LEAQ       -64(CX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $+0
+	CMOVQGE    R10, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R12)(BX*1), K1, Z13
 	VPXORD     Z13, Z14, Z13
@@ -2928,6 +3203,10 @@ step19:
 tail20:
 	CMPQ       BX, CX
 	JGE        done21
+	LEAQ       -64(CX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $+0
+	CMOVQGE    R10, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
@@ -2963,6 +3242,12 @@ TEXT ·dotGatherU8AVX512(SB), NOSPLIT, $8-104
 	SUBQ         DX, BX
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
+	MOVQ         $0x00000040, DI
+	SUBQ         BX, DI
+	XORQ         BX, BX
+	CMPQ         CX, $0x40
+	CMOVQLT      BX, DI
+	SHLXQ        DI, SI, SI
 	KMOVQ        SI, K1
 	MOVL         $0x80808080, BX
 	VMOVD        BX, X14
@@ -2986,6 +3271,10 @@ step1:
 tail2:
 	CMPQ       BX, CX
 	JGE        done3
+	LEAQ       -64(CX), SI
+	XORQ       BX, BX
+	CMPQ       SI, $+0
+	CMOVQGE    SI, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VPDPBUSD   Z15, Z8, Z9
 
@@ -3008,6 +3297,9 @@ done3:
 	MOVQ    $0x00000004, BX
 	CMPQ    CX, $0x00000400
 	CMOVQGT BX, R13
+	MOVQ    $0x00000018, BX
+	CMPQ    CX, $0x00000090
+	CMOVQLE BX, R13
 	XORQ    BX, BX
 	PCALIGN $0x20
 
@@ -3188,6 +3480,10 @@ step14:
 tail15:
 	CMPQ       BX, CX
 	JGE        done16
+	LEAQ       -64(CX), R14
+	XORQ       BX, BX
+	CMPQ       R14, $+0
+	CMOVQGE    R14, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
@@ -3310,6 +3606,10 @@ tail18:
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $+0
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
@@ -3371,6 +3671,10 @@ step20:
 tail21:
 	CMPQ       BX, CX
 	JGE        done22
+	LEAQ       -64(CX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $+0
+	CMOVQGE    R10, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
@@ -3396,7 +3700,7 @@ end:
 	RET
 
 // func l2AVX512(a []float32, b []float32) float32
-// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, SSE
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV, SSE
 TEXT ·l2AVX512(SB), NOSPLIT, $0-52
 	MOVQ    a_base+0(FP), AX
 	MOVQ    a_len+8(FP), CX
@@ -3404,11 +3708,16 @@ TEXT ·l2AVX512(SB), NOSPLIT, $0-52
 	ANDQ    $-32, DX
 	MOVQ    CX, BX
 	SUBQ    DX, BX
+	ANDQ    $0x0000000f, BX
 	MOVQ    $-1, SI
 	BZHIQ   BX, SI, SI
+	MOVQ    $0x00000010, DI
+	SUBQ    BX, DI
+	XORQ    BX, BX
+	CMPQ    CX, $0x10
+	CMOVQLT BX, DI
+	SHLXQ   DI, SI, SI
 	KMOVQ   SI, K1
-	SHRQ    $0x10, SI
-	KMOVQ   SI, K2
 	MOVQ    b_base+24(FP), SI
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
@@ -3431,15 +3740,22 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (SI)(BX*4), K1, Z10
-	VSUBPS      Z10, Z8, Z10
+	LEAQ        -16(CX), DX
+	CMPQ        BX, DX
+	JG          half4
+	VMOVUPS     (AX)(BX*4), Z8
+	VSUBPS      (SI)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
 	ADDQ        $0x00000010, BX
+
+half4:
 	CMPQ        BX, CX
 	JGE         done3
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (SI)(BX*4), K2, Z10
+	XORQ        BX, BX
+	CMPQ        DX, $+0
+	CMOVQGE     DX, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (SI)(BX*4), K1, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
 
@@ -3458,7 +3774,7 @@ done3:
 	RET
 
 // func l2RowsAVX512(q []float32, rows []float32, stride int, out []float32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV, MMX+
 TEXT ·l2RowsAVX512(SB), NOSPLIT, $0-80
 	MOVQ    q_base+0(FP), AX
 	MOVQ    q_len+8(FP), CX
@@ -3466,11 +3782,16 @@ TEXT ·l2RowsAVX512(SB), NOSPLIT, $0-80
 	ANDQ    $-32, DX
 	MOVQ    CX, BX
 	SUBQ    DX, BX
+	ANDQ    $0x0000000f, BX
 	MOVQ    $-1, SI
 	BZHIQ   BX, SI, SI
+	MOVQ    $0x00000010, DI
+	SUBQ    BX, DI
+	XORQ    BX, BX
+	CMPQ    CX, $0x10
+	CMOVQLT BX, DI
+	SHLXQ   DI, SI, SI
 	KMOVQ   SI, K1
-	SHRQ    $0x10, SI
-	KMOVQ   SI, K2
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
 	SHLQ    $0x02, DI
@@ -3543,33 +3864,37 @@ tail2:
 	PREFETCHT0  320(R13)
 	PREFETCHT0  384(R13)
 	PREFETCHT0  448(R13)
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (SI)(BX*4), K1, Z10
-	VSUBPS      Z10, Z8, Z10
+	LEAQ        -16(CX), R13
+	CMPQ        BX, R13
+	JG          half4
+	VMOVUPS     (AX)(BX*4), Z8
+	VSUBPS      (SI)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
-	VMOVUPS.Z   (R10)(BX*4), K1, Z11
-	VSUBPS      Z11, Z8, Z11
+	VSUBPS      (R10)(BX*4), Z8, Z11
 	VFMADD231PS Z11, Z11, Z2
-	VMOVUPS.Z   (R11)(BX*4), K1, Z12
-	VSUBPS      Z12, Z8, Z12
+	VSUBPS      (R11)(BX*4), Z8, Z12
 	VFMADD231PS Z12, Z12, Z4
-	VMOVUPS.Z   (R12)(BX*4), K1, Z13
-	VSUBPS      Z13, Z8, Z13
+	VSUBPS      (R12)(BX*4), Z8, Z13
 	VFMADD231PS Z13, Z13, Z6
 	ADDQ        $0x00000010, BX
+
+half4:
 	CMPQ        BX, CX
 	JGE         done3
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (SI)(BX*4), K2, Z10
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (SI)(BX*4), K1, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
-	VMOVUPS.Z   (R10)(BX*4), K2, Z11
+	VMOVUPS.Z   (R10)(BX*4), K1, Z11
 	VSUBPS      Z11, Z9, Z11
 	VFMADD231PS Z11, Z11, Z3
-	VMOVUPS.Z   (R11)(BX*4), K2, Z12
+	VMOVUPS.Z   (R11)(BX*4), K1, Z12
 	VSUBPS      Z12, Z9, Z12
 	VFMADD231PS Z12, Z12, Z5
-	VMOVUPS.Z   (R12)(BX*4), K2, Z13
+	VMOVUPS.Z   (R12)(BX*4), K1, Z13
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 
@@ -3608,10 +3933,10 @@ wide:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail5
+	JGE     tail6
 	PCALIGN $0x20
 
-step4:
+step5:
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (SI)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
@@ -3620,32 +3945,39 @@ step4:
 	VFMADD231PS Z10, Z10, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step4
+	JL          step5
 
-tail5:
+tail6:
 	CMPQ        BX, CX
-	JGE         done6
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (SI)(BX*4), K1, Z10
-	VSUBPS      Z10, Z8, Z10
+	JGE         done7
+	LEAQ        -16(CX), R13
+	CMPQ        BX, R13
+	JG          half8
+	VMOVUPS     (AX)(BX*4), Z8
+	VSUBPS      (SI)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
 	ADDQ        $0x00000010, BX
+
+half8:
 	CMPQ        BX, CX
-	JGE         done6
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (SI)(BX*4), K2, Z10
+	JGE         done7
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (SI)(BX*4), K1, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
 
-done6:
+done7:
 	VPXORD  Z2, Z2, Z2
 	VPXORD  Z3, Z3, Z3
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail8
+	JGE     tail10
 	PCALIGN $0x20
 
-step7:
+step9:
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (R10)(BX*4), Z8, Z11
 	VFMADD231PS Z11, Z11, Z2
@@ -3654,32 +3986,39 @@ step7:
 	VFMADD231PS Z11, Z11, Z3
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step7
+	JL          step9
 
-tail8:
+tail10:
 	CMPQ        BX, CX
-	JGE         done9
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (R10)(BX*4), K1, Z11
-	VSUBPS      Z11, Z8, Z11
+	JGE         done11
+	LEAQ        -16(CX), R13
+	CMPQ        BX, R13
+	JG          half12
+	VMOVUPS     (AX)(BX*4), Z8
+	VSUBPS      (R10)(BX*4), Z8, Z11
 	VFMADD231PS Z11, Z11, Z2
 	ADDQ        $0x00000010, BX
+
+half12:
 	CMPQ        BX, CX
-	JGE         done9
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (R10)(BX*4), K2, Z11
+	JGE         done11
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (R10)(BX*4), K1, Z11
 	VSUBPS      Z11, Z9, Z11
 	VFMADD231PS Z11, Z11, Z3
 
-done9:
+done11:
 	VPXORD  Z4, Z4, Z4
 	VPXORD  Z5, Z5, Z5
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail11
+	JGE     tail14
 	PCALIGN $0x20
 
-step10:
+step13:
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (R11)(BX*4), Z8, Z12
 	VFMADD231PS Z12, Z12, Z4
@@ -3688,32 +4027,39 @@ step10:
 	VFMADD231PS Z12, Z12, Z5
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step10
+	JL          step13
 
-tail11:
+tail14:
 	CMPQ        BX, CX
-	JGE         done12
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (R11)(BX*4), K1, Z12
-	VSUBPS      Z12, Z8, Z12
+	JGE         done15
+	LEAQ        -16(CX), R10
+	CMPQ        BX, R10
+	JG          half16
+	VMOVUPS     (AX)(BX*4), Z8
+	VSUBPS      (R11)(BX*4), Z8, Z12
 	VFMADD231PS Z12, Z12, Z4
 	ADDQ        $0x00000010, BX
+
+half16:
 	CMPQ        BX, CX
-	JGE         done12
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (R11)(BX*4), K2, Z12
+	JGE         done15
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (R11)(BX*4), K1, Z12
 	VSUBPS      Z12, Z9, Z12
 	VFMADD231PS Z12, Z12, Z5
 
-done12:
+done15:
 	VPXORD  Z6, Z6, Z6
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail14
+	JGE     tail18
 	PCALIGN $0x20
 
-step13:
+step17:
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (R12)(BX*4), Z8, Z13
 	VFMADD231PS Z13, Z13, Z6
@@ -3722,24 +4068,31 @@ step13:
 	VFMADD231PS Z13, Z13, Z7
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step13
+	JL          step17
 
-tail14:
+tail18:
 	CMPQ        BX, CX
-	JGE         done15
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (R12)(BX*4), K1, Z13
-	VSUBPS      Z13, Z8, Z13
+	JGE         done19
+	LEAQ        -16(CX), R10
+	CMPQ        BX, R10
+	JG          half20
+	VMOVUPS     (AX)(BX*4), Z8
+	VSUBPS      (R12)(BX*4), Z8, Z13
 	VFMADD231PS Z13, Z13, Z6
 	ADDQ        $0x00000010, BX
+
+half20:
 	CMPQ        BX, CX
-	JGE         done15
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (R12)(BX*4), K2, Z13
+	JGE         done19
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (R12)(BX*4), K1, Z13
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 
-done15:
+done19:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
@@ -3774,10 +4127,10 @@ one:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail17
+	JGE     tail22
 	PCALIGN $0x20
 
-step16:
+step21:
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (SI)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
@@ -3786,24 +4139,31 @@ step16:
 	VFMADD231PS Z10, Z10, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step16
+	JL          step21
 
-tail17:
+tail22:
 	CMPQ        BX, CX
-	JGE         done18
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (SI)(BX*4), K1, Z10
-	VSUBPS      Z10, Z8, Z10
+	JGE         done23
+	LEAQ        -16(CX), R10
+	CMPQ        BX, R10
+	JG          half24
+	VMOVUPS     (AX)(BX*4), Z8
+	VSUBPS      (SI)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
 	ADDQ        $0x00000010, BX
+
+half24:
 	CMPQ        BX, CX
-	JGE         done18
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (SI)(BX*4), K2, Z10
+	JGE         done23
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (SI)(BX*4), K1, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
 
-done18:
+done23:
 	VADDPS        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
 	VADDPS        Z10, Z0, Z0
@@ -3832,11 +4192,16 @@ TEXT ·l2GatherAVX512(SB), NOSPLIT, $8-104
 	ANDQ    $-32, DX
 	MOVQ    CX, BX
 	SUBQ    DX, BX
+	ANDQ    $0x0000000f, BX
 	MOVQ    $-1, SI
 	BZHIQ   BX, SI, SI
+	MOVQ    $0x00000010, DI
+	SUBQ    BX, DI
+	XORQ    BX, BX
+	CMPQ    CX, $0x10
+	CMOVQLT BX, DI
+	SHLXQ   DI, SI, SI
 	KMOVQ   SI, K1
-	SHRQ    $0x10, SI
-	KMOVQ   SI, K2
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
 	MOVQ    out_base+80(FP), R8
@@ -3854,6 +4219,9 @@ TEXT ·l2GatherAVX512(SB), NOSPLIT, $8-104
 	MOVQ    $0x00000004, BX
 	CMPQ    CX, $0x00000100
 	CMOVQGT BX, R13
+	MOVQ    $0x00000018, BX
+	CMPQ    CX, $0x00000024
+	CMOVQLE BX, R13
 	XORQ    BX, BX
 	PCALIGN $0x20
 
@@ -4047,33 +4415,37 @@ step11:
 tail12:
 	CMPQ        BX, CX
 	JGE         done13
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (R9)(BX*4), K1, Z10
-	VSUBPS      Z10, Z8, Z10
+	LEAQ        -16(CX), R14
+	CMPQ        BX, R14
+	JG          half14
+	VMOVUPS     (AX)(BX*4), Z8
+	VSUBPS      (R9)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
-	VMOVUPS.Z   (R10)(BX*4), K1, Z11
-	VSUBPS      Z11, Z8, Z11
+	VSUBPS      (R10)(BX*4), Z8, Z11
 	VFMADD231PS Z11, Z11, Z2
-	VMOVUPS.Z   (R11)(BX*4), K1, Z12
-	VSUBPS      Z12, Z8, Z12
+	VSUBPS      (R11)(BX*4), Z8, Z12
 	VFMADD231PS Z12, Z12, Z4
-	VMOVUPS.Z   (R12)(BX*4), K1, Z13
-	VSUBPS      Z13, Z8, Z13
+	VSUBPS      (R12)(BX*4), Z8, Z13
 	VFMADD231PS Z13, Z13, Z6
 	ADDQ        $0x00000010, BX
+
+half14:
 	CMPQ        BX, CX
 	JGE         done13
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (R9)(BX*4), K2, Z10
+	XORQ        BX, BX
+	CMPQ        R14, $+0
+	CMOVQGE     R14, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (R9)(BX*4), K1, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
-	VMOVUPS.Z   (R10)(BX*4), K2, Z11
+	VMOVUPS.Z   (R10)(BX*4), K1, Z11
 	VSUBPS      Z11, Z9, Z11
 	VFMADD231PS Z11, Z11, Z3
-	VMOVUPS.Z   (R11)(BX*4), K2, Z12
+	VMOVUPS.Z   (R11)(BX*4), K1, Z12
 	VSUBPS      Z12, Z9, Z12
 	VFMADD231PS Z12, Z12, Z5
-	VMOVUPS.Z   (R12)(BX*4), K2, Z13
+	VMOVUPS.Z   (R12)(BX*4), K1, Z13
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 
@@ -4165,10 +4537,10 @@ wide:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail15
+	JGE     tail16
 	PCALIGN $0x20
 
-step14:
+step15:
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (R9)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
@@ -4197,11 +4569,11 @@ step14:
 	PREFETCHT1  64(BP)(BX*4)
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step14
+	JL          step15
 
-tail15:
+tail16:
 	CMPQ        BX, CX
-	JGE         done16
+	JGE         done17
 	PREFETCHT1  (R13)(BX*4)
 	PREFETCHT1  (R14)(BX*4)
 	PREFETCHT1  (R15)(BX*4)
@@ -4210,37 +4582,41 @@ tail15:
 	PREFETCHT1  64(R14)(BX*4)
 	PREFETCHT1  64(R15)(BX*4)
 	PREFETCHT1  64(BP)(BX*4)
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (R9)(BX*4), K1, Z10
-	VSUBPS      Z10, Z8, Z10
+	LEAQ        -16(CX), R13
+	CMPQ        BX, R13
+	JG          half18
+	VMOVUPS     (AX)(BX*4), Z8
+	VSUBPS      (R9)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
-	VMOVUPS.Z   (R10)(BX*4), K1, Z11
-	VSUBPS      Z11, Z8, Z11
+	VSUBPS      (R10)(BX*4), Z8, Z11
 	VFMADD231PS Z11, Z11, Z2
-	VMOVUPS.Z   (R11)(BX*4), K1, Z12
-	VSUBPS      Z12, Z8, Z12
+	VSUBPS      (R11)(BX*4), Z8, Z12
 	VFMADD231PS Z12, Z12, Z4
-	VMOVUPS.Z   (R12)(BX*4), K1, Z13
-	VSUBPS      Z13, Z8, Z13
+	VSUBPS      (R12)(BX*4), Z8, Z13
 	VFMADD231PS Z13, Z13, Z6
 	ADDQ        $0x00000010, BX
+
+half18:
 	CMPQ        BX, CX
-	JGE         done16
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (R9)(BX*4), K2, Z10
+	JGE         done17
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (R9)(BX*4), K1, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
-	VMOVUPS.Z   (R10)(BX*4), K2, Z11
+	VMOVUPS.Z   (R10)(BX*4), K1, Z11
 	VSUBPS      Z11, Z9, Z11
 	VFMADD231PS Z11, Z11, Z3
-	VMOVUPS.Z   (R11)(BX*4), K2, Z12
+	VMOVUPS.Z   (R11)(BX*4), K1, Z12
 	VSUBPS      Z12, Z9, Z12
 	VFMADD231PS Z12, Z12, Z5
-	VMOVUPS.Z   (R12)(BX*4), K2, Z13
+	VMOVUPS.Z   (R12)(BX*4), K1, Z13
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 
-done16:
+done17:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
@@ -4278,10 +4654,10 @@ one:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail18
+	JGE     tail20
 	PCALIGN $0x20
 
-step17:
+step19:
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (R9)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
@@ -4290,24 +4666,31 @@ step17:
 	VFMADD231PS Z10, Z10, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step17
+	JL          step19
 
-tail18:
+tail20:
 	CMPQ        BX, CX
-	JGE         done19
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (R9)(BX*4), K1, Z10
-	VSUBPS      Z10, Z8, Z10
+	JGE         done21
+	LEAQ        -16(CX), R10
+	CMPQ        BX, R10
+	JG          half22
+	VMOVUPS     (AX)(BX*4), Z8
+	VSUBPS      (R9)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
 	ADDQ        $0x00000010, BX
+
+half22:
 	CMPQ        BX, CX
-	JGE         done19
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (R9)(BX*4), K2, Z10
+	JGE         done21
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (R9)(BX*4), K1, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
 
-done19:
+done21:
 	VADDPS        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
 	VADDPS        Z10, Z0, Z0
@@ -4328,7 +4711,7 @@ end:
 	RET
 
 // func l2HalfAVX512(a []float32, b []uint16) float32
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, SSE
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, CMOV, SSE
 TEXT ·l2HalfAVX512(SB), NOSPLIT, $0-52
 	MOVQ    a_base+0(FP), AX
 	MOVQ    a_len+8(FP), CX
@@ -4336,11 +4719,16 @@ TEXT ·l2HalfAVX512(SB), NOSPLIT, $0-52
 	ANDQ    $-32, DX
 	MOVQ    CX, BX
 	SUBQ    DX, BX
+	ANDQ    $0x0000000f, BX
 	MOVQ    $-1, SI
 	BZHIQ   BX, SI, SI
+	MOVQ    $0x00000010, DI
+	SUBQ    BX, DI
+	XORQ    BX, BX
+	CMPQ    CX, $0x10
+	CMOVQLT BX, DI
+	SHLXQ   DI, SI, SI
 	KMOVQ   SI, K1
-	SHRQ    $0x10, SI
-	KMOVQ   SI, K2
 	MOVQ    b_base+24(FP), SI
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
@@ -4365,16 +4753,23 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (SI)(BX*2), K1, Y10
-	VCVTPH2PS   Y10, Z10
+	LEAQ        -16(CX), DX
+	CMPQ        BX, DX
+	JG          half4
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (SI)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
 	ADDQ        $0x00000010, BX
+
+half4:
 	CMPQ        BX, CX
 	JGE         done3
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (SI)(BX*2), K2, Y10
+	XORQ        BX, BX
+	CMPQ        DX, $+0
+	CMOVQGE     DX, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (SI)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
@@ -4394,7 +4789,7 @@ done3:
 	RET
 
 // func l2RowsHalfAVX512(q []float32, rows []uint16, stride int, out []float32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, CMOV, MMX+
 TEXT ·l2RowsHalfAVX512(SB), NOSPLIT, $0-80
 	MOVQ    q_base+0(FP), AX
 	MOVQ    q_len+8(FP), CX
@@ -4402,11 +4797,16 @@ TEXT ·l2RowsHalfAVX512(SB), NOSPLIT, $0-80
 	ANDQ    $-32, DX
 	MOVQ    CX, BX
 	SUBQ    DX, BX
+	ANDQ    $0x0000000f, BX
 	MOVQ    $-1, SI
 	BZHIQ   BX, SI, SI
+	MOVQ    $0x00000010, DI
+	SUBQ    BX, DI
+	XORQ    BX, BX
+	CMPQ    CX, $0x10
+	CMOVQLT BX, DI
+	SHLXQ   DI, SI, SI
 	KMOVQ   SI, K1
-	SHRQ    $0x10, SI
-	KMOVQ   SI, K2
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
 	SHLQ    $0x01, DI
@@ -4479,40 +4879,44 @@ tail2:
 	PREFETCHT0  64(R13)
 	PREFETCHT0  128(R13)
 	PREFETCHT0  192(R13)
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (SI)(BX*2), K1, Y10
-	VCVTPH2PS   Y10, Z10
+	LEAQ        -16(CX), R13
+	CMPQ        BX, R13
+	JG          half4
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (SI)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
-	VMOVDQU16.Z (R10)(BX*2), K1, Y11
-	VCVTPH2PS   Y11, Z11
+	VCVTPH2PS   (R10)(BX*2), Z11
 	VSUBPS      Z11, Z8, Z11
 	VFMADD231PS Z11, Z11, Z2
-	VMOVDQU16.Z (R11)(BX*2), K1, Y12
-	VCVTPH2PS   Y12, Z12
+	VCVTPH2PS   (R11)(BX*2), Z12
 	VSUBPS      Z12, Z8, Z12
 	VFMADD231PS Z12, Z12, Z4
-	VMOVDQU16.Z (R12)(BX*2), K1, Y13
-	VCVTPH2PS   Y13, Z13
+	VCVTPH2PS   (R12)(BX*2), Z13
 	VSUBPS      Z13, Z8, Z13
 	VFMADD231PS Z13, Z13, Z6
 	ADDQ        $0x00000010, BX
+
+half4:
 	CMPQ        BX, CX
 	JGE         done3
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (SI)(BX*2), K2, Y10
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (SI)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
-	VMOVDQU16.Z (R10)(BX*2), K2, Y11
+	VMOVDQU16.Z (R10)(BX*2), K1, Y11
 	VCVTPH2PS   Y11, Z11
 	VSUBPS      Z11, Z9, Z11
 	VFMADD231PS Z11, Z11, Z3
-	VMOVDQU16.Z (R11)(BX*2), K2, Y12
+	VMOVDQU16.Z (R11)(BX*2), K1, Y12
 	VCVTPH2PS   Y12, Z12
 	VSUBPS      Z12, Z9, Z12
 	VFMADD231PS Z12, Z12, Z5
-	VMOVDQU16.Z (R12)(BX*2), K2, Y13
+	VMOVDQU16.Z (R12)(BX*2), K1, Y13
 	VCVTPH2PS   Y13, Z13
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
@@ -4552,10 +4956,10 @@ wide:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail5
+	JGE     tail6
 	PCALIGN $0x20
 
-step4:
+step5:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (SI)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
@@ -4566,34 +4970,41 @@ step4:
 	VFMADD231PS Z10, Z10, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step4
+	JL          step5
 
-tail5:
+tail6:
 	CMPQ        BX, CX
-	JGE         done6
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (SI)(BX*2), K1, Y10
-	VCVTPH2PS   Y10, Z10
+	JGE         done7
+	LEAQ        -16(CX), R13
+	CMPQ        BX, R13
+	JG          half8
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (SI)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
 	ADDQ        $0x00000010, BX
+
+half8:
 	CMPQ        BX, CX
-	JGE         done6
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (SI)(BX*2), K2, Y10
+	JGE         done7
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (SI)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
 
-done6:
+done7:
 	VPXORD  Z2, Z2, Z2
 	VPXORD  Z3, Z3, Z3
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail8
+	JGE     tail10
 	PCALIGN $0x20
 
-step7:
+step9:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R10)(BX*2), Z11
 	VSUBPS      Z11, Z8, Z11
@@ -4604,34 +5015,41 @@ step7:
 	VFMADD231PS Z11, Z11, Z3
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step7
+	JL          step9
 
-tail8:
+tail10:
 	CMPQ        BX, CX
-	JGE         done9
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (R10)(BX*2), K1, Y11
-	VCVTPH2PS   Y11, Z11
+	JGE         done11
+	LEAQ        -16(CX), R13
+	CMPQ        BX, R13
+	JG          half12
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R10)(BX*2), Z11
 	VSUBPS      Z11, Z8, Z11
 	VFMADD231PS Z11, Z11, Z2
 	ADDQ        $0x00000010, BX
+
+half12:
 	CMPQ        BX, CX
-	JGE         done9
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (R10)(BX*2), K2, Y11
+	JGE         done11
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (R10)(BX*2), K1, Y11
 	VCVTPH2PS   Y11, Z11
 	VSUBPS      Z11, Z9, Z11
 	VFMADD231PS Z11, Z11, Z3
 
-done9:
+done11:
 	VPXORD  Z4, Z4, Z4
 	VPXORD  Z5, Z5, Z5
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail11
+	JGE     tail14
 	PCALIGN $0x20
 
-step10:
+step13:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R11)(BX*2), Z12
 	VSUBPS      Z12, Z8, Z12
@@ -4642,34 +5060,41 @@ step10:
 	VFMADD231PS Z12, Z12, Z5
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step10
+	JL          step13
 
-tail11:
+tail14:
 	CMPQ        BX, CX
-	JGE         done12
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (R11)(BX*2), K1, Y12
-	VCVTPH2PS   Y12, Z12
+	JGE         done15
+	LEAQ        -16(CX), R10
+	CMPQ        BX, R10
+	JG          half16
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R11)(BX*2), Z12
 	VSUBPS      Z12, Z8, Z12
 	VFMADD231PS Z12, Z12, Z4
 	ADDQ        $0x00000010, BX
+
+half16:
 	CMPQ        BX, CX
-	JGE         done12
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (R11)(BX*2), K2, Y12
+	JGE         done15
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (R11)(BX*2), K1, Y12
 	VCVTPH2PS   Y12, Z12
 	VSUBPS      Z12, Z9, Z12
 	VFMADD231PS Z12, Z12, Z5
 
-done12:
+done15:
 	VPXORD  Z6, Z6, Z6
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail14
+	JGE     tail18
 	PCALIGN $0x20
 
-step13:
+step17:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R12)(BX*2), Z13
 	VSUBPS      Z13, Z8, Z13
@@ -4680,26 +5105,33 @@ step13:
 	VFMADD231PS Z13, Z13, Z7
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step13
+	JL          step17
 
-tail14:
+tail18:
 	CMPQ        BX, CX
-	JGE         done15
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (R12)(BX*2), K1, Y13
-	VCVTPH2PS   Y13, Z13
+	JGE         done19
+	LEAQ        -16(CX), R10
+	CMPQ        BX, R10
+	JG          half20
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R12)(BX*2), Z13
 	VSUBPS      Z13, Z8, Z13
 	VFMADD231PS Z13, Z13, Z6
 	ADDQ        $0x00000010, BX
+
+half20:
 	CMPQ        BX, CX
-	JGE         done15
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (R12)(BX*2), K2, Y13
+	JGE         done19
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (R12)(BX*2), K1, Y13
 	VCVTPH2PS   Y13, Z13
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 
-done15:
+done19:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
@@ -4734,10 +5166,10 @@ one:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail17
+	JGE     tail22
 	PCALIGN $0x20
 
-step16:
+step21:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (SI)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
@@ -4748,26 +5180,33 @@ step16:
 	VFMADD231PS Z10, Z10, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step16
+	JL          step21
 
-tail17:
+tail22:
 	CMPQ        BX, CX
-	JGE         done18
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (SI)(BX*2), K1, Y10
-	VCVTPH2PS   Y10, Z10
+	JGE         done23
+	LEAQ        -16(CX), R10
+	CMPQ        BX, R10
+	JG          half24
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (SI)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
 	ADDQ        $0x00000010, BX
+
+half24:
 	CMPQ        BX, CX
-	JGE         done18
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (SI)(BX*2), K2, Y10
+	JGE         done23
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (SI)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
 
-done18:
+done23:
 	VADDPS        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
 	VADDPS        Z10, Z0, Z0
@@ -4796,11 +5235,16 @@ TEXT ·l2GatherHalfAVX512(SB), NOSPLIT, $8-104
 	ANDQ    $-32, DX
 	MOVQ    CX, BX
 	SUBQ    DX, BX
+	ANDQ    $0x0000000f, BX
 	MOVQ    $-1, SI
 	BZHIQ   BX, SI, SI
+	MOVQ    $0x00000010, DI
+	SUBQ    BX, DI
+	XORQ    BX, BX
+	CMPQ    CX, $0x10
+	CMOVQLT BX, DI
+	SHLXQ   DI, SI, SI
 	KMOVQ   SI, K1
-	SHRQ    $0x10, SI
-	KMOVQ   SI, K2
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
 	MOVQ    out_base+80(FP), R8
@@ -4818,6 +5262,9 @@ TEXT ·l2GatherHalfAVX512(SB), NOSPLIT, $8-104
 	MOVQ    $0x00000004, BX
 	CMPQ    CX, $0x00000200
 	CMOVQGT BX, R13
+	MOVQ    $0x00000018, BX
+	CMPQ    CX, $0x00000048
+	CMOVQLE BX, R13
 	XORQ    BX, BX
 	PCALIGN $0x20
 
@@ -5019,40 +5466,44 @@ step11:
 tail12:
 	CMPQ        BX, CX
 	JGE         done13
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (R9)(BX*2), K1, Y10
-	VCVTPH2PS   Y10, Z10
+	LEAQ        -16(CX), R14
+	CMPQ        BX, R14
+	JG          half14
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R9)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
-	VMOVDQU16.Z (R10)(BX*2), K1, Y11
-	VCVTPH2PS   Y11, Z11
+	VCVTPH2PS   (R10)(BX*2), Z11
 	VSUBPS      Z11, Z8, Z11
 	VFMADD231PS Z11, Z11, Z2
-	VMOVDQU16.Z (R11)(BX*2), K1, Y12
-	VCVTPH2PS   Y12, Z12
+	VCVTPH2PS   (R11)(BX*2), Z12
 	VSUBPS      Z12, Z8, Z12
 	VFMADD231PS Z12, Z12, Z4
-	VMOVDQU16.Z (R12)(BX*2), K1, Y13
-	VCVTPH2PS   Y13, Z13
+	VCVTPH2PS   (R12)(BX*2), Z13
 	VSUBPS      Z13, Z8, Z13
 	VFMADD231PS Z13, Z13, Z6
 	ADDQ        $0x00000010, BX
+
+half14:
 	CMPQ        BX, CX
 	JGE         done13
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (R9)(BX*2), K2, Y10
+	XORQ        BX, BX
+	CMPQ        R14, $+0
+	CMOVQGE     R14, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (R9)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
-	VMOVDQU16.Z (R10)(BX*2), K2, Y11
+	VMOVDQU16.Z (R10)(BX*2), K1, Y11
 	VCVTPH2PS   Y11, Z11
 	VSUBPS      Z11, Z9, Z11
 	VFMADD231PS Z11, Z11, Z3
-	VMOVDQU16.Z (R11)(BX*2), K2, Y12
+	VMOVDQU16.Z (R11)(BX*2), K1, Y12
 	VCVTPH2PS   Y12, Z12
 	VSUBPS      Z12, Z9, Z12
 	VFMADD231PS Z12, Z12, Z5
-	VMOVDQU16.Z (R12)(BX*2), K2, Y13
+	VMOVDQU16.Z (R12)(BX*2), K1, Y13
 	VCVTPH2PS   Y13, Z13
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
@@ -5145,10 +5596,10 @@ wide:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail15
+	JGE     tail16
 	PCALIGN $0x20
 
-step14:
+step15:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
@@ -5181,54 +5632,58 @@ step14:
 	PREFETCHT1  (BP)(BX*2)
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step14
+	JL          step15
 
-tail15:
+tail16:
 	CMPQ        BX, CX
-	JGE         done16
+	JGE         done17
 	PREFETCHT1  (R13)(BX*2)
 	PREFETCHT1  (R14)(BX*2)
 	PREFETCHT1  (R15)(BX*2)
 	PREFETCHT1  (BP)(BX*2)
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (R9)(BX*2), K1, Y10
-	VCVTPH2PS   Y10, Z10
+	LEAQ        -16(CX), R13
+	CMPQ        BX, R13
+	JG          half18
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R9)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
-	VMOVDQU16.Z (R10)(BX*2), K1, Y11
-	VCVTPH2PS   Y11, Z11
+	VCVTPH2PS   (R10)(BX*2), Z11
 	VSUBPS      Z11, Z8, Z11
 	VFMADD231PS Z11, Z11, Z2
-	VMOVDQU16.Z (R11)(BX*2), K1, Y12
-	VCVTPH2PS   Y12, Z12
+	VCVTPH2PS   (R11)(BX*2), Z12
 	VSUBPS      Z12, Z8, Z12
 	VFMADD231PS Z12, Z12, Z4
-	VMOVDQU16.Z (R12)(BX*2), K1, Y13
-	VCVTPH2PS   Y13, Z13
+	VCVTPH2PS   (R12)(BX*2), Z13
 	VSUBPS      Z13, Z8, Z13
 	VFMADD231PS Z13, Z13, Z6
 	ADDQ        $0x00000010, BX
+
+half18:
 	CMPQ        BX, CX
-	JGE         done16
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (R9)(BX*2), K2, Y10
+	JGE         done17
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (R9)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
-	VMOVDQU16.Z (R10)(BX*2), K2, Y11
+	VMOVDQU16.Z (R10)(BX*2), K1, Y11
 	VCVTPH2PS   Y11, Z11
 	VSUBPS      Z11, Z9, Z11
 	VFMADD231PS Z11, Z11, Z3
-	VMOVDQU16.Z (R11)(BX*2), K2, Y12
+	VMOVDQU16.Z (R11)(BX*2), K1, Y12
 	VCVTPH2PS   Y12, Z12
 	VSUBPS      Z12, Z9, Z12
 	VFMADD231PS Z12, Z12, Z5
-	VMOVDQU16.Z (R12)(BX*2), K2, Y13
+	VMOVDQU16.Z (R12)(BX*2), K1, Y13
 	VCVTPH2PS   Y13, Z13
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 
-done16:
+done17:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
@@ -5266,10 +5721,10 @@ one:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail18
+	JGE     tail20
 	PCALIGN $0x20
 
-step17:
+step19:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
@@ -5280,26 +5735,33 @@ step17:
 	VFMADD231PS Z10, Z10, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step17
+	JL          step19
 
-tail18:
+tail20:
 	CMPQ        BX, CX
-	JGE         done19
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVDQU16.Z (R9)(BX*2), K1, Y10
-	VCVTPH2PS   Y10, Z10
+	JGE         done21
+	LEAQ        -16(CX), R10
+	CMPQ        BX, R10
+	JG          half22
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R9)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
 	ADDQ        $0x00000010, BX
+
+half22:
 	CMPQ        BX, CX
-	JGE         done19
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVDQU16.Z (R9)(BX*2), K2, Y10
+	JGE         done21
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (R9)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
 
-done19:
+done21:
 	VADDPS        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
 	VADDPS        Z10, Z0, Z0
@@ -5320,7 +5782,7 @@ end:
 	RET
 
 // func l2I8AVX512(a []int8, b []int8) int32
-// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV
 TEXT ·l2I8AVX512(SB), NOSPLIT, $0-52
 	MOVQ         a_base+0(FP), AX
 	MOVQ         a_len+8(FP), CX
@@ -5330,6 +5792,12 @@ TEXT ·l2I8AVX512(SB), NOSPLIT, $0-52
 	SUBQ         DX, BX
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
+	MOVQ         $0x00000040, DI
+	SUBQ         BX, DI
+	XORQ         BX, BX
+	CMPQ         CX, $0x40
+	CMOVQLT      BX, DI
+	SHLXQ        DI, SI, SI
 	KMOVQ        SI, K1
 	MOVL         $0x80808080, BX
 	VMOVD        BX, X14
@@ -5360,6 +5828,10 @@ step1:
 tail2:
 	CMPQ       BX, CX
 	JGE        done3
+	LEAQ       -64(CX), CX
+	XORQ       BX, BX
+	CMPQ       CX, $+0
+	CMOVQGE    CX, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPMAXSB    Z10, Z8, Z16
@@ -5386,7 +5858,7 @@ done3:
 	RET
 
 // func l2RowsI8AVX512(q []int8, rows []int8, stride int, out []int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV, MMX+
 TEXT ·l2RowsI8AVX512(SB), NOSPLIT, $0-80
 	MOVQ         q_base+0(FP), AX
 	MOVQ         q_len+8(FP), CX
@@ -5396,6 +5868,12 @@ TEXT ·l2RowsI8AVX512(SB), NOSPLIT, $0-80
 	SUBQ         DX, BX
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
+	MOVQ         $0x00000040, DI
+	SUBQ         BX, DI
+	XORQ         BX, BX
+	CMPQ         CX, $0x40
+	CMOVQLT      BX, DI
+	SHLXQ        DI, SI, SI
 	KMOVQ        SI, K1
 	MOVL         $0x80808080, BX
 	VMOVD        BX, X14
@@ -5473,6 +5951,10 @@ tail2:
 	PREFETCHT0 64(R13)
 	PREFETCHT0 128(R13)
 	PREFETCHT0 192(R13)
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $+0
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPMAXSB    Z10, Z8, Z16
@@ -5560,6 +6042,10 @@ step4:
 tail5:
 	CMPQ       BX, CX
 	JGE        done6
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $+0
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPMAXSB    Z10, Z8, Z16
@@ -5592,6 +6078,10 @@ step7:
 tail8:
 	CMPQ       BX, CX
 	JGE        done9
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $+0
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R10)(BX*1), K1, Z11
 	VPMAXSB    Z11, Z8, Z17
@@ -5624,6 +6114,10 @@ step10:
 tail11:
 	CMPQ       BX, CX
 	JGE        done12
+	LEAQ       -64(CX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $+0
+	CMOVQGE    R10, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R11)(BX*1), K1, Z12
 	VPMAXSB    Z12, Z8, Z18
@@ -5656,6 +6150,10 @@ step13:
 tail14:
 	CMPQ       BX, CX
 	JGE        done15
+	LEAQ       -64(CX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $+0
+	CMOVQGE    R10, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R12)(BX*1), K1, Z13
 	VPMAXSB    Z13, Z8, Z19
@@ -5722,6 +6220,10 @@ step16:
 tail17:
 	CMPQ       BX, CX
 	JGE        done18
+	LEAQ       -64(CX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $+0
+	CMOVQGE    R10, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPMAXSB    Z10, Z8, Z16
@@ -5763,6 +6265,12 @@ TEXT ·l2GatherI8AVX512(SB), NOSPLIT, $8-104
 	SUBQ         DX, BX
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
+	MOVQ         $0x00000040, DI
+	SUBQ         BX, DI
+	XORQ         BX, BX
+	CMPQ         CX, $0x40
+	CMOVQLT      BX, DI
+	SHLXQ        DI, SI, SI
 	KMOVQ        SI, K1
 	MOVL         $0x80808080, BX
 	VMOVD        BX, X14
@@ -5787,6 +6295,9 @@ TEXT ·l2GatherI8AVX512(SB), NOSPLIT, $8-104
 	MOVQ         $0x00000004, BX
 	CMPQ         CX, $0x00000400
 	CMOVQGT      BX, R13
+	MOVQ         $0x00000018, BX
+	CMPQ         CX, $0x00000090
+	CMOVQLE      BX, R13
 	XORQ         BX, BX
 	PCALIGN      $0x20
 
@@ -5987,6 +6498,10 @@ step11:
 tail12:
 	CMPQ       BX, CX
 	JGE        done13
+	LEAQ       -64(CX), R14
+	XORQ       BX, BX
+	CMPQ       R14, $+0
+	CMOVQGE    R14, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPMAXSB    Z10, Z8, Z16
@@ -6153,6 +6668,10 @@ tail15:
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $+0
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPMAXSB    Z10, Z8, Z16
@@ -6243,6 +6762,10 @@ step17:
 tail18:
 	CMPQ       BX, CX
 	JGE        done19
+	LEAQ       -64(CX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $+0
+	CMOVQGE    R10, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPMAXSB    Z10, Z8, Z16
@@ -6274,7 +6797,7 @@ end:
 	RET
 
 // func l2U8AVX512(a []uint8, b []uint8) int32
-// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV
 TEXT ·l2U8AVX512(SB), NOSPLIT, $0-52
 	MOVQ         a_base+0(FP), AX
 	MOVQ         a_len+8(FP), CX
@@ -6284,6 +6807,12 @@ TEXT ·l2U8AVX512(SB), NOSPLIT, $0-52
 	SUBQ         DX, BX
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
+	MOVQ         $0x00000040, DI
+	SUBQ         BX, DI
+	XORQ         BX, BX
+	CMPQ         CX, $0x40
+	CMOVQLT      BX, DI
+	SHLXQ        DI, SI, SI
 	KMOVQ        SI, K1
 	MOVL         $0x80808080, BX
 	VMOVD        BX, X14
@@ -6314,6 +6843,10 @@ step1:
 tail2:
 	CMPQ       BX, CX
 	JGE        done3
+	LEAQ       -64(CX), CX
+	XORQ       BX, BX
+	CMPQ       CX, $+0
+	CMOVQGE    CX, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPMAXUB    Z10, Z8, Z16
@@ -6340,7 +6873,7 @@ done3:
 	RET
 
 // func l2RowsU8AVX512(q []uint8, rows []uint8, stride int, out []int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV, MMX+
 TEXT ·l2RowsU8AVX512(SB), NOSPLIT, $0-80
 	MOVQ         q_base+0(FP), AX
 	MOVQ         q_len+8(FP), CX
@@ -6350,6 +6883,12 @@ TEXT ·l2RowsU8AVX512(SB), NOSPLIT, $0-80
 	SUBQ         DX, BX
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
+	MOVQ         $0x00000040, DI
+	SUBQ         BX, DI
+	XORQ         BX, BX
+	CMPQ         CX, $0x40
+	CMOVQLT      BX, DI
+	SHLXQ        DI, SI, SI
 	KMOVQ        SI, K1
 	MOVL         $0x80808080, BX
 	VMOVD        BX, X14
@@ -6427,6 +6966,10 @@ tail2:
 	PREFETCHT0 64(R13)
 	PREFETCHT0 128(R13)
 	PREFETCHT0 192(R13)
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $+0
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPMAXUB    Z10, Z8, Z16
@@ -6514,6 +7057,10 @@ step4:
 tail5:
 	CMPQ       BX, CX
 	JGE        done6
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $+0
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPMAXUB    Z10, Z8, Z16
@@ -6546,6 +7093,10 @@ step7:
 tail8:
 	CMPQ       BX, CX
 	JGE        done9
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $+0
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R10)(BX*1), K1, Z11
 	VPMAXUB    Z11, Z8, Z17
@@ -6578,6 +7129,10 @@ step10:
 tail11:
 	CMPQ       BX, CX
 	JGE        done12
+	LEAQ       -64(CX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $+0
+	CMOVQGE    R10, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R11)(BX*1), K1, Z12
 	VPMAXUB    Z12, Z8, Z18
@@ -6610,6 +7165,10 @@ step13:
 tail14:
 	CMPQ       BX, CX
 	JGE        done15
+	LEAQ       -64(CX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $+0
+	CMOVQGE    R10, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R12)(BX*1), K1, Z13
 	VPMAXUB    Z13, Z8, Z19
@@ -6676,6 +7235,10 @@ step16:
 tail17:
 	CMPQ       BX, CX
 	JGE        done18
+	LEAQ       -64(CX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $+0
+	CMOVQGE    R10, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPMAXUB    Z10, Z8, Z16
@@ -6717,6 +7280,12 @@ TEXT ·l2GatherU8AVX512(SB), NOSPLIT, $8-104
 	SUBQ         DX, BX
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
+	MOVQ         $0x00000040, DI
+	SUBQ         BX, DI
+	XORQ         BX, BX
+	CMPQ         CX, $0x40
+	CMOVQLT      BX, DI
+	SHLXQ        DI, SI, SI
 	KMOVQ        SI, K1
 	MOVL         $0x80808080, BX
 	VMOVD        BX, X14
@@ -6741,6 +7310,9 @@ TEXT ·l2GatherU8AVX512(SB), NOSPLIT, $8-104
 	MOVQ         $0x00000004, BX
 	CMPQ         CX, $0x00000400
 	CMOVQGT      BX, R13
+	MOVQ         $0x00000018, BX
+	CMPQ         CX, $0x00000090
+	CMOVQLE      BX, R13
 	XORQ         BX, BX
 	PCALIGN      $0x20
 
@@ -6941,6 +7513,10 @@ step11:
 tail12:
 	CMPQ       BX, CX
 	JGE        done13
+	LEAQ       -64(CX), R14
+	XORQ       BX, BX
+	CMPQ       R14, $+0
+	CMOVQGE    R14, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPMAXUB    Z10, Z8, Z16
@@ -7107,6 +7683,10 @@ tail15:
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $+0
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPMAXUB    Z10, Z8, Z16
@@ -7197,6 +7777,10 @@ step17:
 tail18:
 	CMPQ       BX, CX
 	JGE        done19
+	LEAQ       -64(CX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $+0
+	CMOVQGE    R10, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R9)(BX*1), K1, Z10
 	VPMAXUB    Z10, Z8, Z16
@@ -7228,7 +7812,7 @@ end:
 	RET
 
 // func hammingAVX512(a []uint64, b []uint64) int
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VPOPCNTDQ, BMI2
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VPOPCNTDQ, BMI2, CMOV
 TEXT ·hammingAVX512(SB), NOSPLIT, $0-56
 	MOVQ    a_base+0(FP), AX
 	MOVQ    a_len+8(FP), CX
@@ -7238,6 +7822,12 @@ TEXT ·hammingAVX512(SB), NOSPLIT, $0-56
 	SUBQ    DX, BX
 	MOVQ    $-1, SI
 	BZHIQ   BX, SI, SI
+	MOVQ    $0x00000008, DI
+	SUBQ    BX, DI
+	XORQ    BX, BX
+	CMPQ    CX, $0x08
+	CMOVQLT BX, DI
+	SHLXQ   DI, SI, SI
 	KMOVQ   SI, K1
 	MOVQ    b_base+24(FP), SI
 	VPXORD  Z0, Z0, Z0
@@ -7258,6 +7848,10 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
+	LEAQ        -8(CX), CX
+	XORQ        BX, BX
+	CMPQ        CX, $+0
+	CMOVQGE     CX, BX
 	VMOVDQU64.Z (AX)(BX*8), K1, Z8
 	VMOVDQU64.Z (SI)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
@@ -7277,7 +7871,7 @@ done3:
 	RET
 
 // func hammingRowsAVX512(q []uint64, rows []uint64, stride int, out []int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VPOPCNTDQ, BMI2, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VPOPCNTDQ, BMI2, CMOV, MMX+
 TEXT ·hammingRowsAVX512(SB), NOSPLIT, $0-80
 	MOVQ    q_base+0(FP), AX
 	MOVQ    q_len+8(FP), CX
@@ -7287,6 +7881,12 @@ TEXT ·hammingRowsAVX512(SB), NOSPLIT, $0-80
 	SUBQ    DX, BX
 	MOVQ    $-1, SI
 	BZHIQ   BX, SI, SI
+	MOVQ    $0x00000008, DI
+	SUBQ    BX, DI
+	XORQ    BX, BX
+	CMPQ    CX, $0x08
+	CMOVQLT BX, DI
+	SHLXQ   DI, SI, SI
 	KMOVQ   SI, K1
 	MOVQ    rows_base+24(FP), SI
 	MOVQ    stride+48(FP), DI
@@ -7343,6 +7943,10 @@ tail2:
 	PREFETCHT0  64(R13)
 	PREFETCHT0  128(R13)
 	PREFETCHT0  192(R13)
+	LEAQ        -8(CX), R13
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
 	VMOVDQU64.Z (AX)(BX*8), K1, Z8
 	VMOVDQU64.Z (SI)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
@@ -7406,6 +8010,10 @@ step4:
 tail5:
 	CMPQ        BX, CX
 	JGE         done6
+	LEAQ        -8(CX), R13
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
 	VMOVDQU64.Z (AX)(BX*8), K1, Z8
 	VMOVDQU64.Z (SI)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
@@ -7431,6 +8039,10 @@ step7:
 tail8:
 	CMPQ        BX, CX
 	JGE         done9
+	LEAQ        -8(CX), R13
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
 	VMOVDQU64.Z (AX)(BX*8), K1, Z8
 	VMOVDQU64.Z (R10)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
@@ -7456,6 +8068,10 @@ step10:
 tail11:
 	CMPQ        BX, CX
 	JGE         done12
+	LEAQ        -8(CX), R10
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
 	VMOVDQU64.Z (AX)(BX*8), K1, Z8
 	VMOVDQU64.Z (R11)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
@@ -7481,6 +8097,10 @@ step13:
 tail14:
 	CMPQ        BX, CX
 	JGE         done15
+	LEAQ        -8(CX), R10
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
 	VMOVDQU64.Z (AX)(BX*8), K1, Z8
 	VMOVDQU64.Z (R12)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
@@ -7532,6 +8152,10 @@ step16:
 tail17:
 	CMPQ        BX, CX
 	JGE         done18
+	LEAQ        -8(CX), R10
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
 	VMOVDQU64.Z (AX)(BX*8), K1, Z8
 	VMOVDQU64.Z (SI)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
@@ -7568,6 +8192,12 @@ TEXT ·hammingGatherAVX512(SB), NOSPLIT, $8-104
 	SUBQ    DX, BX
 	MOVQ    $-1, SI
 	BZHIQ   BX, SI, SI
+	MOVQ    $0x00000008, DI
+	SUBQ    BX, DI
+	XORQ    BX, BX
+	CMPQ    CX, $0x08
+	CMOVQLT BX, DI
+	SHLXQ   DI, SI, SI
 	KMOVQ   SI, K1
 	MOVQ    ids_base+56(FP), SI
 	MOVQ    ids_len+64(FP), DI
@@ -7586,6 +8216,9 @@ TEXT ·hammingGatherAVX512(SB), NOSPLIT, $8-104
 	MOVQ    $0x00000004, BX
 	CMPQ    CX, $0x00000080
 	CMOVQGT BX, R13
+	MOVQ    $0x00000018, BX
+	CMPQ    CX, $0x00000012
+	CMOVQLE BX, R13
 	XORQ    BX, BX
 	PCALIGN $0x20
 
@@ -7770,6 +8403,10 @@ step11:
 tail12:
 	CMPQ        BX, CX
 	JGE         done13
+	LEAQ        -8(CX), R14
+	XORQ        BX, BX
+	CMPQ        R14, $+0
+	CMOVQGE     R14, BX
 	VMOVDQU64.Z (AX)(BX*8), K1, Z8
 	VMOVDQU64.Z (R9)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
@@ -7900,6 +8537,10 @@ tail15:
 	PREFETCHT1  (R14)(BX*8)
 	PREFETCHT1  (R15)(BX*8)
 	PREFETCHT1  (BP)(BX*8)
+	LEAQ        -8(CX), R13
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
 	VMOVDQU64.Z (AX)(BX*8), K1, Z8
 	VMOVDQU64.Z (R9)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
@@ -7966,6 +8607,10 @@ step17:
 tail18:
 	CMPQ        BX, CX
 	JGE         done19
+	LEAQ        -8(CX), R10
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
 	VMOVDQU64.Z (AX)(BX*8), K1, Z8
 	VMOVDQU64.Z (R9)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
@@ -7992,7 +8637,7 @@ end:
 	RET
 
 // func affineRowsI8AVX512(q []uint8, k *[5]float32, rows []uint8, stride int, out []float32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV, MMX+
 TEXT ·affineRowsI8AVX512(SB), NOSPLIT, $0-88
 	MOVQ         q_base+0(FP), AX
 	MOVQ         q_len+8(FP), CX
@@ -8002,6 +8647,12 @@ TEXT ·affineRowsI8AVX512(SB), NOSPLIT, $0-88
 	SUBQ         DX, BX
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
+	MOVQ         $0x00000040, DI
+	SUBQ         BX, DI
+	XORQ         BX, BX
+	CMPQ         CX, $0x30
+	CMOVQLT      BX, DI
+	SHLXQ        DI, SI, SI
 	KMOVQ        SI, K1
 	MOVQ         k+24(FP), BX
 	VBROADCASTSS (BX), X4
@@ -8055,6 +8706,10 @@ tail2:
 	PREFETCHT0 64(R13)
 	PREFETCHT0 128(R13)
 	PREFETCHT0 192(R13)
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $-16
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z 16(SI)(BX*1), K1, Z10
 	VPDPBUSD   Z10, Z8, Z0
@@ -8132,6 +8787,10 @@ step4:
 tail5:
 	CMPQ       BX, CX
 	JGE        done6
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $-16
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z 16(SI)(BX*1), K1, Z10
 	VPDPBUSD   Z10, Z8, Z0
@@ -8153,6 +8812,10 @@ step7:
 tail8:
 	CMPQ       BX, CX
 	JGE        done9
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $-16
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z 16(R10)(BX*1), K1, Z10
 	VPDPBUSD   Z10, Z8, Z1
@@ -8174,6 +8837,10 @@ step10:
 tail11:
 	CMPQ       BX, CX
 	JGE        done12
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $-16
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z 16(R11)(BX*1), K1, Z10
 	VPDPBUSD   Z10, Z8, Z2
@@ -8195,6 +8862,10 @@ step13:
 tail14:
 	CMPQ       BX, CX
 	JGE        done15
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $-16
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z 16(R12)(BX*1), K1, Z10
 	VPDPBUSD   Z10, Z8, Z3
@@ -8282,6 +8953,10 @@ step16:
 tail17:
 	CMPQ       BX, CX
 	JGE        done18
+	LEAQ       -64(CX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $-16
+	CMOVQGE    R10, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z 16(SI)(BX*1), K1, Z10
 	VPDPBUSD   Z10, Z8, Z0
@@ -8336,6 +9011,12 @@ TEXT ·affineGatherI8AVX512(SB), NOSPLIT, $8-112
 	SUBQ         DX, BX
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
+	MOVQ         $0x00000040, DI
+	SUBQ         BX, DI
+	XORQ         BX, BX
+	CMPQ         CX, $0x30
+	CMOVQLT      BX, DI
+	SHLXQ        DI, SI, SI
 	KMOVQ        SI, K1
 	MOVQ         k+24(FP), BX
 	VBROADCASTSS (BX), X4
@@ -8539,6 +9220,10 @@ step11:
 tail12:
 	CMPQ       BX, CX
 	JGE        done13
+	LEAQ       -64(CX), R14
+	XORQ       BX, BX
+	CMPQ       R14, $-16
+	CMOVQGE    R14, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z 16(R9)(BX*1), K1, Z10
 	VPDPBUSD   Z10, Z8, Z0
@@ -8681,6 +9366,10 @@ tail15:
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $-16
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z 16(R9)(BX*1), K1, Z10
 	VPDPBUSD   Z10, Z8, Z0
@@ -8777,6 +9466,10 @@ step17:
 tail18:
 	CMPQ       BX, CX
 	JGE        done19
+	LEAQ       -64(CX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $-16
+	CMOVQGE    R10, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z 16(R9)(BX*1), K1, Z10
 	VPDPBUSD   Z10, Z8, Z0
@@ -8821,7 +9514,7 @@ end:
 	RET
 
 // func affineRowsI4AVX512(q []int8, k *[5]float32, rows []uint8, stride int, out []float32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV, MMX+
 TEXT ·affineRowsI4AVX512(SB), NOSPLIT, $0-88
 	MOVQ         q_base+0(FP), AX
 	MOVQ         q_len+8(FP), CX
@@ -8833,6 +9526,12 @@ TEXT ·affineRowsI4AVX512(SB), NOSPLIT, $0-88
 	SUBQ         CX, BX
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
+	MOVQ         $0x00000040, DI
+	SUBQ         BX, DI
+	XORQ         BX, BX
+	CMPQ         DX, $0x30
+	CMOVQLT      BX, DI
+	SHLXQ        DI, SI, SI
 	KMOVQ        SI, K1
 	MOVQ         k+24(FP), BX
 	VBROADCASTSS (BX), X4
@@ -8846,9 +9545,17 @@ TEXT ·affineRowsI4AVX512(SB), NOSPLIT, $0-88
 	MOVQ         q_len+8(FP), BX
 	SHRQ         $0x01, BX
 	SUBQ         CX, BX
-	MOVQ         $-1, SI
-	BZHIQ        BX, SI, SI
-	KMOVQ        SI, K2
+	MOVQ         DX, SI
+	SUBQ         CX, SI
+	MOVQ         $-1, DI
+	BZHIQ        BX, DI, DI
+	MOVQ         $0x00000040, BX
+	SUBQ         SI, BX
+	XORQ         SI, SI
+	CMPQ         DX, $0x30
+	CMOVQLT      SI, BX
+	SHLXQ        BX, DI, DI
+	KMOVQ        DI, K2
 	MOVQ         rows_base+32(FP), SI
 	MOVQ         stride+56(FP), DI
 	MOVQ         out_base+64(FP), R8
@@ -8917,6 +9624,10 @@ tail2:
 	PREFETCHT0 64(R13)
 	PREFETCHT0 128(R13)
 	PREFETCHT0 192(R13)
+	LEAQ       -64(DX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $-16
+	CMOVQGE    R13, BX
 	LEAQ       (AX)(DX*1), R13
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R13)(BX*1), K2, Z14
@@ -9019,6 +9730,10 @@ step4:
 tail5:
 	CMPQ       BX, DX
 	JGE        done6
+	LEAQ       -64(DX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $-16
+	CMOVQGE    R13, BX
 	LEAQ       (AX)(DX*1), R13
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R13)(BX*1), K2, Z14
@@ -9053,6 +9768,10 @@ step7:
 tail8:
 	CMPQ       BX, DX
 	JGE        done9
+	LEAQ       -64(DX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $-16
+	CMOVQGE    R13, BX
 	LEAQ       (AX)(DX*1), R13
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R13)(BX*1), K2, Z14
@@ -9087,6 +9806,10 @@ step10:
 tail11:
 	CMPQ       BX, DX
 	JGE        done12
+	LEAQ       -64(DX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $-16
+	CMOVQGE    R13, BX
 	LEAQ       (AX)(DX*1), R13
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R13)(BX*1), K2, Z14
@@ -9121,6 +9844,10 @@ step13:
 tail14:
 	CMPQ       BX, DX
 	JGE        done15
+	LEAQ       -64(DX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $-16
+	CMOVQGE    R13, BX
 	LEAQ       (AX)(DX*1), R13
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R13)(BX*1), K2, Z14
@@ -9235,6 +9962,10 @@ step16:
 tail17:
 	CMPQ       BX, DX
 	JGE        done18
+	LEAQ       -64(DX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $-16
+	CMOVQGE    R10, BX
 	LEAQ       (AX)(DX*1), R10
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R10)(BX*1), K2, Z14
@@ -9297,6 +10028,12 @@ TEXT ·affineGatherI4AVX512(SB), NOSPLIT, $0-112
 	SUBQ         CX, BX
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
+	MOVQ         $0x00000040, DI
+	SUBQ         BX, DI
+	XORQ         BX, BX
+	CMPQ         DX, $0x30
+	CMOVQLT      BX, DI
+	SHLXQ        DI, SI, SI
 	KMOVQ        SI, K1
 	MOVQ         k+24(FP), BX
 	VBROADCASTSS (BX), X4
@@ -9310,9 +10047,17 @@ TEXT ·affineGatherI4AVX512(SB), NOSPLIT, $0-112
 	MOVQ         q_len+8(FP), BX
 	SHRQ         $0x01, BX
 	SUBQ         CX, BX
-	MOVQ         $-1, SI
-	BZHIQ        BX, SI, SI
-	KMOVQ        SI, K2
+	MOVQ         DX, SI
+	SUBQ         CX, SI
+	MOVQ         $-1, DI
+	BZHIQ        BX, DI, DI
+	MOVQ         $0x00000040, BX
+	SUBQ         SI, BX
+	XORQ         SI, SI
+	CMPQ         DX, $0x30
+	CMOVQLT      SI, BX
+	SHLXQ        BX, DI, DI
+	KMOVQ        DI, K2
 	MOVQ         ids_base+64(FP), SI
 	MOVQ         ids_len+72(FP), DI
 	MOVQ         out_base+88(FP), R8
@@ -9529,6 +10274,10 @@ step11:
 tail12:
 	CMPQ       BX, DX
 	JGE        done13
+	LEAQ       -64(DX), R14
+	XORQ       BX, BX
+	CMPQ       R14, $-16
+	CMOVQGE    R14, BX
 	LEAQ       (AX)(DX*1), R14
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R14)(BX*1), K2, Z14
@@ -9665,6 +10414,10 @@ step14:
 tail15:
 	CMPQ       BX, DX
 	JGE        done16
+	LEAQ       -64(DX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $-16
+	CMOVQGE    R10, BX
 	LEAQ       (AX)(DX*1), R10
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R10)(BX*1), K2, Z14
@@ -9715,7 +10468,7 @@ end:
 	RET
 
 // func affineRowsI1AVX512(q []uint64, k *[5]float32, rows []uint8, stride int, out []float32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VPOPCNTDQ, BMI2, MMX+
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VPOPCNTDQ, BMI2, CMOV, MMX+
 TEXT ·affineRowsI1AVX512(SB), NOSPLIT, $0-88
 	MOVQ         q_base+0(FP), AX
 	MOVQ         q_len+8(FP), CX
@@ -9726,6 +10479,12 @@ TEXT ·affineRowsI1AVX512(SB), NOSPLIT, $0-88
 	SUBQ         DX, BX
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
+	MOVQ         $0x00000008, DI
+	SUBQ         BX, DI
+	XORQ         BX, BX
+	CMPQ         CX, $0x08
+	CMOVQLT      BX, DI
+	SHLXQ        DI, SI, SI
 	KMOVQ        SI, K1
 	MOVQ         k+24(FP), BX
 	VBROADCASTSS (BX), X4
@@ -9845,6 +10604,10 @@ tail2:
 	PREFETCHT0  64(R13)
 	PREFETCHT0  128(R13)
 	PREFETCHT0  192(R13)
+	LEAQ        -8(CX), R13
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
 	LEAQ        (AX)(BX*8), R13
 	LEAQ        (R13)(CX*8), R14
 	LEAQ        (R14)(CX*8), R14
@@ -10017,6 +10780,10 @@ step4:
 tail5:
 	CMPQ        BX, CX
 	JGE         done6
+	LEAQ        -8(CX), R13
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
 	LEAQ        (AX)(BX*8), R13
 	LEAQ        (R13)(CX*8), R14
 	LEAQ        (R14)(CX*8), R14
@@ -10076,6 +10843,10 @@ step7:
 tail8:
 	CMPQ        BX, CX
 	JGE         done9
+	LEAQ        -8(CX), R13
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
 	LEAQ        (AX)(BX*8), R13
 	LEAQ        (R13)(CX*8), R14
 	LEAQ        (R14)(CX*8), R14
@@ -10135,6 +10906,10 @@ step10:
 tail11:
 	CMPQ        BX, CX
 	JGE         done12
+	LEAQ        -8(CX), R13
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
 	LEAQ        (AX)(BX*8), R13
 	LEAQ        (R13)(CX*8), R14
 	LEAQ        (R14)(CX*8), R14
@@ -10194,6 +10969,10 @@ step13:
 tail14:
 	CMPQ        BX, CX
 	JGE         done15
+	LEAQ        -8(CX), R13
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
 	LEAQ        (AX)(BX*8), R13
 	LEAQ        (R13)(CX*8), R14
 	LEAQ        (R14)(CX*8), R14
@@ -10382,6 +11161,10 @@ step16:
 tail17:
 	CMPQ        BX, CX
 	JGE         done18
+	LEAQ        -8(CX), R10
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
 	LEAQ        (AX)(BX*8), R10
 	LEAQ        (R10)(CX*8), R11
 	LEAQ        (R11)(CX*8), R11
@@ -10466,6 +11249,12 @@ TEXT ·affineGatherI1AVX512(SB), NOSPLIT, $0-112
 	SUBQ         DX, BX
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
+	MOVQ         $0x00000008, DI
+	SUBQ         BX, DI
+	XORQ         BX, BX
+	CMPQ         CX, $0x08
+	CMOVQLT      BX, DI
+	SHLXQ        DI, SI, SI
 	KMOVQ        SI, K1
 	MOVQ         k+24(FP), BX
 	VBROADCASTSS (BX), X4
@@ -10733,6 +11522,10 @@ step11:
 tail12:
 	CMPQ        BX, CX
 	JGE         done13
+	LEAQ        -8(CX), R14
+	XORQ        BX, BX
+	CMPQ        R14, $+0
+	CMOVQGE     R14, BX
 	LEAQ        (AX)(BX*8), R14
 	LEAQ        (R14)(CX*8), R15
 	LEAQ        (R15)(CX*8), R15
@@ -10964,6 +11757,10 @@ step14:
 tail15:
 	CMPQ        BX, CX
 	JGE         done16
+	LEAQ        -8(CX), R10
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
 	LEAQ        (AX)(BX*8), R10
 	LEAQ        (R10)(CX*8), R11
 	LEAQ        (R11)(CX*8), R11
@@ -11037,7 +11834,7 @@ end:
 	RET
 
 // func popcountAVX512(a []uint64) int
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VPOPCNTDQ, BMI2
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VPOPCNTDQ, BMI2, CMOV
 TEXT ·popcountAVX512(SB), NOSPLIT, $0-32
 	MOVQ    a_base+0(FP), AX
 	MOVQ    a_len+8(FP), CX
@@ -11047,6 +11844,12 @@ TEXT ·popcountAVX512(SB), NOSPLIT, $0-32
 	SUBQ    DX, BX
 	MOVQ    $-1, SI
 	BZHIQ   BX, SI, SI
+	MOVQ    $0x00000008, DI
+	SUBQ    BX, DI
+	XORQ    BX, BX
+	CMPQ    CX, $0x08
+	CMOVQLT BX, DI
+	SHLXQ   DI, SI, SI
 	KMOVQ   SI, K1
 	VPXORD  Z0, Z0, Z0
 	XORQ    BX, BX
@@ -11066,6 +11869,10 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
+	LEAQ        -8(CX), CX
+	XORQ        BX, BX
+	CMPQ        CX, $+0
+	CMOVQGE     CX, BX
 	VMOVDQU64.Z (AX)(BX*8), K1, Z8
 	VMOVDQA64   Z8, Z10
 	VPOPCNTQ    Z10, Z10
@@ -11084,7 +11891,7 @@ done3:
 	RET
 
 // func cosineAVX512(a []float32, b []float32) (dot float32, aa float32, bb float32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, SSE
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV, SSE
 TEXT ·cosineAVX512(SB), NOSPLIT, $0-60
 	MOVQ    a_base+0(FP), AX
 	MOVQ    a_len+8(FP), CX
@@ -11092,11 +11899,16 @@ TEXT ·cosineAVX512(SB), NOSPLIT, $0-60
 	ANDQ    $-32, DX
 	MOVQ    CX, BX
 	SUBQ    DX, BX
+	ANDQ    $0x0000000f, BX
 	MOVQ    $-1, SI
 	BZHIQ   BX, SI, SI
+	MOVQ    $0x00000010, DI
+	SUBQ    BX, DI
+	XORQ    BX, BX
+	CMPQ    CX, $0x10
+	CMOVQLT BX, DI
+	SHLXQ   DI, SI, SI
 	KMOVQ   SI, K1
-	SHRQ    $0x10, SI
-	KMOVQ   SI, K2
 	MOVQ    b_base+24(FP), SI
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
@@ -11127,16 +11939,24 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (SI)(BX*4), K1, Z10
+	LEAQ        -16(CX), DX
+	CMPQ        BX, DX
+	JG          half4
+	VMOVUPS     (AX)(BX*4), Z8
+	VMOVUPS     (SI)(BX*4), Z10
 	VFMADD231PS Z10, Z8, Z0
 	VFMADD231PS Z8, Z8, Z2
 	VFMADD231PS Z10, Z10, Z4
 	ADDQ        $0x00000010, BX
+
+half4:
 	CMPQ        BX, CX
 	JGE         done3
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (SI)(BX*4), K2, Z11
+	XORQ        BX, BX
+	CMPQ        DX, $+0
+	CMOVQGE     DX, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (SI)(BX*4), K1, Z11
 	VFMADD231PS Z11, Z9, Z1
 	VFMADD231PS Z9, Z9, Z3
 	VFMADD231PS Z11, Z11, Z5
@@ -11168,7 +11988,7 @@ done3:
 	RET
 
 // func axpyAVX512(alpha float32, x []float32, y []float32)
-// Requires: AVX, AVX512BW, AVX512F, BMI2
+// Requires: AVX, AVX512BW, AVX512F, BMI2, CMOV
 TEXT ·axpyAVX512(SB), NOSPLIT, $0-56
 	MOVQ         x_base+8(FP), AX
 	MOVQ         x_len+16(FP), CX
@@ -11176,11 +11996,16 @@ TEXT ·axpyAVX512(SB), NOSPLIT, $0-56
 	ANDQ         $-32, DX
 	MOVQ         CX, BX
 	SUBQ         DX, BX
+	ANDQ         $0x0000000f, BX
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
+	MOVQ         $0x00000010, DI
+	SUBQ         BX, DI
+	XORQ         BX, BX
+	CMPQ         CX, $0x10
+	CMOVQLT      BX, DI
+	SHLXQ        DI, SI, SI
 	KMOVQ        SI, K1
-	SHRQ         $0x10, SI
-	KMOVQ        SI, K2
 	MOVQ         y_base+32(FP), SI
 	VBROADCASTSS alpha+0(FP), Z13
 	XORQ         BX, BX
@@ -11204,24 +12029,32 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
-	VMOVUPS.Z   (AX)(BX*4), K1, Z8
-	VMOVUPS.Z   (SI)(BX*4), K1, Z10
+	LEAQ        -16(CX), DX
+	CMPQ        BX, DX
+	JG          half4
+	VMOVUPS     (AX)(BX*4), Z8
+	VMOVUPS     (SI)(BX*4), Z10
 	VFMADD231PS Z13, Z8, Z10
-	VMOVUPS     Z10, K1, (SI)(BX*4)
+	VMOVUPS     Z10, (SI)(BX*4)
 	ADDQ        $0x00000010, BX
+
+half4:
 	CMPQ        BX, CX
 	JGE         done3
-	VMOVUPS.Z   (AX)(BX*4), K2, Z9
-	VMOVUPS.Z   (SI)(BX*4), K2, Z11
+	XORQ        BX, BX
+	CMPQ        DX, $+0
+	CMOVQGE     DX, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (SI)(BX*4), K1, Z11
 	VFMADD231PS Z13, Z9, Z11
-	VMOVUPS     Z11, K2, (SI)(BX*4)
+	VMOVUPS     Z11, K1, (SI)(BX*4)
 
 done3:
 	VZEROUPPER
 	RET
 
 // func toHalfAVX512(dst []uint16, src []float32)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, CMOV
 TEXT ·toHalfAVX512(SB), NOSPLIT, $0-48
 	MOVQ    src_base+24(FP), AX
 	MOVQ    src_len+32(FP), CX
@@ -11229,11 +12062,16 @@ TEXT ·toHalfAVX512(SB), NOSPLIT, $0-48
 	ANDQ    $-32, DX
 	MOVQ    CX, BX
 	SUBQ    DX, BX
+	ANDQ    $0x0000000f, BX
 	MOVQ    $-1, SI
 	BZHIQ   BX, SI, SI
+	MOVQ    $0x00000010, DI
+	SUBQ    BX, DI
+	XORQ    BX, BX
+	CMPQ    CX, $0x10
+	CMOVQLT BX, DI
+	SHLXQ   DI, SI, SI
 	KMOVQ   SI, K1
-	SHRQ    $0x10, SI
-	KMOVQ   SI, K2
 	MOVQ    dst_base+0(FP), SI
 	XORQ    BX, BX
 	CMPQ    BX, DX
@@ -11252,22 +12090,29 @@ step1:
 tail2:
 	CMPQ      BX, CX
 	JGE       done3
+	LEAQ      -16(CX), DX
+	CMPQ      BX, DX
+	JG        half4
+	VMOVUPS   (AX)(BX*4), Z8
+	VCVTPS2PH $0x00, Z8, (SI)(BX*2)
+	ADDQ      $0x00000010, BX
+
+half4:
+	CMPQ      BX, CX
+	JGE       done3
+	XORQ      BX, BX
+	CMPQ      DX, $+0
+	CMOVQGE   DX, BX
 	VMOVUPS.Z (AX)(BX*4), K1, Z8
 	VCVTPS2PH $0x00, Z8, Y9
 	VMOVDQU16 Y9, K1, (SI)(BX*2)
-	ADDQ      $0x00000010, BX
-	CMPQ      BX, CX
-	JGE       done3
-	VMOVUPS.Z (AX)(BX*4), K2, Z8
-	VCVTPS2PH $0x00, Z8, Y9
-	VMOVDQU16 Y9, K2, (SI)(BX*2)
 
 done3:
 	VZEROUPPER
 	RET
 
 // func fromHalfAVX512(dst []float32, src []uint16)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, CMOV
 TEXT ·fromHalfAVX512(SB), NOSPLIT, $0-48
 	MOVQ    src_base+24(FP), AX
 	MOVQ    src_len+32(FP), CX
@@ -11275,11 +12120,16 @@ TEXT ·fromHalfAVX512(SB), NOSPLIT, $0-48
 	ANDQ    $-32, DX
 	MOVQ    CX, BX
 	SUBQ    DX, BX
+	ANDQ    $0x0000000f, BX
 	MOVQ    $-1, SI
 	BZHIQ   BX, SI, SI
+	MOVQ    $0x00000010, DI
+	SUBQ    BX, DI
+	XORQ    BX, BX
+	CMPQ    CX, $0x10
+	CMOVQLT BX, DI
+	SHLXQ   DI, SI, SI
 	KMOVQ   SI, K1
-	SHRQ    $0x10, SI
-	KMOVQ   SI, K2
 	MOVQ    dst_base+0(FP), SI
 	XORQ    BX, BX
 	CMPQ    BX, DX
@@ -11296,17 +12146,24 @@ step1:
 	JL        step1
 
 tail2:
+	CMPQ      BX, CX
+	JGE       done3
+	LEAQ      -16(CX), DX
+	CMPQ      BX, DX
+	JG        half4
+	VCVTPH2PS (AX)(BX*2), Z8
+	VMOVUPS   Z8, (SI)(BX*4)
+	ADDQ      $0x00000010, BX
+
+half4:
 	CMPQ        BX, CX
 	JGE         done3
+	XORQ        BX, BX
+	CMPQ        DX, $+0
+	CMOVQGE     DX, BX
 	VMOVDQU16.Z (AX)(BX*2), K1, Y8
 	VCVTPH2PS   Y8, Z8
 	VMOVUPS     Z8, K1, (SI)(BX*4)
-	ADDQ        $0x00000010, BX
-	CMPQ        BX, CX
-	JGE         done3
-	VMOVDQU16.Z (AX)(BX*2), K2, Y8
-	VCVTPH2PS   Y8, Z8
-	VMOVUPS     Z8, K2, (SI)(BX*4)
 
 done3:
 	VZEROUPPER

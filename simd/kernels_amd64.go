@@ -43,11 +43,21 @@ func avx512(two *kernels, vnni, popcnt bool) *kernels {
 	}
 	if popcnt {
 		k.popcount, k.hamming = popcountAVX512, hammingAVX512
-		k.hammingRows, k.hammingGather = hammingRowsAVX512, hammingGatherAVX512
-		k.affineRowsI1, k.affineGatherI1 = affineRowsI1AVX512, affineGatherI1AVX512
+		// Rows of fewer bytes than a register are AVX2's: a masked load that goes
+		// on into the next line waits for it.
+		k.hammingRows = longRows(wordBlock, hammingRowsAVX512, two.hammingRows)
+		k.hammingGather = longGather(wordBlock, hammingGatherAVX512, two.hammingGather)
+		k.affineRowsI1 = longAffineRows(planeBlock, affineRowsI1AVX512, two.affineRowsI1)
+		k.affineGatherI1 = longAffineGather(planeBlock, affineGatherI1AVX512, two.affineGatherI1)
 	}
 	return &k
 }
+
+// Of AVX-512, for what it leaves to AVX2.
+const (
+	wordBlock  = 8
+	planeBlock = 4 * wordBlock
+)
 
 // Without mask registers, an AVX2 kernel of anything but words reads its last
 // elements by a block that ends with the vector, so vectors shorter than a block

@@ -6,10 +6,10 @@
 // and -mno-avx512f for AVX2. It reads lines of standard input and answers each
 // with one line:
 //
-//	KERNEL SHAPE DIM STRIDE BYTES CALLS
+//	KERNEL SHAPE DIM STRIDE BYTES CALLS AT
 //
 // makes calls of a shape (pair, rows, gather), of 32 rows unless a pair, on rows
-// STRIDE bytes apart that are random among the first BYTES. It writes the
+// STRIDE bytes apart that are random among the first BYTES, from the id AT on. It writes the
 // thread's CPU time in nanoseconds and the sum of the last call's results.
 // kernels.go, on the other side, draws the same rows, query and ids.
 #define _GNU_SOURCE
@@ -450,19 +450,18 @@ int main(int argc, char **argv) {
 	madvise(mem, bytes, MADV_HUGEPAGE);
 	fill(mem, bytes);
 	char name[16], shape[16];
-	size_t dim, stride, within, calls, at = 0;
+	size_t dim, stride, within, calls, at;
 	enum { SUPPLY = 1 << 20 };
 	uint32_t *ids = malloc(SUPPLY * sizeof *ids);
 	size_t drawn = 0;
 	uint8_t *q = aligned_alloc(64, 1 << 16);
 	fill(q, 1 << 16);
-	while (scanf("%15s %15s %zu %zu %zu %zu", name, shape, &dim, &stride, &within, &calls) == 6) {
+	while (scanf("%15s %15s %zu %zu %zu %zu %zu", name, shape, &dim, &stride, &within, &calls, &at) == 7) {
 		size_t count = within / stride - LIST, step = shape[0] == 'g' ? LIST : 1;
 		if (count != drawn) {
 			uint64_t seed = count;
 			for (size_t i = 0; i < SUPPLY; i++) ids[i] = next(&seed) % count;
 			drawn = count;
-			at = 0;
 		}
 		for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
 			if (strcmp(name, kernels[i].name)) continue;

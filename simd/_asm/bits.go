@@ -67,6 +67,8 @@ func (o *bits) Query(m Mem, _ int, k *mask) {
 		VMOVDQU(m, q)
 	case o.isa == AVX512:
 		VMOVDQU64_Z(m, k.k, q)
+	case k.words > 0:
+		k.word(m, 8)
 	default:
 		VPMASKMOVQ(m, k.v, q)
 	}
@@ -77,6 +79,9 @@ func (o *bits) Row(m Mem, r, _ int, k *mask) {
 	switch {
 	case o.isa == AVX2 && k == nil:
 		VPXOR(m, q, t)
+	case o.isa == AVX2 && k.words > 0:
+		k.word(m, 10)
+		VPXOR(t, q, t)
 	case o.isa == AVX2:
 		VPMASKMOVQ(m, k.v, t)
 		VPXOR(t, q, t)

@@ -90,13 +90,12 @@ func (c *affine4) Const(b *body) {
 		VPSRLW(U8(15), Y(12), Y(12))
 		return
 	}
-	n := Load(Param("q").Len(), GP64())
-	ones := GP64()
+	n, rem := Load(Param("q").Len(), GP64()).(reg.GPVirtual), GP64()
 	SHRQ(U8(1), n)
 	SUBQ(b.limit, n)
-	MOVQ(I32(-1), ones)
-	BZHIQ(n, ones, ones)
-	KMOVQ(ones, ks[1])
+	MOVQ(b.dim, rem)
+	SUBQ(b.limit, rem)
+	b.trailing(rem, n, ks[1])
 }
 
 func (c *affine4) Query(b *body, m Mem, k *mask) {
@@ -229,15 +228,20 @@ func (c *affine1) Row(m Mem, r int, k *mask) {
 // lookup is Row by tables of nibbles.
 func (c *affine1) lookup(m Mem, r int, k *mask) {
 	x, t, u, sum := Y(8), Y(10), Y(11), Y(15)
-	if k == nil {
-		VMOVDQU(m, x)
+	if k != nil && k.words > 0 {
+		k.word(m, 8)
 	} else {
-		VPMASKMOVQ(m, k.v, x)
+		VMOVDQU(m, x)
 	}
 	for p := 3; p >= 0; p-- {
-		if k == nil {
+		switch {
+		case k == nil:
 			VPAND(c.planes[p], x, t)
-		} else {
+		case k.words > 0:
+			k.word(c.planes[p], 10)
+			VPAND(x, t, t)
+		default:
+			// Words of the block before the plane are not loaded.
 			VPMASKMOVQ(c.planes[p], k.v, t)
 			VPAND(x, t, t)
 		}

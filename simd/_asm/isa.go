@@ -50,13 +50,22 @@ func Y(n int) reg.Register { return ys[n] }
 
 // mask names the lanes of a block that count; nil is all of them.
 type mask struct {
-	// k selects the leading lanes; memory behind the others is not touched
-	// (AVX-512).
+	// k selects lanes; memory behind the others is not touched (AVX-512).
 	k reg.Register
 	// v keeps the trailing lanes, of a block that lies wholly inside the
-	// vectors but overlaps elements already counted (AVX2); of words, the
-	// leading lanes, as k does.
+	// vectors but overlaps elements already counted (AVX2).
 	v reg.Register
+	// words, 1 or 2, is all there is of a block of words (AVX2).
+	words int
+}
+
+// word loads as many words as the mask says, clearing the rest.
+func (k *mask) word(m Mem, n int) {
+	if k.words == 2 {
+		VMOVDQU(m, X(n))
+	} else {
+		VMOVQ(m, X(n))
+	}
 }
 
 // maskTable holds 32 zero bytes, 32 bytes of ones, 32 zero bytes. Loaded at n

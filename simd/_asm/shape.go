@@ -39,20 +39,20 @@ type body struct {
 	label
 	q, dim, limit, i reg.GPVirtual // query; elements; those in whole steps; element index
 	rows             [4]reg.GPVirtual
-	tail             []reg.Register // AVX-512: a mask register for each block of the tail
-	head             int            // bytes of a row before its elements
-	twice            bool           // pairs of whole steps have accumulators of their own
-	leads            bool           // AVX2: the mask of the tail is that of its first elements
+	head             int  // bytes of a row before its elements
+	twice            bool // pairs of whole steps have accumulators of their own
 }
 
 // How the gather kernels fetch ahead. Rows of up to narrow bytes are fetched
-// whole, a row after the other, about lookahead bytes before their turn; wider
-// ones line by line, in step with the four rows being scored.
+// whole, a row after the other, about lookahead bytes before their turn, but 24
+// rows if of up to few bytes; wider ones line by line, in step with the four rows
+// being scored.
 //
 // Both use PREFETCHT1, which fills the second cache only: on Zen 4 it does not
 // take one of the 24 miss buffers of the first cache, and twice as many lines
 // are in flight as with PREFETCHT0 (128 elements: 30 ns a row, not 60).
 const (
+	few       = 144
 	narrow    = 2048
 	lookahead = 8192
 
@@ -96,54 +96,61 @@ func begin(o op, query string) *body {
 	b.limit = GP64()
 	MOVQ(whole, b.limit)
 	ANDQ(I32(int32(-w*u)), b.limit)
+	rem := GP64()
 	if o.ISA() == AVX512 {
-		// As many low bits as elements are left, w to a mask register.
-		rem, ones := GP64(), GP64()
 		MOVQ(b.dim, rem)
 		SUBQ(b.limit, rem)
-		MOVQ(I32(-1), ones)
-		BZHIQ(rem, ones, ones)
-		for j := range u {
-			if j > 0 {
-				SHRQ(U8(w), ones)
-			}
-			KMOVQ(ones, ks[j])
-			b.tail = append(b.tail, ks[j])
+		if u > 1 {
+			ANDQ(U32(uint32(w-1)), rem)
 		}
+		b.trailing(rem, rem, ks[0])
 	} else {
 		// A mask of the last dim mod w lanes; a lane is as wide as an
 		// element after widening.
-		lane := int(AVX2) / w
-		rem, table := GP64(), GP64()
+		lane, table := int(AVX2)/w, GP64()
 		MOVQ(b.dim, rem)
+		ANDQ(U32(uint32(w-1)), rem)
 		LEAQ(maskTable, table)
-		if b.leads = leads(o); b.leads {
-			NEGQ(rem)
-			ANDQ(U32(uint32(w-1)), rem)
-			VMOVDQU(Mem{Base: table, Index: rem, Scale: uint8(lane), Disp: 32}, reg.Y14)
-		} else {
-			ANDQ(U32(uint32(w-1)), rem)
-			VMOVDQU(Mem{Base: table, Index: rem, Scale: uint8(lane)}, reg.Y14)
-		}
+		VMOVDQU(Mem{Base: table, Index: rem, Scale: uint8(lane)}, reg.Y14)
 	}
 	b.i = GP64()
 	o.Const(b)
 	return b
 }
 
-// leads reports whether an AVX2 op loads the tail by a mask of its first elements,
-// which words have an instruction for, rather than a block that overlaps.
-func leads(o op) bool {
-	if a, ok := o.(*affine); ok {
-		_, ok = a.code.(*affine1)
-		return ok
+// before is the number of bytes' room that a header gives a block of bytes before
+// the first element. A block of a query then starts before the query, which its
+// mask makes safe, but slow at the start of memory: words, of which blocks hold
+// few, do without.
+func (b *body) before() int {
+	if b.words() {
+		return 0
 	}
-	_, ok := o.(*bits)
-	return ok
+	return b.head
+}
+
+// trailing makes k the mask of n of the last rem lanes of a block, the first of
+// them; of the first lanes if no block fits before the end of a row.
+func (b *body) trailing(rem, n reg.GPVirtual, k reg.Register) {
+	w, _ := b.Blocks()
+	ones, shift, none := GP64(), GP64(), GP64()
+	MOVQ(I32(-1), ones)
+	BZHIQ(n, ones, ones)
+	MOVQ(U32(uint32(w)), shift)
+	SUBQ(rem, shift)
+	XORQ(none, none)
+	CMPQ(b.dim, U8(w-b.before()))
+	CMOVQLT(none, shift)
+	SHLXQ(shift, ones, ones)
+	KMOVQ(ones, k)
 }
 
 // blocks runs f over the blocks of dim elements: in whole steps, then what is
 // left. whole runs after each step, rest if anything is left.
+//
+// The last block ends with the vectors and overlaps elements already counted,
+// which its mask leaves out: a block that went on beyond a row, though masked,
+// would wait for a line of memory that nothing fetched ahead.
 func (b *body) blocks(whole, rest func(), f func(at Mem, u int, k *mask)) {
 	w, u := b.Blocks()
 	start, tail, done := b.next("step"), b.next("tail"), b.next("done")
@@ -169,37 +176,61 @@ func (b *body) blocks(whole, rest func(), f func(at Mem, u int, k *mask)) {
 	if rest != nil {
 		rest()
 	}
-	if b.ISA() == AVX512 {
-		for j := range u {
-			if j > 0 {
-				CMPQ(b.i, b.dim)
-				JGE(LabelRef(done))
-			}
-			f(Mem{Index: b.i}, j, &mask{k: b.tail[j]})
-			if j < u-1 {
-				ADDQ(U32(uint32(w)), b.i)
-			}
-		}
-	} else if b.leads {
-		f(Mem{Index: b.i}, 0, &mask{v: reg.Y14})
-	} else {
-		last := GP64()
-		MOVQ(b.dim, last)
-		SUBQ(U8(w), last)
-		for j := range u - 1 {
-			skip := b.next("half")
-			CMPQ(b.i, last)
-			JG(LabelRef(skip))
-			f(Mem{Index: b.i}, j, nil)
-			ADDQ(U32(uint32(w)), b.i)
-			Label(skip)
-		}
+	last := GP64()
+	LEAQ(Mem{Base: b.dim, Disp: -w}, last)
+	for j := range u - 1 {
+		skip := b.next("half")
+		CMPQ(b.i, last)
+		JG(LabelRef(skip))
+		f(Mem{Index: b.i}, j, nil)
+		ADDQ(U32(uint32(w)), b.i)
+		Label(skip)
+	}
+	if u > 1 {
 		CMPQ(b.i, b.dim)
 		JGE(LabelRef(done))
+	}
+	switch {
+	case b.ISA() == AVX512:
+		XORQ(b.i, b.i)
+		CMPQ(last, I8(-b.before()))
+		CMOVQGE(last, b.i)
+		f(Mem{Index: b.i}, u-1, &mask{k: ks[0]})
+	case b.words():
+		short := b.next("short")
+		CMPQ(last, I8(-b.before()))
+		JL(LabelRef(short))
+		MOVQ(last, b.i)
+		f(Mem{Index: b.i}, 0, &mask{v: reg.Y14})
+		JMP(LabelRef(done))
+		Label(short)
+		b.pieces(done, f)
+	default:
 		MOVQ(last, b.i)
 		f(Mem{Index: b.i}, u-1, &mask{v: reg.Y14})
 	}
 	Label(done)
+}
+
+// words reports whether elements are words, whose AVX2 kernels serve short
+// vectors too.
+func (b *body) words() bool {
+	_, _, _, _, _, size := b.Types()
+	return size == 8
+}
+
+// pieces runs f over up to three words, by two and one.
+func (b *body) pieces(done string, f func(at Mem, u int, k *mask)) {
+	one := b.next("word")
+	XORQ(b.i, b.i)
+	TESTQ(U32(2), b.dim)
+	JZ(LabelRef(one))
+	f(Mem{Index: b.i}, 0, &mask{words: 2})
+	ADDQ(U8(2), b.i)
+	Label(one)
+	TESTQ(U32(1), b.dim)
+	JZ(LabelRef(done))
+	f(Mem{Index: b.i}, 0, &mask{words: 1})
 }
 
 // double runs f over pairs of whole steps of one block, so that sums of one row
