@@ -65,6 +65,12 @@ type principal struct {
 
 var everything = []Scope{{Collection: "*", Access: "admin"}}
 
+// Who speaks without a key, on public routes and where none is needed.
+var (
+	nobody  = &principal{id: "-"}
+	anybody = &principal{id: "-", scopes: everything}
+)
+
 // may reports whether p has access to a collection ("*": to the database).
 func (p *principal) may(need access, collection string) bool {
 	for _, s := range p.scopes {
@@ -130,19 +136,22 @@ type keyed struct {
 	any bool
 }
 
+func wrongKey() error {
+	return &problem{Code: codeUnauthorized, Detail: "the key is missing or not valid", Hint: "send Authorization: Bearer <key>"}
+}
+
 // authenticate finds who r speaks for. All failures look alike, but for an
 // expired key, whose holder has proven to own it.
 func (a *api) authenticate(r *http.Request) (*principal, error) {
-	wrong := &problem{Code: codeUnauthorized, Detail: "the key is missing or not valid", Hint: "send Authorization: Bearer <key>"}
 	token, ok := presented(r)
 	if !ok {
-		return nil, wrong
+		return nil, wrongKey()
 	}
 	if token == "" {
 		if a.guarded() {
-			return nil, wrong
+			return nil, wrongKey()
 		}
-		return &principal{id: "-", scopes: everything}, nil
+		return anybody, nil
 	}
 	sum := sha256.Sum256([]byte(token))
 	if a.o.Key != "" {
@@ -153,7 +162,7 @@ func (a *api) authenticate(r *http.Request) (*principal, error) {
 	}
 	parts := strings.SplitN(token, "_", 3)
 	if len(parts) != 3 || parts[0] != keyPrefix || len(parts[1]) != 12 {
-		return nil, wrong
+		return nil, wrongKey()
 	}
 	raw, found, err := a.db.Setting(keySettings + parts[1])
 	if err != nil {
@@ -161,7 +170,7 @@ func (a *api) authenticate(r *http.Request) (*principal, error) {
 	}
 	var k storedKey
 	if !found || json.Unmarshal(raw, &k) != nil || subtle.ConstantTimeCompare(sum[:], k.Hash) != 1 {
-		return nil, wrong
+		return nil, wrongKey()
 	}
 	if !k.ExpiresAt.IsZero() && !time.Now().Before(k.ExpiresAt) {
 		return nil, &problem{Code: codeUnauthorized, Detail: "the key has expired", Hint: "ask for a new one"}

@@ -16,6 +16,19 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
+// Names of headers as net/http writes them: others it would convert each time.
+const (
+	headerLSN    = "X-Lsn"
+	headerMinLSN = "X-Min-Lsn"
+)
+
+// Values that headers share; net/http only reads them.
+var (
+	typeJSON = []string{"application/json"}
+	noStore  = []string{"no-store"}
+	noSniff  = []string{"nosniff"}
+)
+
 // call is one request on its way through a route.
 type call struct {
 	a     *api
@@ -66,10 +79,9 @@ func (c *call) reply(status int, v any) error {
 // send writes finished JSON.
 func (c *call) send(status int, body []byte) error {
 	h := c.w.Header()
-	h.Set("Content-Type", "application/json")
+	h["Content-Type"], h["Cache-Control"] = typeJSON, noStore
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Cache-Control", "no-store")
-	if h.Get("X-LSN") == "" {
+	if h.Get(headerLSN) == "" {
 		c.lsn(c.since)
 	}
 	c.w.WriteHeader(status)
@@ -81,7 +93,7 @@ func (c *call) send(status int, body []byte) error {
 
 // nothing sends 204.
 func (c *call) nothing() error {
-	if c.w.Header().Get("X-LSN") == "" {
+	if c.w.Header().Get(headerLSN) == "" {
 		c.lsn(c.a.db.LSN()) // after the write
 	}
 	c.w.WriteHeader(http.StatusNoContent)
@@ -89,7 +101,7 @@ func (c *call) nothing() error {
 }
 
 // lsn names the LSN that the answer is as of, or that the write got.
-func (c *call) lsn(n uint64) { c.w.Header().Set("X-LSN", strconv.FormatUint(n, 10)) }
+func (c *call) lsn(n uint64) { c.w.Header().Set(headerLSN, strconv.FormatUint(n, 10)) }
 
 // etag sends the version of a document.
 func (c *call) etag(version uint64) {
@@ -169,7 +181,7 @@ func (a *api) deadline(r *http.Request, stream bool) (context.Context, context.C
 
 // caughtUp waits until the database has reached X-Min-LSN.
 func (c *call) caughtUp() error {
-	s := c.r.Header.Get("X-Min-LSN")
+	s := c.r.Header.Get(headerMinLSN)
 	if s == "" {
 		return nil
 	}

@@ -422,23 +422,23 @@ func (d *jsonDecoder) slice(v reflect.Value, c byte, id bool) *jsonError {
 	if err := d.enter(); err != nil {
 		return err
 	}
-	// An empty array stays apart from an absent one.
-	s := reflect.MakeSlice(v.Type(), 0, 0)
+	v.SetZero()
 	for n := 0; ; n++ {
 		ok, err := d.more(']', n == 0)
 		if err != nil {
 			return err
 		}
 		if !ok {
-			d.leave()
-			v.Set(s)
+			if d.leave(); n == 0 { // an empty array stays apart from an absent one
+				v.Set(reflect.MakeSlice(v.Type(), 0, 0))
+			}
 			return nil
 		}
-		e := reflect.New(v.Type().Elem()).Elem()
-		if err := d.value(e, id); err != nil {
+		v.Grow(1)
+		v.SetLen(n + 1)
+		if err := d.value(v.Index(n), id); err != nil {
 			return under(err, strconv.Itoa(n))
 		}
-		s = reflect.Append(s, e)
 	}
 }
 

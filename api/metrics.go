@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -10,10 +11,27 @@ import (
 
 // meter counts requests and shows the database's sizes. It has its own set, so
 // that two handlers of one process do not mix.
-type meter struct{ set *metrics.Set }
+type meter struct {
+	set *metrics.Set
+
+	mu    sync.RWMutex
+	cells map[cell]counts
+}
+
+// cell is what requests are counted by. Routes and statuses are few, so the set
+// stays small whatever clients send.
+type cell struct {
+	route, method string
+	status        int
+}
+
+type counts struct {
+	requests *metrics.Counter
+	seconds  *metrics.Histogram // of the route and method, whatever the status
+}
 
 func newMeter(a *api) *meter {
-	m := &meter{set: metrics.NewSet()}
+	m := &meter{set: metrics.NewSet(), cells: map[cell]counts{}}
 	for i, name := range []string{"reading", "writing", "streaming"} {
 		g := a.gates[i]
 		m.set.NewGauge(`eider_http_units_in_use{pool="`+name+`"}`, func() float64 { used, _ := g.load(); return float64(used) })
@@ -24,15 +42,27 @@ func newMeter(a *api) *meter {
 	return m
 }
 
-// observe counts one finished request. Routes and statuses are few, so the set
-// stays small whatever clients send.
+// observe counts one finished request.
 func (m *meter) observe(route, method string, status int, took time.Duration) {
 	if route == "" {
 		route, method = "none", "any"
 	}
-	labels := `{route="` + route + `",method="` + method + `"`
-	m.set.GetOrCreateCounter(`eider_http_requests_total` + labels + `,status="` + strconv.Itoa(status) + `"}`).Inc()
-	m.set.GetOrCreateHistogram(`eider_http_request_seconds` + labels + `}`).Update(took.Seconds())
+	at := cell{route, method, status}
+	m.mu.RLock()
+	c, ok := m.cells[at]
+	m.mu.RUnlock()
+	if !ok {
+		labels := `{route="` + route + `",method="` + method + `"`
+		c = counts{
+			requests: m.set.GetOrCreateCounter(`eider_http_requests_total` + labels + `,status="` + strconv.Itoa(status) + `"}`),
+			seconds:  m.set.GetOrCreateHistogram(`eider_http_request_seconds` + labels + `}`),
+		}
+		m.mu.Lock()
+		m.cells[at] = c
+		m.mu.Unlock()
+	}
+	c.requests.Inc()
+	c.seconds.Update(took.Seconds())
 }
 
 // refused counts work that found no room.

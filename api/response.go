@@ -86,7 +86,7 @@ func (a *api) outermost(next http.Handler) http.Handler {
 		w := &response{ResponseWriter: rw, rc: http.NewResponseController(rw), patience: a.o.Patience, id: requestID(r), who: "-"}
 		h := w.Header()
 		h.Set("X-Request-Id", w.id)
-		h.Set("X-Content-Type-Options", "nosniff")
+		h["X-Content-Type-Options"] = noSniff
 		defer func() {
 			cause := recover()
 			if cause == http.ErrAbortHandler {

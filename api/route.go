@@ -148,7 +148,7 @@ func (a *api) mount(mux chi.Router, rt *route) error {
 // there room, then the handler. Nothing that the request controls is looked at
 // before the key.
 func (a *api) serve(w *response, r *http.Request, rt *route, params []string) error {
-	c := &call{a: a, w: w, r: r, route: rt, who: &principal{id: "-"}}
+	c := &call{a: a, w: w, r: r, route: rt, who: nobody}
 	if rt.access > public {
 		who, err := a.authenticate(r)
 		if err != nil {
