@@ -182,8 +182,6 @@ func (d *jsonDecoder) value(v reflect.Value, id bool) *jsonError {
 		}
 		v.SetBytes(append([]byte(nil), d.b[start:d.i]...))
 		return nil
-	case t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(textType):
-		return d.text(v, c)
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -194,7 +192,11 @@ func (d *jsonDecoder) value(v reflect.Value, id bool) *jsonError {
 		v.Set(p)
 		return nil
 	case reflect.Struct:
-		return d.object(v, c)
+		p := shapeOf(t)
+		if p.text {
+			return d.text(v, c)
+		}
+		return d.object(v, p, c)
 	case reflect.Map:
 		return d.mapping(v, c)
 	case reflect.Slice:
@@ -205,6 +207,9 @@ func (d *jsonDecoder) value(v reflect.Value, id bool) *jsonError {
 			v.Set(reflect.ValueOf(x))
 		}
 		return err
+	}
+	if t.PkgPath() != "" && reflect.PointerTo(t).Implements(textType) {
+		return d.text(v, c)
 	}
 	return d.scalar(v, c, id)
 }
@@ -342,14 +347,13 @@ func (d *jsonDecoder) name() (string, *jsonError) {
 	return s, nil
 }
 
-func (d *jsonDecoder) object(v reflect.Value, c byte) *jsonError {
+func (d *jsonDecoder) object(v reflect.Value, p *shape, c byte) *jsonError {
 	if c != '{' {
 		return d.want("an object", c)
 	}
 	if err := d.enter(); err != nil {
 		return err
 	}
-	p := shapeOf(v.Type())
 	var seen uint64
 	for first := true; ; first = false {
 		ok, err := d.more('}', first)

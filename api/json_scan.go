@@ -176,10 +176,20 @@ func (d *jsonDecoder) floats(c byte) ([]float32, *jsonError) {
 		size = bytes.Count(d.b[d.i:d.i+end], []byte{','}) + 1
 	}
 	out := make([]float32, 0, size)
-	for n := 0; ; n++ {
-		ok, err := d.more(']', n == 0)
+	for {
+		// Most vectors have neither spaces nor exponents: read on while that holds.
+		for len(out) > 0 && d.i < len(d.b) && d.b[d.i] == ',' {
+			d.i++
+			f, ok := d.decimal()
+			if !ok {
+				d.i--
+				break
+			}
+			out = append(out, f)
+		}
+		ok, err := d.more(']', len(out) == 0)
 		if err != nil {
-			return nil, under(err, strconv.Itoa(n))
+			return nil, under(err, strconv.Itoa(len(out)))
 		}
 		if !ok {
 			d.leave()
@@ -187,7 +197,7 @@ func (d *jsonDecoder) floats(c byte) ([]float32, *jsonError) {
 		}
 		f, err := d.float()
 		if err != nil {
-			return nil, under(err, strconv.Itoa(n))
+			return nil, under(err, strconv.Itoa(len(out)))
 		}
 		out = append(out, f)
 	}

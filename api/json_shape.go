@@ -12,6 +12,7 @@ import (
 type shape struct {
 	members map[string]member
 	names   []string // sorted
+	text    bool     // it is a string, read by UnmarshalText
 }
 
 type member struct {
@@ -30,7 +31,7 @@ func shapeOf(t reflect.Type) *shape {
 	if t.NumField() > 64 {
 		panic(fmt.Sprintf("api: %s has more than 64 fields", t))
 	}
-	p := &shape{members: map[string]member{}}
+	p := &shape{members: map[string]member{}, text: reflect.PointerTo(t).Implements(textType)}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")

@@ -1,9 +1,10 @@
 package api
 
 import (
-	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -73,8 +74,9 @@ func requestID(r *http.Request) string {
 			return id
 		}
 	}
-	var b [12]byte
-	rand.Read(b[:])
+	var b [12]byte // names, not secrets
+	binary.LittleEndian.PutUint64(b[:], rand.Uint64())
+	binary.LittleEndian.PutUint32(b[8:], rand.Uint32())
 	return hex.EncodeToString(b[:])
 }
 
