@@ -148,7 +148,7 @@ func (c *call) list(name string) []string {
 
 // jsonBody reports whether a Content-Type may carry JSON.
 func jsonBody(header string) bool {
-	if header == "" {
+	if header == "" || header == "application/json" { // as most are
 		return true
 	}
 	t, _, err := mime.ParseMediaType(header)

@@ -88,7 +88,7 @@ func (o *keyOrder) check(now time.Time) error {
 	}
 	for i, s := range o.Scopes {
 		at := "/scopes/" + strconv.Itoa(i)
-		if s.Collection != "*" && !nameText.MatchString(s.Collection) {
+		if s.Collection != "*" && !isName(s.Collection) {
 			return invalid(at+"/collection", `name a collection, or "*" for all`)
 		}
 		if accessNames[string(s.Access)] == 0 {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -78,7 +79,7 @@ func TestNoNameLeavesItsDirectory(t *testing.T) {
 				continue
 			}
 			for _, name := range hostileNames() {
-				if names[p].re.MatchString(name) {
+				if names[p].ok(name) {
 					continue // harmless where it stands
 				}
 				path := concrete(strings.Replace(rt.path, "{"+p+"}", url.PathEscape(name), 1))
@@ -91,7 +92,7 @@ func TestNoNameLeavesItsDirectory(t *testing.T) {
 		}
 	}
 	for _, name := range hostileNames() {
-		if nameText.MatchString(name) {
+		if isName(name) {
 			continue
 		}
 		do(t, h, "POST", "/v1/snapshots", map[string]any{"name": name}).want(t, 400)
@@ -105,5 +106,23 @@ func TestNoNameLeavesItsDirectory(t *testing.T) {
 	}
 	if tried < 2000 {
 		t.Errorf("only %d names tried", tried)
+	}
+}
+
+// TestNamesAreWhatTheirPatternsSay compares each test of a name with the pattern
+// that the OpenAPI document shows for it.
+func TestNamesAreWhatTheirPatternsSay(t *testing.T) {
+	some := append(hostileNames(), "", "a", "A", "_", "9", "a.b", "a-b_c9", "Z.z-9", "0123456789ab", "0123456789aB", "0123456789abc",
+		strings.Repeat("x", 64), strings.Repeat("x", 65), strings.Repeat("x", 128), strings.Repeat("x", 129), "a\n", "é")
+	for c := range 256 {
+		some = append(some, string([]byte{byte(c)}), "ab"+string([]byte{byte(c)}), "0123456789a"+string([]byte{byte(c)}))
+	}
+	for p, n := range names {
+		re := regexp.MustCompile(n.pattern)
+		for _, s := range some {
+			if n.ok(s) != re.MatchString(s) {
+				t.Errorf("%q as %s: %v, the pattern says %v", s, p, n.ok(s), re.MatchString(s))
+			}
+		}
 	}
 }

@@ -98,7 +98,7 @@ func operation(rt *route, reg huma.Registry, problems *huma.Schema) *huma.Operat
 	for _, m := range pathNames.FindAllStringSubmatch(rt.path, -1) {
 		s := &huma.Schema{Type: huma.TypeString}
 		if n, ok := names[m[1]]; ok {
-			s.Pattern = n.re.String()
+			s.Pattern = n.pattern
 		}
 		op.Parameters = append(op.Parameters, &huma.Param{Name: m[1], In: "path", Required: true, Schema: s})
 	}

@@ -105,21 +105,51 @@ func (rt *route) check() error {
 // The names that paths may carry. Document ids are free text: they never reach
 // the file system.
 var (
-	nameText  = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
-	fieldText = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,127}$`)
-	names     = map[string]struct {
-		re   *regexp.Regexp
-		what string
-	}{
-		"c": {nameText, "a collection name is 1 to 64 of a-z 0-9 _ -"},
-		"a": {nameText, "an alias is 1 to 64 of a-z 0-9 _ -"},
-		"v": {nameText, "a vector name is 1 to 64 of a-z 0-9 _ -"},
-		"s": {nameText, "a snapshot name is 1 to 64 of a-z 0-9 _ -"},
-		"k": {regexp.MustCompile(`^[0-9a-f]{12}$`), "a key id is 12 of 0-9 a-f"},
-		"f": {fieldText, "a field name is a letter or _, then up to 127 of A-Z a-z 0-9 _ . -"},
+	names = map[string]naming{
+		"c": {isName, `^[a-z0-9_-]{1,64}$`, "a collection name is 1 to 64 of a-z 0-9 _ -"},
+		"a": {isName, `^[a-z0-9_-]{1,64}$`, "an alias is 1 to 64 of a-z 0-9 _ -"},
+		"v": {isName, `^[a-z0-9_-]{1,64}$`, "a vector name is 1 to 64 of a-z 0-9 _ -"},
+		"s": {isName, `^[a-z0-9_-]{1,64}$`, "a snapshot name is 1 to 64 of a-z 0-9 _ -"},
+		"k": {isKeyID, `^[0-9a-f]{12}$`, "a key id is 12 of 0-9 a-f"},
+		"f": {isField, `^[A-Za-z_][A-Za-z0-9_.-]{0,127}$`, "a field name is a letter or _, then up to 127 of A-Z a-z 0-9 _ . -"},
 	}
 	pathNames = regexp.MustCompile(`\{([a-z]+)\}`)
 )
+
+// naming is what a path parameter may be: as a test of each request, as the
+// OpenAPI document says it, and as an error does.
+type naming struct {
+	ok      func(string) bool
+	pattern string
+	what    string
+}
+
+func isName(s string) bool {
+	return len(s) >= 1 && len(s) <= 64 && all(s, func(c byte) bool { return lower(c) || digit(c) || c == '_' || c == '-' })
+}
+
+func isKeyID(s string) bool {
+	return len(s) == 12 && all(s, func(c byte) bool { return digit(c) || c >= 'a' && c <= 'f' })
+}
+
+func isField(s string) bool {
+	letter := func(c byte) bool { return lower(c) || c >= 'A' && c <= 'Z' || c == '_' }
+	return len(s) >= 1 && len(s) <= 128 && letter(s[0]) &&
+		all(s, func(c byte) bool { return letter(c) || digit(c) || c == '.' || c == '-' })
+}
+
+func lower(c byte) bool { return c >= 'a' && c <= 'z' }
+func digit(c byte) bool { return c >= '0' && c <= '9' }
+
+// all reports whether every byte of s is fit.
+func all(s string, fit func(byte) bool) bool {
+	for i := range len(s) {
+		if !fit(s[i]) {
+			return false
+		}
+	}
+	return true
+}
 
 // mount puts a row behind its key check, its caps and its gate.
 func (a *api) mount(mux chi.Router, rt *route) error {
@@ -128,7 +158,7 @@ func (a *api) mount(mux chi.Router, rt *route) error {
 	}
 	var params []string
 	for _, m := range pathNames.FindAllStringSubmatch(rt.path, -1) {
-		if m[1] != "id" && names[m[1]].re == nil {
+		if m[1] != "id" && names[m[1]].ok == nil {
 			return fmt.Errorf("api: route %s %s has the unknown path parameter %s", rt.method, rt.path, m[1])
 		}
 		params = append(params, m[1])
@@ -166,7 +196,7 @@ func (a *api) serve(w *response, r *http.Request, rt *route, params []string) er
 		}
 	}
 	for _, p := range params {
-		if p != "id" && !names[p].re.MatchString(c.path(p)) {
+		if p != "id" && !names[p].ok(c.path(p)) {
 			return &problem{Code: eider.CodeInvalid, Detail: names[p].what}
 		}
 	}

@@ -99,7 +99,9 @@ func serverTiming(e *eider.Explain) string {
 		}
 		b = append(b, p.Name...)
 		b = append(b, ";dur="...)
-		b = strconv.AppendFloat(b, p.Micros/1000, 'f', 3, 64)
+		us := int64(p.Micros + 0.5)
+		b = strconv.AppendInt(b, us/1000, 10)
+		b = append(b, '.', byte('0'+us/100%10), byte('0'+us/10%10), byte('0'+us%10))
 	}
 	return string(b)
 }

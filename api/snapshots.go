@@ -70,7 +70,7 @@ func listSnapshots(c *call) error {
 	out := snapshotList{Snapshots: []snapshot{}}
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), ".json")
-		if !ok || !nameText.MatchString(name) {
+		if !ok || !isName(name) {
 			continue
 		}
 		if s, err := readSnapshot(root, name); err == nil {
@@ -102,7 +102,7 @@ func postSnapshot(c *call) error {
 	if err := c.decode(&o); err != nil {
 		return err
 	}
-	if !nameText.MatchString(o.Name) {
+	if !isName(o.Name) {
 		return invalid("/name", "%s", names["s"].what)
 	}
 	for _, name := range []string{o.Name, receipt(o.Name)} {
