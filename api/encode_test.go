@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,6 +95,25 @@ func TestResultsThatAreNotJSONAreRefused(t *testing.T) {
 		var buf bytes.Buffer
 		if err := encodeResult(&buf, &eider.Result{Hits: []eider.Hit{{Fields: map[string]any{"x": x}}}}); err == nil || buf.Len() > 0 {
 			t.Errorf("%v was written as %q, error %v", x, buf.String(), err)
+		}
+	}
+}
+
+// TestEncodeKnowsEveryMember fails when a result has a member that encodeResult
+// was not taught.
+func TestEncodeKnowsEveryMember(t *testing.T) {
+	for typ, known := range map[reflect.Type]string{
+		reflect.TypeFor[eider.Result](): "hits facets total cursor lsn explain advice",
+		reflect.TypeFor[eider.Hit]():    "id score version fields vectors group explain",
+	} {
+		var names []string
+		for i := range typ.NumField() {
+			if name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ","); typ.Field(i).IsExported() && name != "-" {
+				names = append(names, name)
+			}
+		}
+		if got := strings.Join(names, " "); got != known {
+			t.Errorf("%s has %s; encodeResult writes %s", typ, got, known)
 		}
 	}
 }
