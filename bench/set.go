@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/eiderdb/eider/index"
@@ -28,7 +30,18 @@ var ErrSet = errors.New("no such data set")
 // Sets lists the names Options.Set knows besides files: MNIST's two, found in the
 // data directory, and the generated ones.
 func Sets() []string {
-	return []string{"fashion-mnist", "mnist", "clusters", "clusters-100k", "sphere"}
+	return append([]string{"fashion-mnist", "mnist", "clusters", "clusters-100k", "sphere", "sift"}, slices.Sorted(maps.Keys(spectra))...)
+}
+
+// spectra are the generated sets that resemble embeddings, with their default
+// sizes; dataset.Spectrum states the formula. Flat spectra decay slowly and lie in
+// all components, nested ones decay fast and in the order of the components.
+var spectra = map[string]dataset.Spectrum{
+	"flat768":    {Rows: 200_000, Dim: 768, Knee: 1, Decay: 0.6},
+	"nested768":  {Rows: 200_000, Dim: 768, Knee: 16, Decay: 2, Nested: true},
+	"ood768":     {Rows: 200_000, Dim: 768, Knee: 1, Decay: 0.6, Gap: 0.7},
+	"flat1536":   {Rows: 100_000, Dim: 1536, Knee: 1, Decay: 0.6},
+	"nested1536": {Rows: 100_000, Dim: 1536, Knee: 16, Decay: 2, Nested: true},
 }
 
 // load finds and reads the set that o asks for, with at most rows base vectors
@@ -76,7 +89,16 @@ func load(o Options, rows, queries int) (*Set, error) {
 }
 
 func read(dir, name string, seed uint64, rows, queries int) (*Set, error) {
+	if recipe, ok := spectra[name]; ok {
+		recipe.Kind, recipe.Rows, recipe.Queries, recipe.Seed = name, cut(recipe.Rows, rows), queries, seed
+		base, q := recipe.Generate()
+		return &Set{Name: recipe.Name(), Base: base, Queries: q, Metric: index.Cosine}, nil
+	}
 	switch name {
+	case "sift":
+		recipe := dataset.Sift{Rows: cut(1_000_000, rows), Queries: queries, Seed: seed}
+		base, q := recipe.Generate()
+		return &Set{Name: recipe.Name(), Base: base, Queries: q, Metric: index.L2}, nil
 	case "clusters", "clusters-100k":
 		n := 1_000_000
 		if name == "clusters-100k" {

@@ -106,14 +106,7 @@ func (g *mixture) draw(rows int, stream uint64) Matrix {
 }
 
 func (g *mixture) point(r *rand.Rand, z, out []float32) {
-	lo, hi, u := 0, g.Centres-1, r.Float64()
-	for lo < hi {
-		if mid := (lo + hi) / 2; g.weight[mid] < u {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
+	lo := search(g.weight, r.Float64())
 	centre := g.centres[lo*g.Rank:]
 	for j := range z {
 		z[j] = centre[j] + g.spread[lo]*float32(r.NormFloat64())
