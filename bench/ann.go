@@ -98,7 +98,7 @@ func (a *ann) runners() []*runner { return slices.Concat(a.own, a.rivals) }
 func (a *ann) assemble(ctx context.Context, shop *workshop, peers []string) error {
 	threads := runtime.GOMAXPROCS(0)
 	for _, codes := range a.o.codes() {
-		own := &runner{engine: &graph{set: a.set, seed: int64(a.o.seed()), codes: codes}}
+		own := &runner{engine: &graph{set: a.set, seed: int64(a.o.seed()), codes: codes, shop: shop}}
 		a.own = append(a.own, own)
 		a.o.log("building %s on %d threads", own.engine.name(), threads)
 		var err error

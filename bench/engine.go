@@ -2,8 +2,12 @@ package bench
 
 import (
 	"context"
+	"encoding/binary"
+	"math"
+	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,7 +43,9 @@ type engine interface {
 type graph struct {
 	set   *Set
 	seed  int64
-	codes string // one of Codes; "" is none
+	codes string    // one of Codes; "" is none
+	shop  *workshop // has the file that -disk reads; nil when no form is -disk
+	rows  *rowFile
 	index *hnsw.Index
 	hits  []index.Hit
 }
@@ -52,10 +58,35 @@ func (g *graph) name() string {
 }
 
 func (g *graph) about() string {
-	if g.codes == "" || g.codes == "none" {
+	switch kind, disk := strings.CutSuffix(g.codes, "-disk"); {
+	case kind == "" || kind == "none":
 		return "index/hnsw in this process, float32"
+	case disk:
+		return "index/hnsw in this process, " + kind + " codes, hits chosen by float32 read from a file"
+	default:
+		return "index/hnsw in this process, " + kind + " codes, hits chosen by float32 in memory"
 	}
-	return "index/hnsw in this process, " + g.codes + " codes"
+}
+
+// config is the index's, for the form of codes.
+func (g *graph) config(m, ef, threads int) (index.Config, error) {
+	c := index.Config{Dim: g.set.Base.Cols, Metric: g.set.Metric, M: m, EfConstruction: ef, Workers: threads, Seed: g.seed}
+	kind, disk := strings.CutSuffix(g.codes, "-disk")
+	if kind != "none" {
+		c.Codes = index.Codes(kind)
+	}
+	if !disk {
+		return c, nil
+	}
+	path, _, err := g.shop.share()
+	if err != nil {
+		return c, err
+	}
+	if g.rows, err = openRows(path, c.Dim); err != nil {
+		return c, err
+	}
+	c.Source = g.rows
+	return c, nil
 }
 
 // codesOf is the form of Eider's vectors, "" for a peer.
@@ -73,7 +104,11 @@ func codesOf(e engine) string {
 func (g *graph) build(ctx context.Context, m, ef, threads int) (build, error) {
 	debug.FreeOSMemory()
 	before, wall, cpu := resident(), time.Now(), processCPU()
-	x, err := hnsw.New(index.Config{Dim: g.set.Base.Cols, Metric: g.set.Metric, M: m, EfConstruction: ef, Workers: threads, Seed: g.seed})
+	config, err := g.config(m, ef, threads)
+	if err != nil {
+		return build{}, err
+	}
+	x, err := hnsw.New(config)
 	if err != nil {
 		return build{}, err
 	}
@@ -141,4 +176,35 @@ func (g *graph) close() {
 	if g.index != nil {
 		g.index.Close()
 	}
+	if g.rows != nil {
+		g.rows.f.Close()
+	}
+}
+
+// rowFile is the rows of an fbin file, read one at a time: an index.Source.
+type rowFile struct {
+	f      *os.File
+	cols   int
+	buffer sync.Pool // of []byte
+}
+
+func openRows(path string, cols int) (*rowFile, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return &rowFile{f: f, cols: cols, buffer: sync.Pool{New: func() any { return make([]byte, cols*4) }}}, nil
+}
+
+// Read appends the row numbered id to dst.
+func (r *rowFile) Read(id uint32, dst []float32) ([]float32, error) {
+	b := r.buffer.Get().([]byte)
+	defer r.buffer.Put(b)
+	if _, err := r.f.ReadAt(b, 8+int64(id)*int64(len(b))); err != nil {
+		return dst, err
+	}
+	for at := 0; at < len(b); at += 4 {
+		dst = append(dst, math.Float32frombits(binary.LittleEndian.Uint32(b[at:])))
+	}
+	return dst, nil
 }
