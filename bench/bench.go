@@ -57,6 +57,8 @@ type Suite struct {
 func Suites() []Suite {
 	return []Suite{
 		{"ann", "recall, speed, build and memory of the graph index beside hnswlib, usearch, faiss and zvec", checked(ANN)},
+		{"build", "vectors per CPU second and the speed-up of all threads, beside hnswlib", checked(Build)},
+		{"churn", "recall, speed, reach and memory over ten turnovers of deletes and inserts, beside hnswlib", checked(Churn)},
 		{"exact", "exact search of 1M x 128 against the machine's memory bandwidth", checked(Exact)},
 		{"filter", "recall and speed under filters from 90 to 0.1 %, beside hnswlib's functor", checked(Filter)},
 		{"write", "durable single-document writes from 64 goroutines, beside Pebble alone", checked(Write)},

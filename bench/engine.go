@@ -46,6 +46,7 @@ type graph struct {
 	codes string    // one of Codes; "" is none
 	shop  *workshop // has the file that -disk reads; nil when no form is -disk
 	rows  *rowFile
+	lsn   uint64 // of the last deletes
 	index *hnsw.Index
 	hits  []index.Hit
 }
@@ -122,7 +123,7 @@ func (g *graph) build(ctx context.Context, m, ef, threads int) (build, error) {
 	b := build{wall: time.Since(wall).Seconds(), cpu: (processCPU() - cpu).Seconds()}
 	debug.FreeOSMemory()
 	s := x.Stats()
-	b.bytes, b.own = float64(resident()-before), float64(s.VectorBytes+s.GraphBytes)
+	b.bytes, b.own = float64(resident()-before), float64(s.VectorBytes+s.CodeBytes+s.GraphBytes)
 	return b, nil
 }
 
@@ -175,9 +176,11 @@ func (g *graph) search(ctx context.Context, k, ef int, ids []int32) (cost, error
 func (g *graph) close() {
 	if g.index != nil {
 		g.index.Close()
+		g.index = nil
 	}
 	if g.rows != nil {
 		g.rows.f.Close()
+		g.rows = nil
 	}
 }
 

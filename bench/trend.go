@@ -66,8 +66,10 @@ func (t trend) svg() []byte {
 		v := y0 + (y1-y0)*float64(i)/4
 		fmt.Fprintf(&b, `<path d="M%d %.1fH%.1f" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%.4g</text>`+"\n", plotLeft, y(v), right, plotLeft-8, y(v)+4, v)
 	}
-	for i := 0; i <= x1; i += max(1, x1/10) {
-		fmt.Fprintf(&b, `<text x="%.1f" y="%.1f" text-anchor="middle">%d</text>`+"\n", x(i), bottom+18, i)
+	marks := min(x1, 10)
+	for i := range marks + 1 {
+		at := int(float64(x1) * float64(i) / float64(marks))
+		fmt.Fprintf(&b, `<text x="%.1f" y="%.1f" text-anchor="middle">%d</text>`+"\n", x(at), bottom+18, at)
 	}
 	for i, s := range t.lines {
 		colour := palette[i%len(palette)]

@@ -4,6 +4,7 @@
 // with -DFILTER when the headers are 0.7 or newer (they have filter functors).
 #include <hnswlib/hnswlib.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -127,6 +128,76 @@ struct Runner {
 #endif
     }
 
+#ifdef FILTER
+    long opened = 0;  // resident memory before the graph
+
+    // open <m> <ef> <capacity>: an empty graph whose deleted slots are used again
+    std::string open(const std::vector<std::string>& a) {
+        graph.reset();
+        opened = resident();
+        graph = std::make_unique<hnswlib::HierarchicalNSW<float>>(space.get(), std::stoul(a.at(3)), std::stoul(a.at(1)),
+                                                                  std::stoul(a.at(2)), 100, true);
+        return "";
+    }
+
+    static std::vector<uint32_t> words(const std::string& path) {
+        std::ifstream in(path, std::ios::binary);
+        std::vector<char> raw{std::istreambuf_iterator<char>(in), {}};
+        std::vector<uint32_t> out(raw.size() / 4);
+        std::copy_n(raw.data(), out.size() * 4, reinterpret_cast<char*>(out.data()));
+        return out;
+    }
+
+    // add <path of pairs label, base row> <threads>
+    std::string add(const std::vector<std::string>& a) {
+        auto pairs = words(a.at(1));
+        size_t threads = std::stoul(a.at(2));
+        double w = wall(), c = cpu(CLOCK_PROCESS_CPUTIME_ID);
+        std::atomic<size_t> next{0};
+        std::atomic<bool> failed{false};
+        std::vector<std::thread> pool;
+        for (size_t t = 0; t < threads; t++)
+            pool.emplace_back([&] {
+                for (size_t i; (i = next.fetch_add(1)) < pairs.size() / 2;) try {
+                        graph->addPoint(base.row(pairs[2 * i + 1]), pairs[2 * i], true);
+                    } catch (const std::exception&) {
+                        failed = true;
+                    }
+            });
+        for (auto& t : pool) t.join();
+        if (failed) throw std::runtime_error("addPoint failed");
+        std::ostringstream out;
+        out << "wall=" << wall() - w << "\tcpu=" << cpu(CLOCK_PROCESS_CPUTIME_ID) - c;
+        return out.str();
+    }
+
+    // drop <path of labels>
+    std::string drop(const std::vector<std::string>& a) {
+        auto labels = words(a.at(1));
+        double w = wall(), c = cpu(CLOCK_PROCESS_CPUTIME_ID);
+        for (auto l : labels) graph->markDelete(l);
+        std::ostringstream out;
+        out << "wall=" << wall() - w << "\tcpu=" << cpu(CLOCK_PROCESS_CPUTIME_ID) - c;
+        return out.str();
+    }
+
+    // self <k> <ef> <path of pairs>: how many rows find their own label
+    std::string self(const std::vector<std::string>& a) {
+        auto pairs = words(a.at(3));
+        graph->setEf(std::stoul(a.at(2)));
+        size_t n = 0;
+        for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
+            auto found = graph->searchKnn(base.row(pairs[i + 1]), std::stoul(a.at(1)));
+            bool hit = !found.empty() && found.top().first == 0;  // that many copies of the row
+            for (; !found.empty(); found.pop()) hit = hit || found.top().second == pairs[i];
+            n += hit;
+        }
+        return "found=" + std::to_string(n);
+    }
+
+    std::string memory(const std::vector<std::string>&) { return "bytes=" + std::to_string(resident() - opened); }
+#endif
+
     // search <k> <ef> <path of ids as ibin | -> [first query, count]
     std::string search(const std::vector<std::string>& a) {
         size_t k = std::stoul(a.at(1)), first = 0, n = queries.rows;
@@ -167,6 +238,13 @@ struct Runner {
         if (a[0] == "build") return build(a);
         if (a[0] == "filter") return filter(a);
         if (a[0] == "search") return search(a);
+#ifdef FILTER
+        if (a[0] == "open") return open(a);
+        if (a[0] == "add") return add(a);
+        if (a[0] == "drop") return drop(a);
+        if (a[0] == "self") return self(a);
+        if (a[0] == "memory") return memory(a);
+#endif
         throw std::runtime_error("unknown verb " + a[0]);
     }
 };
