@@ -30,12 +30,36 @@ func ANN(ctx context.Context, o Options, w io.Writer) error {
 	if o.Quick {
 		rows, queries, budget, peers = 20_000, 500, 8*time.Second, []string{"hnswlib"}
 	}
-	peers = o.peers(peers)
+	return compareGraphs(ctx, o, w, plan{suite: "ann", rows: rows, queries: queries, budget: budget, peers: peers,
+		forms: func(o Options, _ *Set) (own, rivals []*graph) {
+			for _, codes := range o.codes() {
+				own = append(own, &graph{codes: codes})
+			}
+			return own, nil
+		}})
+}
+
+// plan is a suite of graphs on one set: its own choices, and the forms of Eider's
+// index to measure and to compare with.
+type plan struct {
+	suite         string
+	rows, queries int
+	budget        time.Duration // of timed repetitions
+	peers         []string
+	forms         func(o Options, s *Set) (own, rivals []*graph)
+}
+
+// compareGraphs builds every form and peer, traces their curves and reports.
+func compareGraphs(ctx context.Context, o Options, w io.Writer, p plan) error {
 	start := time.Now()
 	o.log("loading")
-	s, err := load(o, rows, queries)
+	s, err := load(o, p.rows, p.queries)
 	if err != nil {
 		return err
+	}
+	own, rivals := p.forms(o, s)
+	if len(own) == 0 {
+		return fmt.Errorf("%w: %s needs codes; use --codes with some of %v", ErrOption, p.suite, Codes()[1:])
 	}
 	o.log("%s: exact neighbours of %d queries", s.Name, s.Queries.Rows)
 	t, err := solve(ctx, s, annK)
@@ -47,9 +71,12 @@ func ANN(ctx context.Context, o Options, w io.Writer) error {
 		return err
 	}
 	defer shop.close()
-	a := &ann{o: o, set: s, truth: t, report: newReport("ann", s.Name, o, w), start: start, budget: o.span(budget)}
+	a := &ann{o: o, set: s, truth: t, report: newReport(p.suite, s.Name, o, w), start: start, budget: o.span(p.budget)}
 	defer a.close()
-	if err := a.assemble(ctx, shop, peers); err != nil {
+	for _, g := range slices.Concat(own, rivals) {
+		g.set, g.seed, g.shop = s, int64(o.seed()), shop
+	}
+	if err := a.assemble(ctx, shop, own, rivals, o.peers(p.peers)); err != nil {
 		return err
 	}
 	if err := a.trace(ctx); err != nil {
@@ -95,15 +122,19 @@ func (a *ann) runners() []*runner { return slices.Concat(a.own, a.rivals) }
 
 // assemble builds Eider's index in each form and every peer's, one after the other
 // on all CPUs. A peer that cannot is reported and left out.
-func (a *ann) assemble(ctx context.Context, shop *workshop, peers []string) error {
+func (a *ann) assemble(ctx context.Context, shop *workshop, own, rivals []*graph, peers []string) error {
 	threads := runtime.GOMAXPROCS(0)
-	for _, codes := range a.o.codes() {
-		own := &runner{engine: &graph{set: a.set, seed: int64(a.o.seed()), codes: codes, shop: shop}}
-		a.own = append(a.own, own)
-		a.o.log("building %s on %d threads", own.engine.name(), threads)
+	for i, g := range slices.Concat(own, rivals) {
+		r := &runner{engine: g}
+		if i < len(own) {
+			a.own = append(a.own, r)
+		} else {
+			a.rivals = append(a.rivals, r)
+		}
+		a.o.log("building %s on %d threads", g.name(), threads)
 		var err error
-		if own.built, err = own.engine.build(ctx, annM, annEfC, threads); err != nil {
-			return fmt.Errorf("building the index with codes %q: %w", codes, err)
+		if r.built, err = g.build(ctx, annM, annEfC, threads); err != nil {
+			return fmt.Errorf("building %s: %w", g.name(), err)
 		}
 	}
 	for _, name := range peers {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eiderdb/eider/index"
 	"github.com/eiderdb/eider/internal/dataset"
@@ -74,6 +75,33 @@ func TestBuildComparesRatesAndRecall(t *testing.T) {
 	all := suite(t, Build, Options{Set: "clusters", Data: t.TempDir(), Rows: 2200, Queries: 20, Peers: []string{"none"}, Codes: []string{"int8"}})
 	for _, name := range []string{"rate_1t", "wall_1t", "recall_ef40"} {
 		if f := find(t, all, name, ""); f.Value <= 0 || f.Codes != "int8" {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+func TestNestedComparesPrefixWalksWithFullWidth(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	all := suite(t, Nested, Options{Set: "nested768", Data: t.TempDir(), Rows: 2200, Queries: 20, Peers: []string{"none"}, Time: 1})
+	for _, codes := range []string{"int8", "int8-w128", "int8-w128+384"} {
+		if !slices.ContainsFunc(all, func(f Figure) bool {
+			return f.Figure == "qps@0.99" && f.Codes == codes && f.Peer != nil && *f.Peer == "eider-full" && f.Ratio != nil
+		}) {
+			t.Errorf("%s is not compared with eider-full at recall 0.99", codes)
+		}
+	}
+	if err := Nested(context.Background(), Options{Data: t.TempDir(), Rows: 50, Queries: 2, Codes: []string{"none"}}, io.Discard); !errors.Is(err, ErrOption) {
+		t.Error(err)
+	}
+}
+
+func TestLatencyMeasuresSearchesWithAndWithoutWrites(t *testing.T) {
+	all := suite(t, Latency, Options{Rows: 600, Time: 100 * time.Millisecond})
+	for _, q := range []string{"p50", "p99"} {
+		if f := find(t, all, "idle_"+q, ""); f.Value <= 0 {
+			t.Errorf("%+v", f)
+		}
+		if f := find(t, all, "writing_"+q, "idle"); f.Value <= 0 || f.Ratio == nil || !strings.Contains(f.Note, "of the machine") {
 			t.Errorf("%+v", f)
 		}
 	}

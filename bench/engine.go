@@ -1,12 +1,15 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,37 +44,58 @@ type engine interface {
 
 // graph is Eider's own graph index, in this process.
 type graph struct {
-	set   *Set
-	seed  int64
-	codes string    // one of Codes; "" is none
-	shop  *workshop // has the file that -disk reads; nil when no form is -disk
-	rows  *rowFile
-	lsn   uint64 // of the last deletes
-	index *hnsw.Index
-	hits  []index.Hit
+	set    *Set
+	seed   int64
+	codes  string    // one of Codes; "" is none
+	widths []int     // prefixes of nested vectors
+	title  string    // name in figures, "" to derive it
+	shop   *workshop // has the file that -disk reads; nil when no form is -disk
+	rows   *rowFile
+	lsn    uint64 // of the last deletes
+	index  *hnsw.Index
+	hits   []index.Hit
 }
 
 func (g *graph) name() string {
-	if g.codes == "" || g.codes == "none" {
+	switch form := g.form(); {
+	case g.title != "":
+		return g.title
+	case form == "none":
 		return "eider"
+	default:
+		return "eider-" + form
 	}
-	return "eider-" + g.codes
+}
+
+// form names the codes and the widths, as figures carry them.
+func (g *graph) form() string {
+	form := cmp.Or(g.codes, "none")
+	for i, w := range g.widths {
+		form += []string{"-w", "+"}[min(i, 1)] + strconv.Itoa(w)
+	}
+	return form
 }
 
 func (g *graph) about() string {
-	switch kind, disk := strings.CutSuffix(g.codes, "-disk"); {
-	case kind == "" || kind == "none":
-		return "index/hnsw in this process, float32"
-	case disk:
-		return "index/hnsw in this process, " + kind + " codes, hits chosen by float32 read from a file"
-	default:
-		return "index/hnsw in this process, " + kind + " codes, hits chosen by float32 in memory"
+	how := "index/hnsw in this process, float32"
+	if kind, disk := strings.CutSuffix(g.codes, "-disk"); kind != "" && kind != "none" {
+		how = "index/hnsw in this process, " + kind + " codes, hits chosen by float32 in memory"
+		if disk {
+			how = "index/hnsw in this process, " + kind + " codes, hits chosen by float32 read from a file"
+		}
 	}
+	if len(g.widths) > 0 {
+		how += fmt.Sprintf(", walked on %d components", g.widths[0])
+		for _, w := range g.widths[1:] {
+			how += fmt.Sprintf(", reordered by %d", w)
+		}
+	}
+	return how
 }
 
 // config is the index's, for the form of codes.
 func (g *graph) config(m, ef, threads int) (index.Config, error) {
-	c := index.Config{Dim: g.set.Base.Cols, Metric: g.set.Metric, M: m, EfConstruction: ef, Workers: threads, Seed: g.seed}
+	c := index.Config{Dim: g.set.Base.Cols, Metric: g.set.Metric, M: m, EfConstruction: ef, Workers: threads, Seed: g.seed, Widths: g.widths}
 	kind, disk := strings.CutSuffix(g.codes, "-disk")
 	if kind != "none" {
 		c.Codes = index.Codes(kind)
@@ -92,23 +116,19 @@ func (g *graph) config(m, ef, threads int) (index.Config, error) {
 
 // codesOf is the form of Eider's vectors, "" for a peer.
 func codesOf(e engine) string {
-	g, ok := e.(*graph)
-	if !ok {
-		return ""
+	if g, ok := e.(*graph); ok {
+		return g.form()
 	}
-	if g.codes == "" {
-		return "none"
-	}
-	return g.codes
+	return ""
 }
 
 func (g *graph) build(ctx context.Context, m, ef, threads int) (build, error) {
-	debug.FreeOSMemory()
-	before, wall, cpu := resident(), time.Now(), processCPU()
 	config, err := g.config(m, ef, threads)
 	if err != nil {
 		return build{}, err
 	}
+	debug.FreeOSMemory()
+	before, wall, cpu := resident(), time.Now(), processCPU()
 	x, err := hnsw.New(config)
 	if err != nil {
 		return build{}, err
