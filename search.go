@@ -398,8 +398,7 @@ func (s *search) source(i, need int) ([]index.Hit, index.Metric, error) {
 	if s.filtered || exclude != nil {
 		p.Allow = matches
 		if !p.Exact {
-			choice := index.Choose(x.Len(), int(matches.GetCardinality()), max(lv.spec.Index.M, 2), max(r.Ef, lv.spec.Index.Ef), k)
-			p.Exact, plan = choice.Exact, choice.Reason
+			plan = "walk the graph, keep matches"
 		}
 	} else {
 		p.Accept = s.accept
@@ -412,7 +411,11 @@ func (s *search) source(i, need int) ([]index.Hit, index.Metric, error) {
 	if err != nil {
 		return nil, "", locate(sourceAt(i, ""), err)
 	}
-	if work.Exact && !p.Exact && s.timed() {
+	switch {
+	case !work.Exact || p.Exact || !s.timed():
+	case p.Allow != nil && work.Hops == 0:
+		plan = "few matches: scan them"
+	default:
 		plan += ", then scanned exactly"
 	}
 	ph := Phase{Name: "retrieve", Plan: plan, In: int(matches.GetCardinality()), Out: len(hits)}

@@ -6,42 +6,68 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
+	"text/tabwriter"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/eiderdb/eider/index"
 	"github.com/eiderdb/eider/index/flat"
+	"github.com/eiderdb/eider/internal/dataset"
 	"github.com/eiderdb/eider/internal/metric"
 )
 
-// shares are the selectivities measured, as parts of the base.
-var shares = []float64{0.9, 0.5, 0.1, 0.01, 0.001}
+const (
+	enough  = 0.98 // recall at which speeds under a filter are compared
+	anchors = 4    // groups of queries, each around a row
+	wider   = 10   // queries read for each that is asked
+)
 
-// enough is the recall at which filtered speeds are compared.
-const enough = 0.98
+// shares are the selectivities measured, as parts of the base; the peer runs at
+// those from peerFrom to peerTo.
+var shares = []float64{0.9, 0.5, 0.2, 0.1, 0.05, 0.01, 0.001, 0.0001}
 
-// Filter measures search under a predicate: recall@10, speed, and answers with
-// fewer hits than exist, at selectivities from 90 to 0.1 %, for random predicates
-// and for clustered ones (the nearest rows to one row, so most queries are far
-// from every match). The peer is hnswlib's filter functor. Each engine is given
-// the smallest ef of a ladder whose recall is at least 0.98; the speeds there are
-// compared.
+const peerFrom, peerTo = 0.1, 0.001
+
+// ladder are the pools tried until recall is enough.
+var ladder = []int{10, 20, 40, 80, 160, 320, 640}
+
+// Filter measures search under a predicate: recall@10, speed, tail latency, and
+// answers with fewer hits than exist, at selectivities from 90 to 0.01 %. Queries
+// come in groups, each around an anchor, a row of the base. What matches is
+//
+//	random  rows drawn at random
+//	near    the rows nearest to the anchor, so that matches surround the queries
+//	far     the rows nearest to a row far from the anchor: a cluster elsewhere
+//	rim     the rows farthest from the anchor: matches avoid the queries
+//
+// Each cell is compared, in turns, with the same queries unfiltered, with a scan
+// of all that matches, which shows where the plan is wrong, and at 10, 1 and 0.1 %
+// with hnswlib's filter functor. Every engine is given the smallest ef of a ladder
+// whose recall is at least 0.98.
 func Filter(ctx context.Context, o Options, w io.Writer) error {
 	rows, queries := 0, 200
 	if o.Quick {
-		rows, queries = 20_000, 50
+		rows, queries = 20_000, 40
 	}
-	s, err := load(o, rows, queries)
+	if o.Queries > 0 {
+		queries = o.Queries
+	}
+	pool := o
+	pool.Queries = wider * queries
+	s, err := load(pool, rows, 0)
 	if err != nil {
 		return err
 	}
-	f := &filtering{o: o, set: s, report: newReport("filter", s.Name, o, w), reps: 5}
-	f.report.printf("%s, %s, k=%d, M=%d, efConstruction=%d, %d queries, one search thread, %s\n",
-		s.Name, s.Metric, annK, annM, annEfC, s.Queries.Rows, cpuName())
-	shop, err := newWorkshop(s)
+	f := &filtering{o: o, reps: 5, report: newReport("filter", s.Name, o, w)}
+	f.gather(s, queries)
+	f.report.printf("%s, %s, k=%d, M=%d, efConstruction=%d, %d queries around %d anchors, one search thread, %s\n",
+		s.Name, s.Metric, annK, annM, annEfC, f.set.Queries.Rows, len(f.groups), cpuName())
+	shop, err := newWorkshop(f.set)
 	if err != nil {
 		return err
 	}
@@ -50,26 +76,34 @@ func Filter(ctx context.Context, o Options, w io.Writer) error {
 	if err := f.assemble(ctx, shop); err != nil {
 		return err
 	}
-	for _, kind := range []string{"random", "cluster"} {
-		order := f.order(kind)
-		for _, share := range shares {
-			n := max(1, int(share*float64(s.Base.Rows)))
-			if err := f.predicate(ctx, fmt.Sprintf("%s_%g%%", kind, share*100), order[:n]); err != nil {
-				return err
-			}
-		}
+	if err := f.matrix(ctx); err != nil {
+		return err
 	}
-	return f.report.finish(o)
+	f.table(w)
+	return f.report.err
 }
 
+// filtering is one run of the suite.
 type filtering struct {
 	o      Options
-	set    *Set
+	set    *Set // its queries in the order of groups
+	groups []group
 	report *report
 	own    *graph
 	oracle *flat.Index
 	peer   *peer // nil when absent
+	plain  *climb
 	reps   int
+	hits   []index.Hit
+	cells  []cell
+}
+
+// group is queries first..first+set.Queries.Rows-1 of the whole, all near a row.
+type group struct {
+	set    *Set
+	first  int
+	anchor []float32
+	away   []float32 // a row far from the anchor
 }
 
 func (f *filtering) close() {
@@ -82,6 +116,61 @@ func (f *filtering) close() {
 	if f.peer != nil {
 		f.peer.close()
 	}
+}
+
+// gather chooses anchors among the rows, and for each its share of the queries,
+// nearest first. A row far away is one at nine tenths of all distances from the
+// anchor: the farthest of all would be an outlier.
+func (f *filtering) gather(s *Set, queries int) {
+	r := rand.New(rand.NewPCG(f.o.seed(), 5))
+	n := min(anchors, queries)
+	all := dataset.Matrix{Cols: s.Queries.Cols}
+	used := make([]bool, s.Queries.Rows)
+	f.set = &Set{Name: s.Name, Base: s.Base, Metric: s.Metric}
+	for i := range n {
+		g := group{first: all.Rows, anchor: s.Base.Row(r.IntN(s.Base.Rows))}
+		byFar := nearestFirst(s.Metric, s.Base, g.anchor)
+		g.away = s.Base.Row(int(byFar[len(byFar)*9/10]))
+		for _, q := range nearestFirst(s.Metric, s.Queries, g.anchor) {
+			if all.Rows == queries*(i+1)/n {
+				break
+			}
+			if !used[q] {
+				used[q] = true
+				all.Data = append(all.Data, s.Queries.Row(int(q))...)
+				all.Rows++
+			}
+		}
+		f.groups = append(f.groups, g)
+	}
+	f.set.Queries = all
+	for i := range f.groups {
+		g, end := &f.groups[i], all.Rows
+		if i+1 < n {
+			end = f.groups[i+1].first
+		}
+		own := dataset.Matrix{Rows: end - g.first, Cols: all.Cols, Data: all.Data[g.first*all.Cols : end*all.Cols]}
+		g.set = &Set{Name: s.Name, Base: s.Base, Queries: own, Metric: s.Metric}
+	}
+}
+
+// nearestFirst is the rows of m in order of distance from v.
+func nearestFirst(by index.Metric, m dataset.Matrix, v []float32) []uint32 {
+	d := make([]float32, m.Rows)
+	ids := make([]uint32, m.Rows)
+	for i := range ids {
+		ids[i], d[i] = uint32(i), distance(by, v, m.Row(i))
+	}
+	slices.SortFunc(ids, func(a, b uint32) int {
+		switch {
+		case d[a] < d[b]:
+			return -1
+		case d[a] > d[b]:
+			return 1
+		}
+		return int(a) - int(b)
+	})
+	return ids
 }
 
 func (f *filtering) assemble(ctx context.Context, shop *workshop) error {
@@ -99,7 +188,7 @@ func (f *filtering) assemble(ctx context.Context, shop *workshop) error {
 	if err := insertAll(ctx, x, f.set.Base, threads); err != nil {
 		return err
 	}
-	if !slices.Contains(f.o.peers([]string{"hnswlib"}), "hnswlib") {
+	if f.o.Peers != nil && !slices.Contains(f.o.Peers, "hnswlib") {
 		return nil
 	}
 	f.o.log("building hnswlib")
@@ -124,68 +213,117 @@ func (f *filtering) assemble(ctx context.Context, shop *workshop) error {
 	return nil
 }
 
-// order is all rows so that any prefix is a predicate: shuffled, or by distance
-// from one row.
-func (f *filtering) order(kind string) []uint32 {
-	ids := make([]uint32, f.set.Base.Rows)
-	for i := range ids {
-		ids[i] = uint32(i)
+// orders is, for each group, all rows such that any prefix is a predicate.
+func (f *filtering) orders(kind string) [][]uint32 {
+	out := make([][]uint32, len(f.groups))
+	random := make([]uint32, f.set.Base.Rows)
+	for i := range random {
+		random[i] = uint32(i)
 	}
-	r := rand.New(rand.NewPCG(f.o.seed(), 5))
-	if kind == "random" {
-		r.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
-		return ids
-	}
-	anchor := f.set.Base.Row(r.IntN(len(ids)))
-	d := make([]float32, len(ids))
-	for i := range d {
-		d[i] = distance(f.set.Metric, anchor, f.set.Base.Row(i))
-	}
-	slices.SortFunc(ids, func(a, b uint32) int {
-		switch {
-		case d[a] < d[b]:
-			return -1
-		case d[a] > d[b]:
-			return 1
+	r := rand.New(rand.NewPCG(f.o.seed(), 6))
+	r.Shuffle(len(random), func(i, j int) { random[i], random[j] = random[j], random[i] })
+	for i, g := range f.groups {
+		switch kind {
+		case "random":
+			out[i] = random
+		case "far":
+			out[i] = nearestFirst(f.set.Metric, f.set.Base, g.away)
+		default:
+			out[i] = nearestFirst(f.set.Metric, f.set.Base, g.anchor)
+			if kind == "rim" {
+				slices.Reverse(out[i])
+			}
 		}
-		return int(a) - int(b)
-	})
-	return ids
+	}
+	return out
 }
 
-// ladder are the pools tried until recall is enough.
-var ladder = []int{10, 20, 40, 80, 160, 320}
-
-// predicate measures one set of allowed rows.
-func (f *filtering) predicate(ctx context.Context, name string, ids []uint32) error {
-	f.o.log("%s: %d rows match", name, len(ids))
-	allow := roaring.BitmapOf(ids...)
-	t := &truth{set: f.set, k: min(annK, len(ids))}
-	var err error
-	if t.distances, err = t.scan(ctx, f.oracle, &index.Params{K: t.k, Allow: allow}); err != nil {
+// matrix measures the unfiltered search and then every cell.
+func (f *filtering) matrix(ctx context.Context) error {
+	none := &predicate{k: min(annK, f.set.Base.Rows), allow: make([]*roaring.Bitmap, len(f.groups))}
+	if err := none.solve(ctx, f); err != nil {
 		return err
 	}
-	own := &climb{t: t, run: func(ef int, found []int32) (float64, error) { return f.search(ctx, allow, t.k, ef, found) }}
+	f.plain = f.climb(ctx, none, false)
+	if err := f.plain.up(ctx); err != nil {
+		return err
+	}
+	for _, kind := range []string{"random", "near", "far", "rim"} {
+		orders := f.orders(kind)
+		for _, share := range shares {
+			n := max(1, int(share*float64(f.set.Base.Rows)+0.5))
+			p := &predicate{k: min(annK, n), share: share, name: fmt.Sprintf("%s_%g%%", kind, share*100)}
+			for _, order := range orders {
+				p.ids = append(p.ids, order[:n])
+				p.allow = append(p.allow, roaring.BitmapOf(order[:n]...))
+			}
+			if err := f.cell(ctx, p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// predicate is one set of matches for each group of queries.
+type predicate struct {
+	name  string
+	share float64
+	k     int
+	ids   [][]uint32
+	allow []*roaring.Bitmap
+	truth []*truth
+}
+
+func (p *predicate) solve(ctx context.Context, f *filtering) error {
+	for i, g := range f.groups {
+		t := &truth{set: g.set, k: p.k}
+		var err error
+		if t.distances, err = t.scan(ctx, f.oracle, &index.Params{K: p.k, Allow: p.allow[i]}); err != nil {
+			return err
+		}
+		p.truth = append(p.truth, t)
+	}
+	return nil
+}
+
+// cell is what was measured of one predicate.
+type cell struct {
+	name, plan       string
+	ef, short        int
+	recall, standard float64 // at ef, and with the default ef
+	qps, scan        float64 // walking or not as planned, and scanning always
+	slower           float64 // latency as a multiple of the unfiltered one
+	p50, p99         float64 // seconds
+	peer             float64 // the peer's queries a second, 0 without it
+}
+
+// cell measures one predicate in turns with the unfiltered search, the scan, and
+// the peer.
+func (f *filtering) cell(ctx context.Context, p *predicate) error {
+	f.o.log("%s: %d rows match", p.name, len(p.ids[0]))
+	if err := p.solve(ctx, f); err != nil {
+		return err
+	}
+	own, scan := f.climb(ctx, p, false), f.climb(ctx, p, true)
 	if err := own.up(ctx); err != nil {
 		return err
 	}
-	climbs := []*climb{own}
-	if f.peer != nil {
-		flags := make([]byte, f.set.Base.Rows)
-		for _, id := range ids {
-			flags[id] = 1
-		}
-		if err := f.peer.filter(ctx, flags); err != nil {
-			return err
-		}
-		theirs := &climb{t: t, run: func(ef int, found []int32) (float64, error) {
-			c, err := f.peer.search(ctx, t.k, ef, found)
-			return c.wall, err
-		}}
+	c := cell{name: p.name, ef: own.ef, recall: own.recall, short: own.short}
+	standard := f.climb(ctx, p, false)
+	if err := standard.at(ctx, 0); err != nil {
+		return err
+	}
+	c.standard = standard.recall
+	c.plan = fmt.Sprintf("%d%% scanned, %d distances", own.exact*100/f.set.Queries.Rows, own.distances/f.set.Queries.Rows)
+	climbs := []*climb{own, scan, f.plain}
+	f.plain.reset()
+	var theirs *climb
+	if f.peer != nil && p.share <= peerFrom && p.share >= peerTo {
+		theirs = f.rival(ctx, p)
 		if err := theirs.up(ctx); err != nil {
 			return err
 		}
-		climbs = append(climbs, theirs)
 	}
 	for range f.reps {
 		for _, c := range climbs {
@@ -194,83 +332,212 @@ func (f *filtering) predicate(ctx context.Context, name string, ids []uint32) er
 			}
 		}
 	}
-	f.publish(name, climbs)
+	queries := float64(f.set.Queries.Rows)
+	c.qps, c.scan = queries/metric.Median(own.seconds), queries/metric.Median(scan.seconds)
+	c.slower = metric.Median(own.seconds) / metric.Median(f.plain.seconds)
+	c.p50, c.p99 = metric.Quantile(own.each, 0.5), metric.Quantile(own.each, 0.99)
+	if theirs != nil {
+		c.peer = queries / metric.Median(theirs.seconds)
+	}
+	f.publish(c, theirs)
 	return nil
 }
 
-// search runs all queries on Eider's index under a bitmap and returns seconds.
-func (f *filtering) search(ctx context.Context, allow *roaring.Bitmap, k, ef int, found []int32) (float64, error) {
-	start := time.Now()
-	var hits []index.Hit
-	for i := range f.set.Queries.Rows {
-		var err error
-		hits, _, err = f.own.index.Search(ctx, f.set.Queries.Row(i), index.Params{K: k, Ef: ef, Allow: allow}, hits[:0])
-		if err != nil {
-			return 0, err
-		}
-		for j := range k {
-			found[i*k+j] = -1
-			if j < len(hits) {
-				found[i*k+j] = int32(hits[j].ID)
-			}
-		}
-	}
-	return time.Since(start).Seconds(), nil
-}
-
-func (f *filtering) publish(name string, climbs []*climb) {
-	own := climbs[0]
-	queries := float64(f.set.Queries.Rows)
-	note := fmt.Sprintf("ef %d", own.ef)
-	f.report.add(name+"_recall", own.recall, "1", note)
-	f.report.add(name+"_short", float64(own.short), "queries", "answers with fewer hits than exist")
-	qps := queries / metric.Median(own.seconds)
-	if len(climbs) == 1 {
-		f.report.add(name+"_qps", qps, "1/s", note)
+func (f *filtering) publish(c cell, theirs *climb) {
+	f.cells = append(f.cells, c)
+	note := fmt.Sprintf("ef %d", c.ef)
+	f.report.add(c.name+"_recall", c.recall, "1", note)
+	f.report.add(c.name+"_recall_default", c.standard, "1", "with the default ef")
+	f.report.add(c.name+"_short", float64(c.short), "queries", "answers with fewer hits than exist")
+	f.report.add(c.name+"_p50", c.p50*1e6, "us", note)
+	f.report.add(c.name+"_p99", c.p99*1e6, "us", note)
+	f.report.against("unfiltered", c.name+"_latency", 1e6/c.qps, 1e6/(c.qps*c.slower), "us", "lower",
+		fmt.Sprintf("ef %d at recall %.4f, unfiltered %d at %.4f; %s", c.ef, c.recall, f.plain.ef, f.plain.recall, c.plan))
+	f.report.against("scan", c.name+"_qps_scan", c.qps, c.scan, "1/s", "higher", "beside a scan of all that matches")
+	if theirs == nil {
+		f.report.add(c.name+"_qps", c.qps, "1/s", note)
 		return
 	}
-	theirs := climbs[1]
-	f.report.against("hnswlib", name+"_qps", qps, queries/metric.Median(theirs.seconds), "1/s", "higher",
-		fmt.Sprintf("ef %d at recall %.4f, the peer's %d at %.4f with %d short answers", own.ef, own.recall, theirs.ef, theirs.recall, theirs.short))
+	f.report.against("hnswlib", c.name+"_qps", c.qps, c.peer, "1/s", "higher",
+		fmt.Sprintf("ef %d at recall %.4f, the peer's %d at %.4f with %d short answers", c.ef, c.recall, theirs.ef, theirs.recall, theirs.short))
+}
+
+// table prints one line for each cell.
+func (f *filtering) table(w io.Writer) {
+	if f.report.json || f.report.gob {
+		return
+	}
+	queries := float64(f.set.Queries.Rows)
+	f.report.printf("unfiltered: %s searches/s at recall %.4f, ef %d\n",
+		number(queries/metric.Median(f.plain.seconds)), f.plain.recall, f.plain.ef)
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "matches\trecall\tdefault\tshort\tef\tqps\tp50 us\tp99 us\tx unfiltered\tscan qps\thnswlib\tratio\tplan\t")
+	for _, c := range f.cells {
+		peer, ratio := "", ""
+		if c.peer > 0 {
+			peer, ratio = number(c.peer), fmt.Sprintf("%.1fx", c.qps/c.peer)
+		}
+		fmt.Fprintf(t, "%s\t%.4f\t%.4f\t%d\t%d\t%s\t%.0f\t%.0f\t%.2f\t%s\t%s\t%s\t%s\n", c.name, c.recall, c.standard, c.short, c.ef,
+			number(c.qps), c.p50*1e6, c.p99*1e6, c.slower, number(c.scan), peer, ratio, c.plan)
+	}
+	f.report.keep(t.Flush())
+	for _, x := range f.report.all {
+		if x.Figure == "absent" {
+			f.report.printf("absent: %s: %s\n", *x.Peer, x.Note)
+		}
+	}
 }
 
 // climb finds and repeats the cheapest setting of one engine under a predicate.
 type climb struct {
-	t       *truth
-	run     func(ef int, found []int32) (seconds float64, err error)
-	ef      int
-	recall  float64
-	short   int // answers with fewer than k hits
-	seconds []float64
-	found   []int32
+	p         *predicate
+	run       func(c *climb, ef int) (seconds float64, err error)
+	ef        int
+	recall    float64
+	short     int // answers with fewer than k hits
+	exact     int // answers that were scans
+	distances int
+	seconds   []float64
+	each      []float64 // seconds of every search of every repetition
+	found     [][]int32 // by group
+}
+
+func newClimb(p *predicate, run func(*climb, int) (float64, error)) *climb {
+	c := &climb{p: p, run: run}
+	for _, t := range p.truth {
+		c.found = append(c.found, make([]int32, t.set.Queries.Rows*p.k))
+	}
+	return c
+}
+
+// at tries one setting.
+func (c *climb) at(ctx context.Context, ef int) error {
+	c.ef = ef
+	if _, err := c.run(c, ef); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	c.recall, c.short = 0, 0
+	queries := 0
+	for i, t := range c.p.truth {
+		n := t.set.Queries.Rows
+		queries += n
+		c.recall += t.recall(c.found[i]) * float64(n)
+		for j := range n {
+			if slices.Contains(c.found[i][j*t.k:(j+1)*t.k], -1) {
+				c.short++
+			}
+		}
+	}
+	c.recall /= float64(queries)
+	return nil
 }
 
 // up tries the ladder until the recall is enough, or keeps its top.
 func (c *climb) up(ctx context.Context) error {
-	c.found = make([]int32, c.t.set.Queries.Rows*c.t.k)
-	for _, c.ef = range ladder {
-		if _, err := c.run(c.ef, c.found); err != nil {
+	for _, ef := range ladder {
+		if err := c.at(ctx, ef); err != nil {
 			return err
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		c.recall = c.t.recall(c.found)
-		c.short = 0
-		for i := range c.t.set.Queries.Rows {
-			if slices.Contains(c.found[i*c.t.k:(i+1)*c.t.k], -1) {
-				c.short++
-			}
 		}
 		if c.recall >= enough {
 			break
 		}
 	}
+	c.reset()
 	return nil
 }
 
+// reset forgets what was timed.
+func (c *climb) reset() { c.seconds, c.each = c.seconds[:0], c.each[:0] }
+
 func (c *climb) again() error {
-	s, err := c.run(c.ef, c.found)
+	s, err := c.run(c, c.ef)
 	c.seconds = append(c.seconds, s)
 	return err
+}
+
+// climb is Eider's own, as planned or always a scan.
+func (f *filtering) climb(ctx context.Context, p *predicate, scan bool) *climb {
+	return newClimb(p, func(c *climb, ef int) (float64, error) {
+		c.exact, c.distances = 0, 0
+		total := 0.0
+		for i, g := range f.groups {
+			params := index.Params{K: p.k, Ef: ef, Allow: p.allow[i], Exact: scan}
+			found := c.found[i]
+			for j := range g.set.Queries.Rows {
+				start := time.Now()
+				hits, w, err := f.own.index.Search(ctx, g.set.Queries.Row(j), params, f.hits[:0])
+				if err != nil {
+					return 0, err
+				}
+				took := time.Since(start).Seconds()
+				total += took
+				c.each = append(c.each, took)
+				c.distances += w.Distances
+				if w.Exact {
+					c.exact++
+				}
+				f.hits = hits
+				for h := range p.k {
+					found[j*p.k+h] = -1
+					if h < len(hits) {
+						found[j*p.k+h] = int32(hits[h].ID)
+					}
+				}
+			}
+		}
+		return total, nil
+	})
+}
+
+// rival is the peer's. It is asked group by group, since each has its own flags.
+func (f *filtering) rival(ctx context.Context, p *predicate) *climb {
+	flags := make([]byte, f.set.Base.Rows)
+	return newClimb(p, func(c *climb, ef int) (float64, error) {
+		total := 0.0
+		for i, g := range f.groups {
+			clear(flags)
+			for _, id := range p.ids[i] {
+				flags[id] = 1
+			}
+			if err := f.peer.filter(ctx, flags); err != nil {
+				return 0, err
+			}
+			wall, err := f.peer.some(ctx, p.k, ef, g.first, g.set.Queries.Rows, c.found[i])
+			if err != nil {
+				return 0, err
+			}
+			total += wall
+		}
+		c.seconds = append(c.seconds, total)
+		return total, nil
+	})
+}
+
+// some runs n queries from first on, puts k ids of each in ids, and returns the
+// seconds that took.
+func (p *peer) some(ctx context.Context, k, ef, first, n int, ids []int32) (float64, error) {
+	file := filepath.Join(p.shop.temp, "some.ibin")
+	fields, err := p.ask(ctx, "search", strconv.Itoa(k), strconv.Itoa(ef), file, strconv.Itoa(first), strconv.Itoa(n))
+	if err != nil {
+		return 0, err
+	}
+	found, err := ints(file)
+	if err == nil && len(found) != len(ids) {
+		err = fmt.Errorf("%s answered %d ids, not %d", p.title, len(found), len(ids))
+	}
+	copy(ids, found)
+	return value(fields, "wall"), err
+}
+
+func ints(file string) ([]int32, error) {
+	r, closer, err := open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer closer()
+	m, err := r.Ints(0)
+	return m.Data, err
 }

@@ -147,45 +147,25 @@ func TestFractionalBoundOfAnIntegerFieldRoundsInwards(t *testing.T) {
 	}
 }
 
-func TestPlanDependsOnTheShareAndScansSmallSets(t *testing.T) {
-	if p := Choose(1_000_000, 1500, 16, 0, 10); !p.Exact {
-		t.Errorf("1,500 matches: %+v", p)
-	}
-	if p := Choose(1_000_000, 900_000, 16, 0, 10); p.Exact {
-		t.Errorf("nine in ten match: %+v", p)
-	}
-	walked := false
-	for share := 1; share <= 100; share++ { // once a walk pays, it pays for every larger share
-		p := Choose(200_000, 2000*share, 16, 0, 10)
-		if walked && p.Exact {
-			t.Fatalf("share %d %% scans although a smaller share walks", share)
-		}
-		walked = walked || !p.Exact
-	}
-}
-
-func TestNearestNameIsFoundWithinAThirdOfItsLength(t *testing.T) {
-	known := []string{"brand", "price", "released"}
-	for in, want := range map[string]string{"brnd": "brand", "Price": "price", "zzz": "", "realeased": "released"} {
-		if got := Nearest(in, known); got != want {
-			t.Errorf("%q: got %q, want %q", in, got, want)
-		}
-	}
-}
-
-func TestCircleLiesInsideItsBounds(t *testing.T) {
-	for _, c := range []Circle{{0, 0, 1e5}, {60, 179.9, 5e5}, {89.9, 10, 1e5}, {-45, -179.99, 2e6}, {0, 0, 1.9e7}} {
-		b := c.bounds()
-		for i := range 720 {
-			a := float64(i) * math.Pi / 360
-			lat := c.Lat + math.Sin(a)*c.Meters/EarthRadius*180/math.Pi*0.999
-			if lat < -90 || lat > 90 {
-				continue
+func TestAFilteredSearchIsPlannedByWhatItWouldCost(t *testing.T) {
+	c := Costs{Scan: 150, Walk: 250, Link: 10, Fresh: 11} // 60,000 x 784, measured
+	for _, ef := range []int{20, 200} {
+		last := c.Sifting(ef, 0.001)
+		for _, share := range []float64{0.01, 0.1, 0.5, 1} {
+			if s := c.Sifting(ef, share); s >= last {
+				t.Errorf("ef %d: sifting costs %.0f at share %g, no less than at a smaller one", ef, s, share)
+			} else {
+				last = s
 			}
-			lon := wrap(c.Lon + math.Cos(a)*c.Meters/EarthRadius*180/math.Pi/max(0.01, math.Cos(lat*math.Pi/180)))
-			if p := (Geo{lat, lon}); lon >= -180 && lon <= 180 && c.contains(p) && !b.contains(p) {
-				t.Fatalf("%+v contains %+v, its bounds %+v do not", c, p, b)
-			}
+		}
+		if b, s := c.Bridging(ef, 32, 0.05), c.Sifting(ef, 0.05); b >= s {
+			t.Errorf("ef %d: at 5 %% bridging costs %.0f, sifting %.0f", ef, b, s)
+		}
+		if b, s := c.Bridging(ef, 32, 0.9), c.Sifting(ef, 0.9); b <= s {
+			t.Errorf("ef %d: at 90 %% bridging costs %.0f, sifting %.0f", ef, b, s)
+		}
+		if s, w := c.Scanning(100), c.Sifting(ef, 1); s >= w {
+			t.Errorf("ef %d: scanning 100 costs %.0f, a walk %.0f", ef, s, w)
 		}
 	}
 }

@@ -1,5 +1,11 @@
 package hnsw
 
+import (
+	"math"
+
+	"github.com/eiderdb/eider/index"
+)
+
 // EntryID is the id of the entry point.
 func EntryID(x *Index) uint32 { return x.set.View().IDs[x.entry.Load()>>8] }
 
@@ -13,4 +19,14 @@ func MeanDegree(x *Index) float64 {
 		}
 	}
 	return float64(links) / float64(max(nodes, 1))
+}
+
+// SetCosts makes x plan filtered searches by c from now on, or, if c is zero, by
+// what it measures.
+func SetCosts(x *Index, c index.Costs) {
+	if c == (index.Costs{}) {
+		x.cost.Store(nil)
+		return
+	}
+	x.cost.Store(&measured{math.MaxInt, c})
 }

@@ -78,6 +78,7 @@ type Index struct {
 	fresh     queue
 	searchers sync.Pool
 	serial    atomic.Uint32
+	cost      atomic.Pointer[measured]
 
 	// gate is held shared by whoever changes links, and exclusively for the
 	// moment in which repair condemns slots: afterwards nobody links to them.

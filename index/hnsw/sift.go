@@ -9,11 +9,29 @@ import (
 	"github.com/eiderdb/eider/index"
 )
 
+// A filtered search is planned by what each way would cost (index.Costs) and by
+// where the matches are, seen from the query:
+//
+//	few matches     score them all
+//	around          sift: a walk that scores matches and others alike, or, if few
+//	                of its nodes match, bridge: one that scores matches only
+//	elsewhere       bridge, from the best of a sample of matches; and if what it
+//	                finds is scattered, sift through all that do not match, if
+//	                they are few, or score all matches
+//
+// No walk may cost more than the scan it is to save.
+
 const (
-	seeds = 16 // allowed ids, spread evenly, that a filtered walk starts from
-	// twoHop is the share of admitted nodes below which a walk steps over refused
-	// nodes to their neighbours instead of scoring them.
-	twoHop = 0.3
+	// common is the share of matches from which a walk scores the others too.
+	common = 0.3
+	// scarce is the part of the share of matches in all nodes that those around
+	// the query must have, or the matches are elsewhere.
+	scarce = 1. / 3
+	// thin is the number of matches two links from a node below which walks over
+	// matches break off: they are too few to lead from one to the next.
+	thin = 10
+	// patience is by how much a walk may cost more than it was expected to.
+	patience = 3
 )
 
 // admission says which slots may be hits.
@@ -52,107 +70,132 @@ func (c *searcher) admit(x *Index, p index.Params) {
 	if words > x.set.Slots()/2+1024 {
 		return // more than 4 bytes a slot: look ids up in the bitmap instead
 	}
-	if cap(c.bits) < words {
-		c.bits = make([]uint64, words)
-	}
-	c.bits = c.bits[:words]
+	c.bits = grown(c.bits, words)
 	clear(c.bits)
 	p.Allow.WriteDenseTo(c.bits)
 	c.allow.dense = c.bits
 }
 
+// grown returns s with length n, its contents lost if it was shorter.
+func grown[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
+
+// filtered is a search whose matches are some nodes only.
+type filtered struct {
+	index.Params
+	costs index.Costs
+	share float64 // of matches in all nodes
+	scan  float64 // ns of scoring all that matches
+}
+
 // sifted searches where only some nodes may be hits: under a filter, or while
-// dead nodes are in the graph. The walk is bounded by the cost of scoring all
-// that is allowed; beyond it, or with too few hits, it does just that. So a
-// search costs at most about twice an exact one, and finds k if k exist.
+// dead nodes are in the graph. It costs at most about twice an exact search, and
+// finds k if k exist.
 func (x *Index) sifted(ctx context.Context, c *searcher, p index.Params, ef int, dst []index.Hit, w index.Work) ([]index.Hit, index.Work, error) {
-	slots := x.set.Len() + x.set.Dead()
+	costs, err := x.costs(ctx, c, p.Source)
+	if err != nil {
+		return dst, w, err
+	}
 	allowed := x.set.Len()
 	if p.Allow != nil {
 		allowed = min(allowed, int(p.Allow.GetCardinality()))
 	}
-	share := float64(allowed) / float64(slots)
-	if p.Allow != nil && float64(allowed) <= x.walkCost(ef, share) {
+	f := filtered{p, costs, float64(allowed) / float64(x.set.Len()+x.set.Dead()), costs.Scanning(allowed)}
+	if p.Allow != nil && (allowed <= ef || f.scan <= costs.Sifting(ef, 1)) {
 		return x.exact(ctx, c, p, dst, w)
 	}
 	c.admit(x, p)
 	for ; ; ef *= 4 {
 		c.tail = x.fresh.copy(c.tail[:0])
-		c.turn()
-		step, err := x.seed(c, p, ef, share)
-		if err != nil {
-			return dst, w, err
-		}
-		within, err := x.sift(ctx, c, step, allowed)
-		if err == nil && within {
+		found, err := x.match(ctx, c, &f, ef)
+		if err == nil && found {
 			err = x.scanTail(ctx, c, p.At, &c.found, &w)
 		}
 		w.Hops, w.Distances = c.hops, c.scored
 		if err != nil {
 			return dst, w, err
 		}
-		if within {
+		if found {
 			out, err := x.hits(c, c.found.e, p, dst)
 			if err != nil || len(out)-len(dst) >= p.K {
 				return out, w, err
 			}
 		}
-		if !within || !c.found.full() || ef >= allowed/4 {
+		if !found || !c.found.full() || ef >= allowed/4 {
 			return x.exact(ctx, c, p, dst, w)
 		}
 	}
 }
 
-// walkCost is the expected cost of a filtered walk, in rows of an exact scan. The
-// figures are fitted to measurements at 128 and 784 components: a row takes some
-// nanoseconds and what memory takes to deliver it; a walk scores a number of rows
-// for each place in its pool, and in steps over refused nodes looks at hundreds.
-func (x *Index) walkCost(ef int, share float64) float64 {
-	row := 8 + float64(x.cfg.Dim)/4 // ns
-	if share < twoHop {
-		return float64(ef) * (20 + 4000/row)
+// match walks, in the way that promises to be cheapest, until c.found holds the
+// nearest matches. It reports false where a scan is the better way.
+func (x *Index) match(ctx context.Context, c *searcher, f *filtered, ef int) (bool, error) {
+	c.turn()
+	at, d := x.descend(c, &c.probe, c.entry, 0)
+	if f.Allow == nil {
+		x.start(c, at, d, ef)
+		return x.sift(ctx, c, budget{f.costs, f.scan})
 	}
-	return float64(ef) * 12 / share * (1 + 10/row)
+	if local := x.around(c, at); local >= f.share*scarce {
+		expected := f.costs.Sifting(ef, local)
+		if local < common {
+			expected = f.costs.Bridging(ef, x.m0, local)
+		}
+		if f.scan <= expected || local*float64(x.m0*x.m0) < thin {
+			return false, nil
+		}
+		x.start(c, at, d, ef)
+		within, err := x.nearby(ctx, c, f, at, local, budget{f.costs, min(f.scan, patience*expected)})
+		if within || err != nil {
+			return within, err
+		}
+	}
+	within, err := x.distant(ctx, c, f, ef)
+	if within || err != nil {
+		return within, err
+	}
+	refused := (1 - f.share) * float64(x.set.Len()+x.set.Dead())
+	if f.costs.Crossing(ef, refused) > f.scan {
+		return false, nil
+	}
+	c.turn()
+	x.start(c, at, d, ef)
+	return x.sift(ctx, c, budget{f.costs, f.scan})
 }
 
-// seed starts a filtered walk: at the node below the entry point, and at allowed
-// ids from all over the bitmap, so that a cluster of allowed nodes is found from
-// afar. It reports whether the walk may step over refused nodes: few nodes are
-// admitted, but around query about as many as elsewhere. Where a filter refuses
-// what is near query, the nearest admitted nodes lie all around the refused ones,
-// and only a walk through those meets them all.
-func (x *Index) seed(c *searcher, p index.Params, ef int, share float64) (bool, error) {
-	at, d := x.descend(c, &c.probe, c.entry, 0)
+// nearby searches where matches are around the query: local is their share there.
+func (x *Index) nearby(ctx context.Context, c *searcher, f *filtered, at uint32, local float64, b budget) (bool, error) {
+	if local >= common {
+		return x.sift(ctx, c, b)
+	}
+	x.sample(c, f.Allow, fewSeeds)
+	return x.bridge(ctx, c, &c.probe, at, b)
+}
+
+// budget is the time in ns that the walks of a search may take.
+type budget struct {
+	costs index.Costs
+	limit float64
+}
+
+// spent reports whether c has done more than b allows.
+func (b *budget) spent(c *searcher) bool {
+	return float64(c.scored)*b.costs.Walk+float64(c.links)*b.costs.Link > b.limit
+}
+
+// start begins a walk for the ef nearest admitted nodes at a node.
+func (x *Index) start(c *searcher, at uint32, d float32, ef int) {
 	c.front = c.front[:0]
 	c.found.reset(ef)
-	step := share < twoHop && x.around(c, at) > share/3
 	c.see(at)
 	c.front.push(entry{d, at})
 	if c.allow.admits(x, at) {
 		c.found.insert(d, at)
 	}
-	if p.Allow == nil {
-		return step, nil
-	}
-	m := 0
-	n := p.Allow.GetCardinality()
-	for i := range uint64(seeds) {
-		id, err := p.Allow.Select(uint32((2*i + 1) * n / (2 * seeds)))
-		if err != nil {
-			return step, err
-		}
-		if slot, ok := x.set.Slot(id); ok && slot < c.limit && c.gv.linked(slot) && c.allow.admits(x, slot) && c.see(slot) {
-			c.slots[m] = slot
-			m++
-		}
-	}
-	x.set.Near(&c.probe, c.sv, c.slots[:m], c.out, inf)
-	c.scored += m
-	for i, d := range c.out[:m] {
-		c.front.push(entry{d, c.slots[i]})
-	}
-	x.offer(c, &c.found, c.slots[:m], c.out[:m])
-	return step, nil
 }
 
 // around is the share of admitted nodes among those two links or less from slot.
@@ -176,27 +219,28 @@ func (x *Index) around(c *searcher, slot uint32) float64 {
 		}
 	}
 	c.bridge = first
+	c.links += met
 	return float64(admitted) / float64(max(met, 1))
 }
 
 // sift walks best-first until c.found holds the admitted nodes nearest to query.
 // Unlike walk it keeps every node it may have to expand, since any number of
 // refused ones may be nearer than those it seeks. It reports false when it has
-// computed more than budget distances.
-func (x *Index) sift(ctx context.Context, c *searcher, step bool, budget int) (bool, error) {
+// spent its budget.
+func (x *Index) sift(ctx context.Context, c *searcher, b budget) (bool, error) {
 	f := &c.found
 	for hop := 0; len(c.front) > 0; hop++ {
 		e := c.front.pop()
 		if f.full() && e.d > f.last() {
 			return true, nil
 		}
-		if c.scored > budget {
+		if b.spent(c) {
 			return false, nil
 		}
 		if hop%lookout == lookout-1 && done(ctx) {
 			return false, ctx.Err()
 		}
-		m := x.gather(c, e.slot, step)
+		m := x.gather(c, e.slot)
 		c.hops++
 		if m == 0 {
 			continue
@@ -209,7 +253,7 @@ func (x *Index) sift(ctx context.Context, c *searcher, step bool, budget int) (b
 				continue
 			}
 			c.front.push(entry{d, slots[i]})
-			if step || c.allow.admits(x, slots[i]) {
+			if c.allow.admits(x, slots[i]) {
 				f.insert(d, slots[i])
 			}
 		}
@@ -218,40 +262,18 @@ func (x *Index) sift(ctx context.Context, c *searcher, step bool, budget int) (b
 }
 
 // gather collects the unseen neighbours of slot in c.slots and returns their
-// number. With step, only admitted ones, and in place of those refused, the
-// admitted among their neighbours.
-func (x *Index) gather(c *searcher, slot uint32, step bool) int {
+// number.
+func (x *Index) gather(c *searcher, slot uint32) int {
 	m := 0
 	row := c.gv.base(slot)
-	bridge := c.bridge[:0]
 	for i := range row {
 		n := atomic.LoadUint32(&row[i])
 		if n == none {
 			break
 		}
-		if !c.see(n) {
-			continue
-		}
-		if step && !c.allow.admits(x, n) {
-			bridge = append(bridge, n)
-			continue
-		}
-		c.slots[m] = n
-		m++
-	}
-	c.bridge = bridge
-	for _, b := range bridge {
-		row := c.gv.base(b)
-		for i := range row {
-			n := atomic.LoadUint32(&row[i])
-			if n == none || m == len(c.slots) {
-				break
-			}
-			if n < c.limit && c.seen[n] != c.epoch && c.allow.admits(x, n) {
-				c.seen[n] = c.epoch
-				c.slots[m] = n
-				m++
-			}
+		if c.see(n) {
+			c.slots[m] = n
+			m++
 		}
 	}
 	return m

@@ -19,7 +19,7 @@ type searcher struct {
 	limit uint32  // slots from here on have no memory in the views
 	entry uint64  // the entry point; below limit
 	seen  []uint8 // slot -> epoch of the walk that last saw it
-	epoch uint8
+	epoch uint8   // of this walk, even; with 1 added: met and refused
 
 	pool   pool
 	found  pool // admitted nodes of a filtered walk
@@ -33,8 +33,12 @@ type searcher struct {
 	scan   vectors.Scan
 	allow  admission
 
-	copies       int // of one vector that a pool takes at most
-	hops, scored int
+	away vectors.Probe // a node, in place of the query
+	warm uint32        // sum of what was read only to have it in the cache
+
+	copies int // of one vector that a pool takes at most
+
+	hops, scored, links int // since enter
 }
 
 func newSearcher(hint uint32, m0 int) *searcher {
@@ -52,14 +56,14 @@ func (c *searcher) enter(x *Index) {
 		c.seen = make([]uint8, n)
 		c.epoch = 0
 	}
-	c.hops, c.scored = 0, 0
+	c.hops, c.scored, c.links = 0, 0, 0
 }
 
 // turn forgets which slots were seen.
 func (c *searcher) turn() {
-	if c.epoch++; c.epoch == 0 {
+	if c.epoch += 2; c.epoch == 0 {
 		clear(c.seen)
-		c.epoch = 1
+		c.epoch = 2
 	}
 }
 
@@ -109,14 +113,14 @@ func (x *Index) walk(ctx context.Context, c *searcher, q *vectors.Probe, level i
 	p := &c.pool
 	seen, epoch, limit := c.seen, c.epoch, c.limit
 	slots, out := c.slots, c.out
-	for cur, hop := 0, 0; cur < len(p.e); hop++ {
+	for cur, hop := 0, 0; cur < len(p.e); {
 		s := p.e[cur].slot
 		if s&expanded != 0 {
 			cur++
 			continue
 		}
 		p.e[cur].slot = s | expanded
-		if hop%lookout == lookout-1 && done(ctx) {
+		if hop++; hop%lookout == 0 && done(ctx) {
 			return ctx.Err()
 		}
 		m := 0
