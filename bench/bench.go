@@ -61,7 +61,7 @@ func Suites() []Suite {
 		{"churn", "recall, speed, reach and memory over ten turnovers of deletes and inserts, beside hnswlib", checked(Churn)},
 		{"nested", "graphs walked on prefixes of nested vectors, beside full-width float32", checked(Nested)},
 		{"exact", "exact search of 1M x 128 against the machine's memory bandwidth", checked(Exact)},
-		{"filter", "recall and speed under filters from 90 to 0.1 %, beside hnswlib's functor", checked(Filter)},
+		{"filter", "recall and speed under filters from 90 to 0.01 %, random, near and far, beside hnswlib's functor", checked(Filter)},
 		{"write", "durable single-document writes from 64 goroutines, beside Pebble alone", checked(Write)},
 		{"import", "bulk load of 100,000 x 384 with the graph, by phase", checked(Import)},
 		{"reopen", "Open to the first hit over 1M x 128, after Close and after SIGKILL", checked(Reopen)},

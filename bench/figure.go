@@ -39,6 +39,7 @@ type report struct {
 	set   string
 	json  bool
 	gob   bool // Go's benchmark format
+	brief bool // the suite prints its own tables
 	w     io.Writer
 	all   []Figure
 	about []About
@@ -127,7 +128,7 @@ func (r *report) printf(format string, args ...any) {
 
 // table prints every figure but curves as rows of name, value and comparison.
 func (r *report) table() {
-	if r.json || r.gob {
+	if r.json || r.gob || r.brief {
 		return
 	}
 	t := tabwriter.NewWriter(r.w, 0, 8, 2, ' ', 0)

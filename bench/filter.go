@@ -1,17 +1,15 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"text/tabwriter"
-	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -45,9 +43,9 @@ var ladder = []int{10, 20, 40, 80, 160, 320, 640}
 //	far     the rows nearest to a row far from the anchor: a cluster elsewhere
 //	rim     the rows farthest from the anchor: matches avoid the queries
 //
-// Each cell is compared, in turns, with the same queries unfiltered, with a scan
-// of all that matches, which shows where the plan is wrong, and at 10, 1 and 0.1 %
-// with hnswlib's filter functor. Every engine is given the smallest ef of a ladder
+// Each cell is compared, in turns, with the same queries unfiltered and with a scan
+// of all that matches, which shows where the plan is wrong; and at 10, 1 and 0.1 %
+// with hnswlib's filter functor, which runs once. Every engine is given the smallest ef of a ladder
 // whose recall is at least 0.98.
 func Filter(ctx context.Context, o Options, w io.Writer) error {
 	rows, queries := 0, 200
@@ -63,7 +61,8 @@ func Filter(ctx context.Context, o Options, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	f := &filtering{o: o, reps: 5, report: newReport("filter", s.Name, o, w)}
+	f := &filtering{o: o, reps: 3, rivals: map[string]*climb{}, report: newReport("filter", s.Name, o, w)}
+	f.report.brief = true
 	f.gather(s, queries)
 	f.report.printf("%s, %s, k=%d, M=%d, efConstruction=%d, %d queries around %d anchors, one search thread, %s\n",
 		s.Name, s.Metric, annK, annM, annEfC, f.set.Queries.Rows, len(f.groups), cpuName())
@@ -76,11 +75,12 @@ func Filter(ctx context.Context, o Options, w io.Writer) error {
 	if err := f.assemble(ctx, shop); err != nil {
 		return err
 	}
-	if err := f.matrix(ctx); err != nil {
-		return err
+	for _, codes := range o.codes() {
+		if err := f.run(ctx, codes); err != nil {
+			return err
+		}
 	}
-	f.table(w)
-	return f.report.err
+	return f.report.finish(o)
 }
 
 // filtering is one run of the suite.
@@ -91,8 +91,9 @@ type filtering struct {
 	report *report
 	own    *graph
 	oracle *flat.Index
-	peer   *peer // nil when absent
-	plain  *climb
+	peer   *peer             // nil when absent
+	rivals map[string]*climb // what the peer did, by predicate
+	plain  *climb            // Eider's search without a filter
 	reps   int
 	hits   []index.Hit
 	cells  []cell
@@ -107,9 +108,6 @@ type group struct {
 }
 
 func (f *filtering) close() {
-	if f.own != nil {
-		f.own.close()
-	}
 	if f.oracle != nil {
 		f.oracle.Close()
 	}
@@ -175,11 +173,6 @@ func nearestFirst(by index.Metric, m dataset.Matrix, v []float32) []uint32 {
 
 func (f *filtering) assemble(ctx context.Context, shop *workshop) error {
 	threads := runtime.GOMAXPROCS(0)
-	f.o.log("building eider on %s", f.set.Name)
-	f.own = &graph{set: f.set, seed: int64(f.o.seed())}
-	if _, err := f.own.build(ctx, annM, annEfC, threads); err != nil {
-		return err
-	}
 	x, err := flat.New(index.Config{Dim: f.set.Base.Cols, Metric: f.set.Metric, Workers: 1})
 	if err != nil {
 		return err
@@ -188,7 +181,7 @@ func (f *filtering) assemble(ctx context.Context, shop *workshop) error {
 	if err := insertAll(ctx, x, f.set.Base, threads); err != nil {
 		return err
 	}
-	if f.o.Peers != nil && !slices.Contains(f.o.Peers, "hnswlib") {
+	if !slices.Contains(f.o.peers([]string{"hnswlib"}), "hnswlib") {
 		return nil
 	}
 	f.o.log("building hnswlib")
@@ -210,6 +203,23 @@ func (f *filtering) assemble(ctx context.Context, shop *workshop) error {
 		return ctx.Err()
 	}
 	f.peer = p
+	return nil
+}
+
+// run measures Eider with one form of codes.
+func (f *filtering) run(ctx context.Context, codes string) error {
+	f.own = &graph{set: f.set, seed: int64(f.o.seed()), codes: codes}
+	defer f.own.close()
+	f.o.log("building %s on %s", f.own.name(), f.set.Name)
+	if _, err := f.own.build(ctx, annM, annEfC, runtime.GOMAXPROCS(0)); err != nil {
+		return fmt.Errorf("building the index with codes %q: %w", codes, err)
+	}
+	f.report.engine(f.own)
+	f.cells = f.cells[:0]
+	if err := f.matrix(ctx); err != nil {
+		return err
+	}
+	f.table()
 	return nil
 }
 
@@ -318,12 +328,13 @@ func (f *filtering) cell(ctx context.Context, p *predicate) error {
 	c.plan = fmt.Sprintf("%d%% scanned, %d distances", own.exact*100/f.set.Queries.Rows, own.distances/f.set.Queries.Rows)
 	climbs := []*climb{own, scan, f.plain}
 	f.plain.reset()
-	var theirs *climb
-	if f.peer != nil && p.share <= peerFrom && p.share >= peerTo {
+	theirs := f.rivals[p.name]
+	if theirs == nil && f.peer != nil && p.share <= peerFrom && p.share >= peerTo {
 		theirs = f.rival(ctx, p)
 		if err := theirs.up(ctx); err != nil {
 			return err
 		}
+		f.rivals[p.name] = theirs
 	}
 	for range f.reps {
 		for _, c := range climbs {
@@ -333,7 +344,7 @@ func (f *filtering) cell(ctx context.Context, p *predicate) error {
 		}
 	}
 	queries := float64(f.set.Queries.Rows)
-	c.qps, c.scan = queries/metric.Median(own.seconds), queries/metric.Median(scan.seconds)
+	c.qps, c.scan = queries/metric.Median(own.seconds), float64(scan.asked)/metric.Median(scan.seconds)
 	c.slower = metric.Median(own.seconds) / metric.Median(f.plain.seconds)
 	c.p50, c.p99 = metric.Quantile(own.each, 0.5), metric.Quantile(own.each, 0.99)
 	if theirs != nil {
@@ -345,32 +356,31 @@ func (f *filtering) cell(ctx context.Context, p *predicate) error {
 
 func (f *filtering) publish(c cell, theirs *climb) {
 	f.cells = append(f.cells, c)
-	note := fmt.Sprintf("ef %d", c.ef)
-	f.report.add(c.name+"_recall", c.recall, "1", note)
-	f.report.add(c.name+"_recall_default", c.standard, "1", "with the default ef")
-	f.report.add(c.name+"_short", float64(c.short), "queries", "answers with fewer hits than exist")
-	f.report.add(c.name+"_p50", c.p50*1e6, "us", note)
-	f.report.add(c.name+"_p99", c.p99*1e6, "us", note)
-	f.report.against("unfiltered", c.name+"_latency", 1e6/c.qps, 1e6/(c.qps*c.slower), "us", "lower",
-		fmt.Sprintf("ef %d at recall %.4f, unfiltered %d at %.4f; %s", c.ef, c.recall, f.plain.ef, f.plain.recall, c.plan))
-	f.report.against("scan", c.name+"_qps_scan", c.qps, c.scan, "1/s", "higher", "beside a scan of all that matches")
+	note := fmt.Sprintf("ef %d at recall %.4f; %s", c.ef, c.recall, c.plan)
+	own := Figure{Engine: f.own.name(), Codes: codesOf(f.own)}
+	own.add(f.report, c.name+"_recall", c.recall, "1", fmt.Sprintf("ef %d", c.ef))
+	own.add(f.report, c.name+"_recall_default", c.standard, "1", "with the default ef")
+	own.add(f.report, c.name+"_short", float64(c.short), "queries", "answers with fewer hits than exist")
+	own.add(f.report, c.name+"_p50", c.p50*1e6, "us", note)
+	own.add(f.report, c.name+"_p99", c.p99*1e6, "us", note)
+	own.against(f.report, "unfiltered", c.name+"_latency", 1e6/c.qps, 1e6/(c.qps*c.slower), "us", "lower",
+		fmt.Sprintf("%s; unfiltered ef %d at %.4f", note, f.plain.ef, f.plain.recall))
+	own.against(f.report, "scan", c.name+"_qps_scan", c.qps, c.scan, "1/s", "higher", "beside a scan of all that matches")
 	if theirs == nil {
-		f.report.add(c.name+"_qps", c.qps, "1/s", note)
+		own.add(f.report, c.name+"_qps", c.qps, "1/s", note)
 		return
 	}
-	f.report.against("hnswlib", c.name+"_qps", c.qps, c.peer, "1/s", "higher",
-		fmt.Sprintf("ef %d at recall %.4f, the peer's %d at %.4f with %d short answers", c.ef, c.recall, theirs.ef, theirs.recall, theirs.short))
+	own.against(f.report, "hnswlib", c.name+"_qps", c.qps, c.peer, "1/s", "higher",
+		fmt.Sprintf("%s; the peer's ef %d at %.4f with %d short answers", note, theirs.ef, theirs.recall, theirs.short))
 }
 
 // table prints one line for each cell.
-func (f *filtering) table(w io.Writer) {
+func (f *filtering) table() {
 	if f.report.json || f.report.gob {
 		return
 	}
-	queries := float64(f.set.Queries.Rows)
-	f.report.printf("unfiltered: %s searches/s at recall %.4f, ef %d\n",
-		number(queries/metric.Median(f.plain.seconds)), f.plain.recall, f.plain.ef)
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	var b bytes.Buffer
+	t := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "matches\trecall\tdefault\tshort\tef\tqps\tp50 us\tp99 us\tx unfiltered\tscan qps\thnswlib\tratio\tplan\t")
 	for _, c := range f.cells {
 		peer, ratio := "", ""
@@ -381,163 +391,6 @@ func (f *filtering) table(w io.Writer) {
 			number(c.qps), c.p50*1e6, c.p99*1e6, c.slower, number(c.scan), peer, ratio, c.plan)
 	}
 	f.report.keep(t.Flush())
-	for _, x := range f.report.all {
-		if x.Figure == "absent" {
-			f.report.printf("absent: %s: %s\n", *x.Peer, x.Note)
-		}
-	}
-}
-
-// climb finds and repeats the cheapest setting of one engine under a predicate.
-type climb struct {
-	p         *predicate
-	run       func(c *climb, ef int) (seconds float64, err error)
-	ef        int
-	recall    float64
-	short     int // answers with fewer than k hits
-	exact     int // answers that were scans
-	distances int
-	seconds   []float64
-	each      []float64 // seconds of every search of every repetition
-	found     [][]int32 // by group
-}
-
-func newClimb(p *predicate, run func(*climb, int) (float64, error)) *climb {
-	c := &climb{p: p, run: run}
-	for _, t := range p.truth {
-		c.found = append(c.found, make([]int32, t.set.Queries.Rows*p.k))
-	}
-	return c
-}
-
-// at tries one setting.
-func (c *climb) at(ctx context.Context, ef int) error {
-	c.ef = ef
-	if _, err := c.run(c, ef); err != nil {
-		return err
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	c.recall, c.short = 0, 0
-	queries := 0
-	for i, t := range c.p.truth {
-		n := t.set.Queries.Rows
-		queries += n
-		c.recall += t.recall(c.found[i]) * float64(n)
-		for j := range n {
-			if slices.Contains(c.found[i][j*t.k:(j+1)*t.k], -1) {
-				c.short++
-			}
-		}
-	}
-	c.recall /= float64(queries)
-	return nil
-}
-
-// up tries the ladder until the recall is enough, or keeps its top.
-func (c *climb) up(ctx context.Context) error {
-	for _, ef := range ladder {
-		if err := c.at(ctx, ef); err != nil {
-			return err
-		}
-		if c.recall >= enough {
-			break
-		}
-	}
-	c.reset()
-	return nil
-}
-
-// reset forgets what was timed.
-func (c *climb) reset() { c.seconds, c.each = c.seconds[:0], c.each[:0] }
-
-func (c *climb) again() error {
-	s, err := c.run(c, c.ef)
-	c.seconds = append(c.seconds, s)
-	return err
-}
-
-// climb is Eider's own, as planned or always a scan.
-func (f *filtering) climb(ctx context.Context, p *predicate, scan bool) *climb {
-	return newClimb(p, func(c *climb, ef int) (float64, error) {
-		c.exact, c.distances = 0, 0
-		total := 0.0
-		for i, g := range f.groups {
-			params := index.Params{K: p.k, Ef: ef, Allow: p.allow[i], Exact: scan}
-			found := c.found[i]
-			for j := range g.set.Queries.Rows {
-				start := time.Now()
-				hits, w, err := f.own.index.Search(ctx, g.set.Queries.Row(j), params, f.hits[:0])
-				if err != nil {
-					return 0, err
-				}
-				took := time.Since(start).Seconds()
-				total += took
-				c.each = append(c.each, took)
-				c.distances += w.Distances
-				if w.Exact {
-					c.exact++
-				}
-				f.hits = hits
-				for h := range p.k {
-					found[j*p.k+h] = -1
-					if h < len(hits) {
-						found[j*p.k+h] = int32(hits[h].ID)
-					}
-				}
-			}
-		}
-		return total, nil
-	})
-}
-
-// rival is the peer's. It is asked group by group, since each has its own flags.
-func (f *filtering) rival(ctx context.Context, p *predicate) *climb {
-	flags := make([]byte, f.set.Base.Rows)
-	return newClimb(p, func(c *climb, ef int) (float64, error) {
-		total := 0.0
-		for i, g := range f.groups {
-			clear(flags)
-			for _, id := range p.ids[i] {
-				flags[id] = 1
-			}
-			if err := f.peer.filter(ctx, flags); err != nil {
-				return 0, err
-			}
-			wall, err := f.peer.some(ctx, p.k, ef, g.first, g.set.Queries.Rows, c.found[i])
-			if err != nil {
-				return 0, err
-			}
-			total += wall
-		}
-		c.seconds = append(c.seconds, total)
-		return total, nil
-	})
-}
-
-// some runs n queries from first on, puts k ids of each in ids, and returns the
-// seconds that took.
-func (p *peer) some(ctx context.Context, k, ef, first, n int, ids []int32) (float64, error) {
-	file := filepath.Join(p.shop.temp, "some.ibin")
-	fields, err := p.ask(ctx, "search", strconv.Itoa(k), strconv.Itoa(ef), file, strconv.Itoa(first), strconv.Itoa(n))
-	if err != nil {
-		return 0, err
-	}
-	found, err := ints(file)
-	if err == nil && len(found) != len(ids) {
-		err = fmt.Errorf("%s answered %d ids, not %d", p.title, len(found), len(ids))
-	}
-	copy(ids, found)
-	return value(fields, "wall"), err
-}
-
-func ints(file string) ([]int32, error) {
-	r, closer, err := open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer closer()
-	m, err := r.Ints(0)
-	return m.Data, err
+	f.report.printf("%s unfiltered: %s searches/s at recall %.4f, ef %d\n%s", f.own.name(),
+		number(float64(f.set.Queries.Rows)/metric.Median(f.plain.seconds)), f.plain.recall, f.plain.ef, b.String())
 }
