@@ -30,3 +30,6 @@ func SetCosts(x *Index, c index.Costs) {
 	}
 	x.cost.Store(&measured{math.MaxInt, c})
 }
+
+// Slots is one more than the highest slot in use.
+func Slots(x *Index) int { return x.set.Slots() }

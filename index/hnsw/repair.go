@@ -9,6 +9,7 @@ import (
 
 const (
 	span  = 1024 // slots a repairer takes at a time
+	tries = 32
 	reach = 512  // nodes looked at around a node that lost neighbours
 )
 
@@ -115,15 +116,14 @@ func (x *Index) mendAll(c *linker, condemned *bitset, from, to int) {
 	}
 }
 
-// mend chooses the neighbours of slot at level anew, among those that live and the
-// nodes that the condemned ones lead to, and links the new ones back. The list
-// becomes no shorter if there are enough candidates, so that repairs do not wear
-// the graph thin.
+// mend gives slot other neighbours at level in place of the condemned ones, and
+// links the new ones back where they have room. The list becomes no shorter if
+// there are enough candidates, so that repairs do not wear the graph thin.
 func (x *Index) mend(c *linker, condemned *bitset, slot uint32, level int, row []uint32) {
 	c.fresh = c.fresh[:0]
 	x.remake(c, condemned, slot, level, row)
 	for _, n := range c.fresh {
-		x.back(c, n, slot, level, false)
+		x.join(c, n, slot, level)
 	}
 	x.upkeep.dirty.Add(1)
 }
@@ -135,52 +135,106 @@ func (x *Index) remake(c *linker, condemned *bitset, slot uint32, level int, row
 	defer mu.Unlock()
 	c.turn()
 	c.see(slot)
-	c.list = c.list[:0]
-	bridge := c.bridge[:0]
-	meet := func(n uint32, old bool) {
-		switch {
-		case !c.see(n):
-		case condemned.has(n):
-			bridge = append(bridge, n)
-		case old || x.set.IsLive(n):
-			c.list = append(c.list, n)
-		}
-	}
-	old := 0
-	for ; old < len(row); old++ {
-		n := atomic.LoadUint32(&row[old])
+	c.stays, c.bridge = c.stays[:0], c.bridge[:0]
+	for i := range row {
+		n := atomic.LoadUint32(&row[i])
 		if n == none {
 			break
 		}
-		meet(n, true)
+		if c.see(n) && !condemned.has(n) {
+			c.stays = append(c.stays, n)
+		} else {
+			c.bridge = append(c.bridge, n)
+		}
 	}
-	stay := len(c.list)
-	// Where a whole cluster died the way out leads over several condemned nodes.
-	for i := 0; i < len(bridge) && i < reach; i++ {
-		if len(c.list) >= 16*len(row) {
+	old := len(c.stays) + len(c.bridge)
+	least := max(old, len(row)/2)
+	x.around2(c, condemned, level, len(row))
+	lost := len(c.list)+len(c.stays) < least
+	if lost && c.entry != noEntry {
+		x.look(c, slot, level, condemned)
+	}
+	if len(c.stays) < old/4 || lost {
+		c.list = append(c.list, c.stays...)
+		x.rank(c, slot, c.list)
+		e := c.local.e[:min(len(c.local.e), x.cfg.EfConstruction)]
+		put(row, x.diverse(c, e, len(row), least))
+	} else {
+		x.rank(c, slot, c.list)
+		put(row, x.patch(c, c.local.e, least))
+	}
+	for i := range row {
+		n := atomic.LoadUint32(&row[i])
+		if n == none {
 			break
 		}
-		over := c.gv.list(bridge[i], level)
-		for j := range over {
-			n := atomic.LoadUint32(&over[j])
+		if !slices.Contains(c.stays, n) {
+			c.fresh = append(c.fresh, n)
+		}
+	}
+}
+
+// patch adds candidates to c.stays until they are least: first those that none of them covers.
+func (x *Index) patch(c *linker, candidates []entry, least int) []uint32 {
+	kept, refused := append(c.kept[:0], c.stays...), c.refused[:0]
+	for i, e := range candidates {
+		if len(kept) >= least || i == tries {
+			break
+		}
+		if x.covered(c, e.slot, e.d, kept) {
+			refused = append(refused, e.slot)
+		} else {
+			kept = append(kept, e.slot)
+		}
+	}
+	for _, n := range refused {
+		if len(kept) >= least {
+			break
+		}
+		kept = append(kept, n)
+	}
+	c.kept, c.refused = kept, refused
+	return kept
+}
+
+// around2 collects in c.list the live nodes that the condemned ones in c.bridge lead to.
+func (x *Index) around2(c *linker, condemned *bitset, level, m int) {
+	c.list = c.list[:0]
+	direct := len(c.bridge)
+	for i := 0; i < len(c.bridge) && i < reach; i++ {
+		if i >= direct && len(c.list) >= m {
+			break
+		}
+		row := c.gv.list(c.bridge[i], level)
+		for j := range row {
+			n := atomic.LoadUint32(&row[j])
 			if n == none {
 				break
 			}
-			meet(n, false)
+			switch {
+			case !c.see(n):
+			case condemned.has(n):
+				c.bridge = append(c.bridge, n)
+			case x.set.IsLive(n):
+				c.list = append(c.list, n)
+			}
 		}
 	}
-	c.bridge = bridge
-	least := max(old, len(row)/2)
-	if len(c.list) < least && c.entry != noEntry {
-		x.look(c, slot, level, condemned)
-	}
-	c.stays = append(c.stays[:0], c.list[:stay]...)
-	x.rank(c, slot, c.list)
-	kept := x.diverse(c, c.local.e, len(row), least)
-	put(row, kept)
-	for _, n := range kept {
-		if !slices.Contains(c.stays, n) {
-			c.fresh = append(c.fresh, n)
+}
+
+// join adds slot to the list of n at level if there is room.
+func (x *Index) join(c *linker, n, slot uint32, level int) {
+	mu := x.lock(n)
+	mu.Lock()
+	defer mu.Unlock()
+	row := c.gv.list(n, level)
+	for i := range row {
+		switch atomic.LoadUint32(&row[i]) {
+		case slot:
+			return
+		case none:
+			atomic.StoreUint32(&row[i], slot)
+			return
 		}
 	}
 }
