@@ -23,8 +23,8 @@ import (
 var turnovers, quick = 3, 10000
 
 const (
-	batches   = 10 // of a turnover
-	cells     = 200
+	batches = 10 // of a turnover
+	cells   = 200
 )
 
 // churn is an index whose vectors are replaced, and what it should hold.
@@ -48,9 +48,9 @@ type churn struct {
 }
 
 // newChurn makes an index of the first n rows.
-func newChurn(tb testing.TB, rows, queries dataset.Matrix, n int) *churn {
+func newChurn(tb testing.TB, rows, queries dataset.Matrix, n int, codes index.Codes) *churn {
 	c := &churn{tb: tb, r: rand.New(rand.NewPCG(1, 2)), rows: rows, queries: queries, drains: true}
-	c.cfg = index.Config{Dim: rows.Cols, EfConstruction: 100, Seed: 1}
+	c.cfg = index.Config{Dim: rows.Cols, EfConstruction: 100, Seed: 1, MaxFresh: 1000, Codes: codes}
 	c.id = make([]uint32, rows.Rows)
 	c.cell = make([]int, rows.Rows)
 	pivots := c.r.Perm(rows.Rows)[:cells]
@@ -327,14 +327,16 @@ func (c *churn) compare(what string, efs [2]int) {
 // with a fresh build. EIDER_DATA names a folder with fashion-mnist.
 func BenchmarkChurn(b *testing.B) {
 	for _, set := range []struct {
-		name string
-		load func(testing.TB) (rows, queries dataset.Matrix)
-		n    int
+		name  string
+		load  func(testing.TB) (rows, queries dataset.Matrix)
+		n     int
+		codes index.Codes
 	}{
 		{"clusters", func(testing.TB) (rows, queries dataset.Matrix) {
-			return dataset.Clusters{Rows: 3*quick, Queries: 500, Dim: 64, Centres: cells, Seed: 1, Floats: true}.Generate()
-		}, 20000},
-		{"fashion", fashion, 20000},
+			return dataset.Clusters{Rows: 3 * quick, Queries: 500, Dim: 64, Centres: cells, Seed: 1, Floats: true}.Generate()
+		}, 20000, ""},
+		{"fashion", fashion, 20000, ""},
+		{"int8", fashion, 20000, index.Int8},
 	} {
 		for _, how := range []struct {
 			name string
@@ -356,7 +358,7 @@ func BenchmarkChurn(b *testing.B) {
 			b.Run(set.name+"/"+how.name, func(b *testing.B) {
 				rows, queries := set.load(b)
 				for range b.N {
-					c := newChurn(b, rows, queries, quick)
+					c := newChurn(b, rows, queries, quick, set.codes)
 					efs := c.fit(c.x)
 					b.Logf("ef %v", efs)
 					for turn := range turnovers {

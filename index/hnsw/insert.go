@@ -69,6 +69,6 @@ func (x *Index) Delete(id uint32, lsn uint64) {
 // Release lets the memory of ids deleted at or before lsn be reused: repair
 // unlinks them in the background.
 func (x *Index) Release(lsn uint64) {
-	x.upkeep.release(lsn)
+	x.upkeep.release(lsn, x.plenty())
 	x.wake()
 }

@@ -2,15 +2,19 @@ package hnsw
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/eiderdb/eider/index"
 )
 
 const (
-	span  = 1024 // slots a repairer takes at a time
-	tries = 32
-	reach = 512  // nodes looked at around a node that lost neighbours
+	span  = 64   // slots a repairer takes at a time
+	tries = 32   // candidates looked at for the place of a dead neighbour
+	reach = 512  // condemned nodes looked beyond for those that live
+	freed = 1024 // slots freed at a time, since inserts wait meanwhile
 )
 
 // repair takes dead slots out of the graph and frees them:
@@ -29,8 +33,8 @@ func (x *Index) repair(c *linker, batch []uint32) {
 	}
 	x.gate.Lock()
 	x.condemned.Store(condemned)
-	x.abdicate(condemned)
 	x.gate.Unlock()
+	x.abdicate(condemned)
 
 	n := x.set.Slots()
 	var next atomic.Int64
@@ -41,6 +45,7 @@ func (x *Index) repair(c *linker, batch []uint32) {
 				return
 			}
 			x.mendAll(c, condemned, from, min(from+span, n))
+			runtime.Gosched() // as linkers do
 		}
 	}
 	var wg sync.WaitGroup
@@ -59,34 +64,47 @@ func (x *Index) repair(c *linker, batch []uint32) {
 		atomic.StoreUint32(&v.towers[s], 0)
 	}
 	x.condemned.Store(&bitset{})
-	x.set.Free(batch)
+	for part := range slices.Chunk(batch, freed) {
+		x.set.Free(part)
+	}
 	x.upkeep.dirty.Add(int64(len(batch)))
 }
 
 // abdicate replaces an entry point that is condemned by the highest node left,
-// a live one if there is any. Called with the gate closed.
+// a live one if there is any. Linkers go on.
 func (x *Index) abdicate(condemned *bitset) {
-	x.towerMu.Lock()
-	defer x.towerMu.Unlock()
+	x.gate.RLock() // for Check, which would see nodes above the entry point
+	defer x.gate.RUnlock()
 	e := x.entry.Load()
 	if e == noEntry || !condemned.has(uint32(e>>8)) {
 		return
 	}
+	heir := x.highest(condemned)
+	x.towerMu.Lock()
+	if x.entry.Load() == e {
+		x.entry.Store(heir)
+	}
+	x.towerMu.Unlock()
+	// What was linked since it was looked for may be higher.
+	if heir = x.highest(condemned); heir != noEntry {
+		x.raise(uint32(heir>>8), int(heir&0xff))
+	}
+}
+
+// highest is the entry point that a node outside condemned makes, the highest and
+// live if possible. O(n).
+func (x *Index) highest(condemned *bitset) uint64 {
 	v := x.view.Load()
-	heir, best, lives := uint32(none), -1, false
-	for s := range uint32(x.set.Slots()) {
+	heir, best, lives := uint64(noEntry), -1, false
+	for s := range uint32(min(x.set.Slots(), v.cap)) {
 		if !v.linked(s) || condemned.has(s) {
 			continue
 		}
 		if level, live := v.level(s), x.set.IsLive(s); level > best || level == best && live && !lives {
-			heir, best, lives = s, level, live
+			heir, best, lives = uint64(s)<<8|uint64(level), level, live
 		}
 	}
-	if heir == none {
-		x.entry.Store(noEntry)
-		return
-	}
-	x.entry.Store(uint64(heir)<<8 | uint64(best))
+	return heir
 }
 
 // mendAll mends the lists of the slots from..to-1.
@@ -117,10 +135,8 @@ func (x *Index) mendAll(c *linker, condemned *bitset, from, to int) {
 }
 
 // mend gives slot other neighbours at level in place of the condemned ones, and
-// links the new ones back where they have room. The list becomes no shorter if
-// there are enough candidates, so that repairs do not wear the graph thin.
+// links the new ones back where they have room.
 func (x *Index) mend(c *linker, condemned *bitset, slot uint32, level int, row []uint32) {
-	c.fresh = c.fresh[:0]
 	x.remake(c, condemned, slot, level, row)
 	for _, n := range c.fresh {
 		x.join(c, n, slot, level)
@@ -128,77 +144,55 @@ func (x *Index) mend(c *linker, condemned *bitset, slot uint32, level int, row [
 	x.upkeep.dirty.Add(1)
 }
 
-// remake is mend but for the links back; those are due from c.fresh.
+// remake is mend but for the links back; those are due from c.fresh. The list
+// becomes no shorter if there are enough candidates, so that repairs do not wear
+// the graph thin. A node that lost most of its neighbours gets a list chosen anew;
+// else those that are left stay.
 func (x *Index) remake(c *linker, condemned *bitset, slot uint32, level int, row []uint32) {
 	mu := x.lock(slot)
 	mu.Lock()
 	defer mu.Unlock()
 	c.turn()
 	c.see(slot)
-	c.stays, c.bridge = c.stays[:0], c.bridge[:0]
-	for i := range row {
-		n := atomic.LoadUint32(&row[i])
-		if n == none {
-			break
-		}
-		if c.see(n) && !condemned.has(n) {
-			c.stays = append(c.stays, n)
-		} else {
+	c.stays, c.bridge, c.fresh = c.stays[:0], c.bridge[:0], c.fresh[:0]
+	for _, n := range take(row, c.list[:0]) {
+		switch {
+		case !c.see(n):
+		case condemned.has(n):
 			c.bridge = append(c.bridge, n)
+		default:
+			c.stays = append(c.stays, n)
 		}
 	}
 	old := len(c.stays) + len(c.bridge)
 	least := max(old, len(row)/2)
-	x.around2(c, condemned, level, len(row))
-	lost := len(c.list)+len(c.stays) < least
+	x.beyond(c, condemned, level, len(row))
+	lost := len(c.stays)+len(c.list) < least
 	if lost && c.entry != noEntry {
 		x.look(c, slot, level, condemned)
 	}
-	if len(c.stays) < old/4 || lost {
+	var kept []uint32
+	if lost || 4*len(c.stays) < old {
 		c.list = append(c.list, c.stays...)
 		x.rank(c, slot, c.list)
-		e := c.local.e[:min(len(c.local.e), x.cfg.EfConstruction)]
-		put(row, x.diverse(c, e, len(row), least))
+		near := c.local.e[:min(len(c.local.e), x.cfg.EfConstruction)]
+		kept = x.diverse(c, near, len(row), least)
 	} else {
 		x.rank(c, slot, c.list)
-		put(row, x.patch(c, c.local.e, least))
+		kept = x.patch(c, c.local.e, least)
 	}
-	for i := range row {
-		n := atomic.LoadUint32(&row[i])
-		if n == none {
-			break
-		}
+	put(row, kept)
+	for _, n := range kept {
 		if !slices.Contains(c.stays, n) {
 			c.fresh = append(c.fresh, n)
 		}
 	}
 }
 
-// patch adds candidates to c.stays until they are least: first those that none of them covers.
-func (x *Index) patch(c *linker, candidates []entry, least int) []uint32 {
-	kept, refused := append(c.kept[:0], c.stays...), c.refused[:0]
-	for i, e := range candidates {
-		if len(kept) >= least || i == tries {
-			break
-		}
-		if x.covered(c, e.slot, e.d, kept) {
-			refused = append(refused, e.slot)
-		} else {
-			kept = append(kept, e.slot)
-		}
-	}
-	for _, n := range refused {
-		if len(kept) >= least {
-			break
-		}
-		kept = append(kept, n)
-	}
-	c.kept, c.refused = kept, refused
-	return kept
-}
-
-// around2 collects in c.list the live nodes that the condemned ones in c.bridge lead to.
-func (x *Index) around2(c *linker, condemned *bitset, level, m int) {
+// beyond collects in c.list the live nodes that those in c.bridge, all condemned,
+// lead to. Where a whole cluster died the way out is over several: then it goes on
+// until it has m.
+func (x *Index) beyond(c *linker, condemned *bitset, level, m int) {
 	c.list = c.list[:0]
 	direct := len(c.bridge)
 	for i := 0; i < len(c.bridge) && i < reach; i++ {
@@ -220,6 +214,29 @@ func (x *Index) around2(c *linker, condemned *bitset, level, m int) {
 			}
 		}
 	}
+}
+
+// patch returns c.stays with candidates, sorted by distance, added until they are
+// least: first those that are nearer to the base than to any that it has, as in
+// diverse, then the nearest. The result is c's until the next call.
+func (x *Index) patch(c *linker, candidates []entry, least int) []uint32 {
+	kept, refused := append(c.kept[:0], c.stays...), c.refused[:0]
+	distinct := x.cfg.Metric == index.IP
+	for i, e := range candidates[:min(len(candidates), tries)] {
+		if len(kept) >= least {
+			break
+		}
+		if !distinct && i > 0 && x.double(c, e.slot, e.d) || x.covered(c, e.slot, e.d, kept) {
+			refused = append(refused, e.slot)
+		} else {
+			kept = append(kept, e.slot)
+		}
+	}
+	if n := least - len(kept); n > 0 {
+		kept = append(kept, refused[:min(n, len(refused))]...)
+	}
+	c.kept, c.refused = kept, refused
+	return kept
 }
 
 // join adds slot to the list of n at level if there is room.

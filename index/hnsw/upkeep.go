@@ -28,11 +28,13 @@ type grave struct {
 // no goroutines.
 type upkeep struct {
 	mu       sync.Mutex
-	graves   []grave // dead, not yet repaired
+	graves   []grave  // dead that readers may still need, in order of LSN
+	due      []uint32 // dead that none needs, not yet repaired
 	released uint64
 	linkers  int
 	tending  bool
-	draining int // callers of Drain: work is urgent
+	pausing  bool // the tender waits for more to be due
+	draining int  // callers of Drain: work is urgent
 	stopped  bool
 	changed  chan struct{} // closed at every change that a waiter may wait for
 	took     time.Duration // of the last repair
@@ -50,17 +52,37 @@ func (u *upkeep) notify() {
 	u.changed = make(chan struct{})
 }
 
-// bury notes a dead slot.
+// bury notes a dead slot. O(1) where deletes come in order of LSN.
 func (u *upkeep) bury(slot uint32, lsn uint64) {
 	u.mu.Lock()
+	defer u.mu.Unlock()
+	if lsn <= u.released {
+		u.due = append(u.due, slot)
+		return
+	}
 	u.graves = append(u.graves, grave{lsn, slot})
-	u.mu.Unlock()
+	for i := len(u.graves) - 1; i > 0 && u.graves[i-1].lsn > u.graves[i].lsn; i-- {
+		u.graves[i-1], u.graves[i] = u.graves[i], u.graves[i-1]
+	}
 }
 
-func (u *upkeep) release(lsn uint64) {
+// release makes the dead of up to lsn due, and ends the pause before a repair if
+// they are enough then. O(their number).
+func (u *upkeep) release(lsn uint64, enough int) {
 	u.mu.Lock()
+	defer u.mu.Unlock()
 	u.released = max(u.released, lsn)
-	u.mu.Unlock()
+	n := 0
+	for ; n < len(u.graves) && u.graves[n].lsn <= u.released; n++ {
+		u.due = append(u.due, u.graves[n].slot)
+	}
+	if u.graves = u.graves[n:]; len(u.graves) == 0 {
+		u.graves = nil // the array is as long as all that were ever in it
+	}
+	if u.pausing && len(u.due) >= enough {
+		u.pausing = false
+		u.notify()
+	}
 }
 
 // stop tells the goroutines to end.
@@ -88,17 +110,6 @@ func (u *upkeep) isStopped() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.stopped
-}
-
-// owed is the number of released graves. Called under mu.
-func (u *upkeep) owed() int {
-	n := 0
-	for _, g := range u.graves {
-		if g.lsn <= u.released {
-			n++
-		}
-	}
-	return n
 }
 
 // wake starts what goroutines the work at hand needs.
@@ -129,7 +140,7 @@ func (x *Index) wake() {
 // chores reports whether there is work for the tender. Called under mu.
 func (x *Index) chores() bool {
 	u := &x.upkeep
-	if u.owed() > 0 {
+	if len(u.due) > 0 {
 		return true
 	}
 	d := x.upkeep.dirty.Load()
@@ -212,16 +223,17 @@ func (x *Index) tend() {
 			u.mu.Unlock()
 			return
 		}
-		owed := u.owed()
+		owed := len(u.due)
 		pause, changed := max(rest, idle*u.took), u.changed
-		if owed > 0 && u.draining == 0 && owed < x.set.Slots()/100 && !paused {
+		if owed > 0 && u.draining == 0 && owed < x.plenty() && !paused {
+			u.pausing = true
 			u.mu.Unlock()
 			paused = x.sleep(pause, changed)
 			continue
 		}
-		paused = false
-		batch := x.exhume()
+		paused, u.pausing = false, false
 		u.mu.Unlock()
+		batch := x.exhume()
 		start := time.Now()
 		if len(batch) > 0 {
 			x.repair(c, batch)
@@ -251,20 +263,30 @@ func (x *Index) sleep(d time.Duration, changed <-chan struct{}) bool {
 	}
 }
 
-// exhume takes the released graves that are in the graph. Called under mu.
+// plenty is how many due dead are worth a repair at once.
+func (x *Index) plenty() int { return x.set.Slots()/100 + 1 }
+
+// exhume takes the dead that are due and in the graph; those that a linker has
+// yet to get to remain due.
 func (x *Index) exhume() []uint32 {
 	u := &x.upkeep
+	u.mu.Lock()
+	due := u.due
+	u.due = nil
+	u.mu.Unlock()
 	v := x.view.Load()
-	var batch []uint32
-	kept := u.graves[:0]
-	for _, g := range u.graves {
-		if g.lsn <= u.released && v.linked(g.slot) {
-			batch = append(batch, g.slot)
+	var fresh []uint32
+	batch := due[:0]
+	for _, s := range due {
+		if v.linked(s) {
+			batch = append(batch, s)
 		} else {
-			kept = append(kept, g)
+			fresh = append(fresh, s)
 		}
 	}
-	u.graves = kept
+	u.mu.Lock()
+	u.due = append(u.due, fresh...)
+	u.mu.Unlock()
 	return batch
 }
 
