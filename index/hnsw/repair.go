@@ -276,6 +276,9 @@ func (x *Index) look(c *linker, slot uint32, level int, condemned *bitset) {
 	for _, s := range listed {
 		c.see(s)
 	}
+	for _, s := range c.stays {
+		c.see(s)
+	}
 	for _, e := range c.pool.e {
 		if s := e.slot & slotMask; !condemned.has(s) && c.see(s) && c.gv.level(s) >= level {
 			c.list = append(c.list, s)
