@@ -51,6 +51,7 @@ func Run(t *testing.T, name string, make Factory) {
 		{"CloseUnderLoadIsClean", closing},
 		{"AClosedIndexSaysSo", closed},
 		{"SparseIDsWork", sparse},
+		{"ARandomLifeMatchesAModel", random},
 	} {
 		t.Run(name+"/"+c.name, func(t *testing.T) { c.run(t, make) })
 	}
