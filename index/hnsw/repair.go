@@ -26,7 +26,9 @@ const (
 //
 // Searches go on all the while; they may walk over condemned nodes until 3.
 // O(n·M) reads of links, plus work for the nodes concerned.
-func (x *Index) repair(c *linker, batch []uint32) {
+//
+// Links to a slot that has one in forward go there instead.
+func (x *Index) repair(c *linker, batch []uint32, forward map[uint32]uint32) {
 	condemned := newBitset(x.view.Load().cap)
 	for _, s := range batch {
 		condemned.add(s)
@@ -44,7 +46,7 @@ func (x *Index) repair(c *linker, batch []uint32) {
 			if from >= n {
 				return
 			}
-			x.mendAll(c, condemned, from, min(from+span, n))
+			x.mendAll(c, condemned, forward, from, min(from+span, n))
 			runtime.Gosched() // as linkers do
 		}
 	}
@@ -68,6 +70,7 @@ func (x *Index) repair(c *linker, batch []uint32) {
 		x.set.Free(part)
 	}
 	x.upkeep.dirty.Add(int64(len(batch)))
+	x.upkeep.vacated.Add(int64(len(batch)))
 }
 
 // abdicate replaces an entry point that is condemned by the highest node left,
@@ -108,7 +111,7 @@ func (x *Index) highest(condemned *bitset) uint64 {
 }
 
 // mendAll mends the lists of the slots from..to-1.
-func (x *Index) mendAll(c *linker, condemned *bitset, from, to int) {
+func (x *Index) mendAll(c *linker, condemned *bitset, forward map[uint32]uint32, from, to int) {
 	x.gate.RLock()
 	defer x.gate.RUnlock()
 	x.set.Move.RLock()
@@ -126,7 +129,7 @@ func (x *Index) mendAll(c *linker, condemned *bitset, from, to int) {
 					break
 				}
 				if condemned.has(n) {
-					x.mend(c, condemned, s, level, row)
+					x.mend(c, condemned, forward, s, level, row)
 					break
 				}
 			}
@@ -136,8 +139,8 @@ func (x *Index) mendAll(c *linker, condemned *bitset, from, to int) {
 
 // mend gives slot other neighbours at level in place of the condemned ones, and
 // links the new ones back where they have room.
-func (x *Index) mend(c *linker, condemned *bitset, slot uint32, level int, row []uint32) {
-	x.remake(c, condemned, slot, level, row)
+func (x *Index) mend(c *linker, condemned *bitset, forward map[uint32]uint32, slot uint32, level int, row []uint32) {
+	x.remake(c, condemned, forward, slot, level, row)
 	for _, n := range c.fresh {
 		x.join(c, n, slot, level)
 	}
@@ -148,7 +151,7 @@ func (x *Index) mend(c *linker, condemned *bitset, slot uint32, level int, row [
 // becomes no shorter if there are enough candidates, so that repairs do not wear
 // the graph thin. A node that lost most of its neighbours gets a list chosen anew;
 // else those that are left stay.
-func (x *Index) remake(c *linker, condemned *bitset, slot uint32, level int, row []uint32) {
+func (x *Index) remake(c *linker, condemned *bitset, forward map[uint32]uint32, slot uint32, level int, row []uint32) {
 	mu := x.lock(slot)
 	mu.Lock()
 	defer mu.Unlock()
@@ -156,6 +159,9 @@ func (x *Index) remake(c *linker, condemned *bitset, slot uint32, level int, row
 	c.see(slot)
 	c.stays, c.bridge, c.fresh = c.stays[:0], c.bridge[:0], c.fresh[:0]
 	for _, n := range take(row, c.list[:0]) {
+		if to, ok := forward[n]; ok && condemned.has(n) {
+			n = to
+		}
 		switch {
 		case !c.see(n):
 		case condemned.has(n):
@@ -163,6 +169,10 @@ func (x *Index) remake(c *linker, condemned *bitset, slot uint32, level int, row
 		default:
 			c.stays = append(c.stays, n)
 		}
+	}
+	if len(c.bridge) == 0 {
+		put(row, c.stays)
+		return
 	}
 	old := len(c.stays) + len(c.bridge)
 	least := max(old, len(row)/2)

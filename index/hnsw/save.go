@@ -60,15 +60,23 @@ func (x *Index) freeze() *saver {
 		n: uint32(n), entry: none, seed: x.cfg.Seed,
 	}
 	condemned := x.condemned.Load()
-	e := x.entry.Load()
 	for i := range s.levels {
 		slot := uint32(i)
 		s.levels[i] = absent
-		if !s.gv.linked(slot) || condemned.has(slot) {
+		if s.gv.linked(slot) && !condemned.has(slot) {
+			s.levels[i] = byte(s.gv.level(slot))
+		}
+	}
+	e := x.entry.Load()
+	for i, level := range s.levels {
+		slot := uint32(i)
+		// An id may have two slots, one of them dead or about to be.
+		if at, ok := x.set.Bound(atomic.LoadUint32(&s.ids[slot])); !ok || at != slot {
+			s.levels[i] = absent
+		}
+		if s.levels[i] == absent {
 			continue
 		}
-		level := s.gv.level(slot)
-		s.levels[i] = byte(level)
 		s.head.nodes++
 		s.head.lists += uint64(level)
 		if s.head.entry == none || uint32(level) > s.head.level || uint32(level) == s.head.level && uint64(slot) == e>>8 {

@@ -40,8 +40,9 @@ type upkeep struct {
 	took     time.Duration // of the last repair
 	err      error         // why linking failed, for Drain and Check
 
-	dirty atomic.Int64 // lists changed since the last sweep
-	spare sync.Pool    // of *linker
+	dirty   atomic.Int64 // lists changed since the last sweep
+	vacated atomic.Int64 // slots freed since the last compaction
+	spare   sync.Pool    // of *linker
 }
 
 func (u *upkeep) init() { u.changed = make(chan struct{}) }
@@ -143,8 +144,11 @@ func (x *Index) chores() bool {
 	if len(u.due) > 0 {
 		return true
 	}
+	if u.linkers > 0 || x.fresh.len() > 0 {
+		return false
+	}
 	d := x.upkeep.dirty.Load()
-	return d > 0 && u.linkers == 0 && x.fresh.len() == 0 && (u.draining > 0 || d > int64(x.set.Slots()/4+1000))
+	return x.roomy() || d > 0 && (u.draining > 0 || d > int64(x.set.Slots()/4+1000))
 }
 
 // linkAll links fresh slots until none waits.
@@ -236,12 +240,15 @@ func (x *Index) tend() {
 		batch := x.exhume()
 		start := time.Now()
 		if len(batch) > 0 {
-			x.repair(c, batch)
+			x.repair(c, batch, nil)
 		}
 		if owed > 0 && len(batch) == 0 {
 			// The dead are still fresh: a linker is about to get to them.
 			x.sleep(time.Millisecond, changed)
 			continue
+		}
+		if owed == 0 && x.roomy() {
+			x.compact(c)
 		}
 		x.sweep(c)
 		u.mu.Lock()

@@ -60,6 +60,10 @@ func random(t *testing.T, f Factory) {
 	m.release(m.lsn)
 	m.remove(len(m.live) * 3 / 4)
 	m.release(m.lsn)
+	m.drain()
+	for range 50 {
+		m.search()
+	}
 	m.insert(2000)
 	m.drain()
 	m.selves(len(m.live))

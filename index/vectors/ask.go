@@ -102,7 +102,7 @@ func (s *Set) Check(ctx context.Context) error {
 			switch at := s.slots.get(v.IDs[slot]); {
 			case int(slot) >= n:
 				return fmt.Errorf("%w: slot %d is live beyond %d slots", index.ErrCorrupt, slot, n)
-			case at != uint64(slot)+1:
+			case at != uint64(slot)+1 && (at == 0 || s.twins[uint32(at-1)] != slot):
 				return fmt.Errorf("%w: id %d of live slot %d maps to %d", index.ErrCorrupt, v.IDs[slot], slot, int64(at)-1)
 			case s.died.get(slot) != 0:
 				return fmt.Errorf("%w: slot %d is live and dead", index.ErrCorrupt, slot)

@@ -9,7 +9,7 @@ import (
 // Slack is how many hits to ask for to be left with k: more than k where
 // accept may refuse some, or an id may be met twice.
 func (s *Set) Slack(p index.Params) int {
-	if p.Accept == nil && !s.Shadowed() {
+	if p.Accept == nil && !s.Shadowed() && s.moving.Load() == 0 {
 		return p.K
 	}
 	return p.K + 16 + p.K/4
@@ -18,7 +18,7 @@ func (s *Set) Slack(p index.Params) int {
 // Pick appends to dst the first p.K of hits that p.Accept takes, an id only once.
 func (s *Set) Pick(dst, hits []index.Hit, p index.Params) []index.Hit {
 	start := len(dst)
-	shadowed := p.At != 0 && s.Shadowed()
+	shadowed := p.At != 0 && s.Shadowed() || s.moving.Load() != 0
 	for _, h := range hits {
 		if len(dst)-start == p.K {
 			break

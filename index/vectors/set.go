@@ -57,11 +57,13 @@ type Set struct {
 	ndead atomic.Int64 // dead, not freed
 	// shadowed counts dead slots whose id has a newer slot.
 	shadowed atomic.Int64
+	moving   atomic.Int64 // StartMoves less EndMoves
 	closed   atomic.Bool
 	epochs   epochs
 
-	mu   sync.Mutex // guards free, and the order of reservations
-	free []uint32
+	mu    sync.Mutex // guards free and twins, and the order of reservations
+	free  []uint32
+	twins map[uint32]uint32 // the slot that an id has -> another that searches find as well; see move.go
 	// Move excludes writers of slot memory while it moves. Readers need not take
 	// it: where memory moves they keep the old copy.
 	Move sync.RWMutex
@@ -430,6 +432,10 @@ func (s *Set) Delete(id uint32, lsn uint64) (uint32, bool) {
 	// Before the bit: a reader that finds the bit clear must find the LSN.
 	s.died.set(slot, max(lsn, 1))
 	atomic.AndUint32(&live[slot/32], ^(uint32(1) << (slot % 32)))
+	if from, ok := s.twins[slot]; ok {
+		s.died.set(from, max(lsn, 1))
+		atomic.AndUint32(&live[from/32], ^(uint32(1) << (from % 32)))
+	}
 	s.nlive.Add(-1)
 	s.ndead.Add(1)
 	return slot, true

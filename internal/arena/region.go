@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"sync/atomic"
 	"unsafe"
 )
@@ -82,6 +83,18 @@ func (r *Region) Grow(size int64) error {
 	}
 	r.size.Store(size)
 	return nil
+}
+
+// Discard gives the memory of the whole pages in bytes [from, to) back to the
+// system, which backs them again when they are next written. Until then they read
+// as zero or as before. Bytes of pages that are not whole in the range keep their
+// value. Where the system has no such call it does nothing.
+func (r *Region) Discard(from, to int64) {
+	page := int64(os.Getpagesize())
+	from, to = (from+page-1)/page*page, min(to, r.size.Load())/page*page
+	if stable && from >= 0 && from < to {
+		discard(r.mem[from:to])
+	}
 }
 
 // Len is the number of committed bytes.

@@ -24,6 +24,11 @@ func reserve(size int) ([]byte, func([]byte) error, error) {
 	return mem, func([]byte) error { return windows.VirtualFree(base, 0, windows.MEM_RELEASE) }, nil
 }
 
+// discard lets the system drop the pages of b.
+func discard(b []byte) {
+	_, _ = windows.VirtualAlloc(address(b), uintptr(len(b)), windows.MEM_RESET, windows.PAGE_READWRITE)
+}
+
 // commit lets bytes [from, to) be read and written.
 func (r *Region) commit(from, to int64) error {
 	fresh := r.mem[from:to]
