@@ -182,6 +182,13 @@ func (b *bitset) has(i uint32) bool {
 	return int(i/32) < len(b.words) && atomic.LoadUint32(&b.words[i/32])&(1<<(i%32)) != 0
 }
 
+// clone is a copy of b that holds 0..n-1 at least.
+func (b *bitset) clone(n int) *bitset {
+	c := newBitset(max(n, 32*len(b.words)))
+	copy(c.words, b.words)
+	return c
+}
+
 // add puts i in and reports whether it was not there.
 func (b *bitset) add(i uint32) bool {
 	return atomic.OrUint32(&b.words[i/32], 1<<(i%32))&(1<<(i%32)) == 0

@@ -17,48 +17,44 @@ const (
 	freed = 1024 // slots freed at a time, since inserts wait meanwhile
 )
 
+// removal is a batch of dead slots on their way out of the graph.
+type removal struct {
+	dead    *bitset
+	mended  *bitset           // nodes that have found what they need among the living
+	forward map[uint32]uint32 // dead -> the slot that its node has moved to
+}
+
 // repair takes dead slots out of the graph and frees them:
 //
 //  1. condemn them, with all linkers at rest: from now on nobody links to them
-//  2. give every node that has one as a neighbour new neighbours around it
-//  3. wait for the searches that may still hold one
-//  4. free the slots
+//  2. give every node that has one as a neighbour new neighbours around it; the
+//     dead stay in its list where there is room
+//  3. link what would be out of reach without the dead
+//  4. take the dead out of all lists
+//  5. wait for the searches that may still hold one
+//  6. free the slots
 //
-// Searches go on all the while; they may walk over condemned nodes until 3.
-// O(n·M) reads of links, plus work for the nodes concerned.
+// Searches go on all the while, and reach what lives: nothing is cut before its
+// replacement is there. O(n·M) reads of links, plus work for the nodes concerned.
 //
-// Links to a slot that has one in forward go there instead.
-func (x *Index) repair(c *linker, batch []uint32, forward map[uint32]uint32) {
-	condemned := newBitset(x.view.Load().cap)
+// Links to a slot that has one in forward go there instead. It reports whether all
+// that lives is reachable.
+func (x *Index) repair(c *linker, batch []uint32, forward map[uint32]uint32) bool {
+	capacity := x.view.Load().cap
+	r := &removal{newBitset(capacity), newBitset(capacity), forward}
 	for _, s := range batch {
-		condemned.add(s)
+		r.dead.add(s)
 	}
 	x.gate.Lock()
-	x.condemned.Store(condemned)
+	x.condemned.Store(r.dead)
 	x.gate.Unlock()
-	x.abdicate(condemned)
-
-	n := x.set.Slots()
-	var next atomic.Int64
-	work := func(c *linker) {
-		for !x.upkeep.isStopped() {
-			from := int(next.Add(span)) - span
-			if from >= n {
-				return
-			}
-			x.mendAll(c, condemned, forward, from, min(from+span, n))
-			runtime.Gosched() // as linkers do
-		}
-	}
-	var wg sync.WaitGroup
-	for range min(x.cfg.Workers, n/(8*span)+1) - 1 {
-		wg.Go(func() { work(x.newLinker()) })
-	}
-	work(c)
-	wg.Wait()
+	x.abdicate(r.dead)
+	x.everywhere(c, r, x.mend)
+	whole := x.sweep(c)
+	x.everywhere(c, r, x.strip)
 	x.set.Wait()
 	if x.upkeep.isStopped() {
-		return
+		return false
 	}
 	v := x.view.Load()
 	for _, s := range batch {
@@ -69,8 +65,58 @@ func (x *Index) repair(c *linker, batch []uint32, forward map[uint32]uint32) {
 	for part := range slices.Chunk(batch, freed) {
 		x.set.Free(part)
 	}
-	x.upkeep.dirty.Add(int64(len(batch)))
 	x.upkeep.vacated.Add(int64(len(batch)))
+	return whole
+}
+
+// everywhere calls do for each list that holds a dead slot, from as many
+// goroutines as there are workers.
+func (x *Index) everywhere(c *linker, r *removal, do func(c *linker, r *removal, slot uint32, level int, row []uint32)) {
+	n := x.set.Slots()
+	var next atomic.Int64
+	work := func(c *linker) {
+		for !x.upkeep.isStopped() {
+			from := int(next.Add(span)) - span
+			if from >= n {
+				return
+			}
+			x.among(c, r, from, min(from+span, n), do)
+			runtime.Gosched() // as linkers do
+		}
+	}
+	var wg sync.WaitGroup
+	for range min(x.cfg.Workers, n/(8*span)+1) - 1 {
+		wg.Go(func() { work(x.newLinker()) })
+	}
+	work(c)
+	wg.Wait()
+}
+
+// among is everywhere for the lists of the slots from..to-1.
+func (x *Index) among(c *linker, r *removal, from, to int, do func(c *linker, r *removal, slot uint32, level int, row []uint32)) {
+	x.gate.RLock()
+	defer x.gate.RUnlock()
+	x.set.Move.RLock()
+	defer x.set.Move.RUnlock()
+	c.enter(x)
+	for s := uint32(from); s < uint32(to); s++ {
+		if !c.gv.linked(s) || r.dead.has(s) {
+			continue
+		}
+		for level := c.gv.level(s); level >= 0; level-- {
+			row := c.gv.list(s, level)
+			for i := range row {
+				n := atomic.LoadUint32(&row[i])
+				if n == none {
+					break
+				}
+				if r.dead.has(n) {
+					do(c, r, s, level, row)
+					break
+				}
+			}
+		}
+	}
 }
 
 // abdicate replaces an entry point that is condemned by the highest node left,
@@ -110,48 +156,23 @@ func (x *Index) highest(condemned *bitset) uint64 {
 	return heir
 }
 
-// mendAll mends the lists of the slots from..to-1.
-func (x *Index) mendAll(c *linker, condemned *bitset, forward map[uint32]uint32, from, to int) {
-	x.gate.RLock()
-	defer x.gate.RUnlock()
-	x.set.Move.RLock()
-	defer x.set.Move.RUnlock()
-	c.enter(x)
-	for s := uint32(from); s < uint32(to); s++ {
-		if !c.gv.linked(s) || condemned.has(s) {
-			continue
-		}
-		for level := c.gv.level(s); level >= 0; level-- {
-			row := c.gv.list(s, level)
-			for i := range row {
-				n := atomic.LoadUint32(&row[i])
-				if n == none {
-					break
-				}
-				if condemned.has(n) {
-					x.mend(c, condemned, forward, s, level, row)
-					break
-				}
-			}
-		}
+// mend gives slot other neighbours at level in place of the dead ones, and links
+// the new ones back where they have room.
+func (x *Index) mend(c *linker, r *removal, slot uint32, level int, row []uint32) {
+	x.remake(c, r, slot, level, row)
+	if level == 0 {
+		r.mended.add(slot)
 	}
-}
-
-// mend gives slot other neighbours at level in place of the condemned ones, and
-// links the new ones back where they have room.
-func (x *Index) mend(c *linker, condemned *bitset, forward map[uint32]uint32, slot uint32, level int, row []uint32) {
-	x.remake(c, condemned, forward, slot, level, row)
 	for _, n := range c.fresh {
-		x.join(c, n, slot, level)
+		x.join(c, r, n, slot, level)
 	}
-	x.upkeep.dirty.Add(1)
 }
 
 // remake is mend but for the links back; those are due from c.fresh. The list
 // becomes no shorter if there are enough candidates, so that repairs do not wear
 // the graph thin. A node that lost most of its neighbours gets a list chosen anew;
 // else those that are left stay.
-func (x *Index) remake(c *linker, condemned *bitset, forward map[uint32]uint32, slot uint32, level int, row []uint32) {
+func (x *Index) remake(c *linker, r *removal, slot uint32, level int, row []uint32) {
 	mu := x.lock(slot)
 	mu.Lock()
 	defer mu.Unlock()
@@ -159,27 +180,28 @@ func (x *Index) remake(c *linker, condemned *bitset, forward map[uint32]uint32, 
 	c.see(slot)
 	c.stays, c.bridge, c.fresh = c.stays[:0], c.bridge[:0], c.fresh[:0]
 	for _, n := range take(row, c.list[:0]) {
-		if to, ok := forward[n]; ok && condemned.has(n) {
+		if to, ok := r.forward[n]; ok {
 			n = to
 		}
 		switch {
 		case !c.see(n):
-		case condemned.has(n):
+		case r.dead.has(n):
 			c.bridge = append(c.bridge, n)
 		default:
 			c.stays = append(c.stays, n)
 		}
 	}
-	if len(c.bridge) == 0 {
+	direct := len(c.bridge)
+	if direct == 0 {
 		put(row, c.stays)
 		return
 	}
-	old := len(c.stays) + len(c.bridge)
+	old := len(c.stays) + direct
 	least := max(old, len(row)/2)
-	x.beyond(c, condemned, level, len(row))
+	x.beyond(c, r.dead, level, len(row))
 	lost := len(c.stays)+len(c.list) < least
 	if lost && c.entry != noEntry {
-		x.look(c, slot, level, condemned)
+		x.look(c, slot, level, r.dead)
 	}
 	var kept []uint32
 	if lost || 4*len(c.stays) < old {
@@ -191,18 +213,27 @@ func (x *Index) remake(c *linker, condemned *bitset, forward map[uint32]uint32, 
 		x.rank(c, slot, c.list)
 		kept = x.patch(c, c.local.e, least)
 	}
-	put(row, kept)
 	for _, n := range kept {
 		if !slices.Contains(c.stays, n) {
 			c.fresh = append(c.fresh, n)
 		}
 	}
+	put(row, append(kept, c.bridge[:min(direct, len(row)-len(kept))]...))
 }
 
-// beyond collects in c.list the live nodes that those in c.bridge, all condemned,
+// strip takes the dead out of a list.
+func (x *Index) strip(c *linker, r *removal, slot uint32, _ int, row []uint32) {
+	mu := x.lock(slot)
+	mu.Lock()
+	defer mu.Unlock()
+	c.list = take(row, c.list[:0])
+	put(row, slices.DeleteFunc(c.list, r.dead.has))
+}
+
+// beyond collects in c.list the live nodes that those in c.bridge, all dead,
 // lead to. Where a whole cluster died the way out is over several: then it goes on
 // until it has m.
-func (x *Index) beyond(c *linker, condemned *bitset, level, m int) {
+func (x *Index) beyond(c *linker, dead *bitset, level, m int) {
 	c.list = c.list[:0]
 	direct := len(c.bridge)
 	for i := 0; i < len(c.bridge) && i < reach; i++ {
@@ -217,7 +248,7 @@ func (x *Index) beyond(c *linker, condemned *bitset, level, m int) {
 			}
 			switch {
 			case !c.see(n):
-			case condemned.has(n):
+			case dead.has(n):
 				c.bridge = append(c.bridge, n)
 			case x.set.IsLive(n):
 				c.list = append(c.list, n)
@@ -249,25 +280,32 @@ func (x *Index) patch(c *linker, candidates []entry, least int) []uint32 {
 	return kept
 }
 
-// join adds slot to the list of n at level if there is room.
-func (x *Index) join(c *linker, n, slot uint32, level int) {
+// join adds slot to the list of n at level if there is room, or a dead node that n
+// can do without.
+func (x *Index) join(c *linker, r *removal, n, slot uint32, level int) {
 	mu := x.lock(n)
 	mu.Lock()
 	defer mu.Unlock()
 	row := c.gv.list(n, level)
+	at := -1
 	for i := range row {
-		switch atomic.LoadUint32(&row[i]) {
-		case slot:
+		switch m := atomic.LoadUint32(&row[i]); {
+		case m == slot:
 			return
-		case none:
+		case m == none:
 			atomic.StoreUint32(&row[i], slot)
 			return
+		case level == 0 && r.dead.has(m) && r.mended.has(n):
+			at = i
 		}
+	}
+	if at >= 0 {
+		atomic.StoreUint32(&row[at], slot)
 	}
 }
 
 // look adds the nodes that a search for slot finds at level to c.list.
-func (x *Index) look(c *linker, slot uint32, level int, condemned *bitset) {
+func (x *Index) look(c *linker, slot uint32, level int, dead *bitset) {
 	if level > int(c.entry&0xff) {
 		return
 	}
@@ -290,7 +328,7 @@ func (x *Index) look(c *linker, slot uint32, level int, condemned *bitset) {
 		c.see(s)
 	}
 	for _, e := range c.pool.e {
-		if s := e.slot & slotMask; !condemned.has(s) && c.see(s) && c.gv.level(s) >= level {
+		if s := e.slot & slotMask; !dead.has(s) && c.see(s) && c.gv.level(s) >= level {
 			c.list = append(c.list, s)
 		}
 	}

@@ -6,21 +6,22 @@ import (
 )
 
 // sweep restores invariant I4: it marks what is reachable at level 0 from the
-// entry point, and links every other node of the graph to a reachable one near
-// it. O(n·M) integer work, plus a search for each node it has to link.
-func (x *Index) sweep(c *linker) {
+// entry point over nodes that are not condemned, and links every other node of the graph to a reachable one near
+// it. O(n·M) integer work, plus a search for a node that its own neighbours have no
+// room for. It reports whether all are linked.
+func (x *Index) sweep(c *linker) bool {
 	for range 8 {
 		x.upkeep.dirty.Store(0)
-		orphans, forced := x.adopt(c)
-		if orphans == 0 || forced == 0 {
-			return
+		if forced, left := x.adopt(c); forced == 0 {
+			return left == 0
 		}
 	}
+	return false
 }
 
-// adopt is one round of sweep. It returns how many nodes were unreachable and for
-// how many of them another link had to give way.
-func (x *Index) adopt(c *linker) (orphans, forced int) {
+// adopt is one round of sweep. It returns for how many unreachable nodes another
+// link had to give way, and how many it has left.
+func (x *Index) adopt(c *linker) (forced, left int) {
 	t, ok := x.set.Enter(c.hint)
 	if !ok {
 		return 0, 0
@@ -35,7 +36,8 @@ func (x *Index) adopt(c *linker) (orphans, forced int) {
 		return 0, 0
 	}
 	n := uint32(min(x.set.Slots(), int(c.limit)))
-	seen := newBitset(int(c.limit))
+	// The condemned are no way to anywhere: they are about to leave.
+	seen := x.condemned.Load().clone(int(c.limit))
 	stack := x.flood(c.gv, seen, uint32(c.entry>>8), nil)
 	var degree []uint32 // links to each node, counted when first needed
 	for s := range n {
@@ -43,20 +45,21 @@ func (x *Index) adopt(c *linker) (orphans, forced int) {
 			continue
 		}
 		if s%64 == 0 && x.upkeep.isStopped() {
-			return orphans, 0
+			return 0, 0
 		}
-		orphans++
-		if !x.foster(c, s, seen, nil) {
+		if !x.adjoin(c, s, seen) && !x.foster(c, s, seen, nil) {
 			if degree == nil {
 				degree = x.inDegrees(c.gv, n)
 			}
-			if x.foster(c, s, seen, degree) {
-				forced++
+			if !x.foster(c, s, seen, degree) {
+				left++
+				continue
 			}
+			forced++
 		}
 		stack = x.flood(c.gv, seen, s, stack)
 	}
-	return orphans, forced
+	return forced, left
 }
 
 // flood marks every slot reachable from slot at level 0. It returns its stack for
@@ -104,6 +107,18 @@ func (x *Index) inDegrees(v *view, n uint32) []uint32 {
 	return degree
 }
 
+// adjoin links slot from one of its own neighbours that is reachable and has room.
+func (x *Index) adjoin(c *linker, slot uint32, seen *bitset) bool {
+	condemned := x.condemned.Load()
+	c.list = take(c.gv.base(slot), c.list[:0])
+	for _, n := range c.list {
+		if seen.has(n) && !condemned.has(n) && x.give(c, n, slot, nil) {
+			return true
+		}
+	}
+	return false
+}
+
 // foster links slot from the nearest reachable node that has room. With degree it
 // takes the place of the last neighbour that others link to as well.
 func (x *Index) foster(c *linker, slot uint32, seen *bitset, degree []uint32) bool {
@@ -132,23 +147,27 @@ func (x *Index) foster(c *linker, slot uint32, seen *bitset, degree []uint32) bo
 	return false
 }
 
-// give adds slot to the list of n if there is room, or with degree in place of a
+// give adds slot to the list of n if there is room or a condemned node, or with degree in place of a
 // neighbour that keeps another link.
 func (x *Index) give(c *linker, n, slot uint32, degree []uint32) bool {
 	mu := x.lock(n)
 	mu.Lock()
 	defer mu.Unlock()
 	row := c.gv.base(n)
-	m := 0
-	for ; m < len(row); m++ {
-		if id := atomic.LoadUint32(&row[m]); id == slot {
+	condemned, at := x.condemned.Load(), -1
+	for i := range row {
+		switch id := atomic.LoadUint32(&row[i]); {
+		case id == slot:
 			return true // a linker was faster
-		} else if id == none {
-			break
+		case id == none:
+			atomic.StoreUint32(&row[i], slot)
+			return true
+		case condemned.has(id):
+			at = i
 		}
 	}
-	if m < len(row) {
-		atomic.StoreUint32(&row[m], slot)
+	if at >= 0 {
+		atomic.StoreUint32(&row[at], slot)
 		return true
 	}
 	if degree == nil {

@@ -239,9 +239,7 @@ func (x *Index) tend() {
 		u.mu.Unlock()
 		batch := x.exhume()
 		start := time.Now()
-		if len(batch) > 0 {
-			x.repair(c, batch, nil)
-		}
+		whole := len(batch) > 0 && x.repair(c, batch, nil)
 		if owed > 0 && len(batch) == 0 {
 			// The dead are still fresh: a linker is about to get to them.
 			x.sleep(time.Millisecond, changed)
@@ -250,7 +248,9 @@ func (x *Index) tend() {
 		if owed == 0 && x.roomy() {
 			x.compact(c)
 		}
-		x.sweep(c)
+		if !whole {
+			x.sweep(c)
+		}
 		u.mu.Lock()
 		u.took = time.Since(start)
 		u.notify()
