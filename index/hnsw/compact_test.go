@@ -71,18 +71,18 @@ func TestAShrunkIndexGivesMemoryBackAndFindsAsMuch(t *testing.T) {
 // query, once; one that dies is found no more.
 func TestSearchesFindEachVectorOnceWhileItMoves(t *testing.T) {
 	ctx := context.Background()
-	n := size(6000, 20000)
+	n := size(10000, 20000)
 	vecs := clustered(rand.New(rand.NewSource(42)), 2*n, 8)
 	x, _ := pair(t, index.Config{Dim: 8, EfConstruction: 40, M: 8})
 	fill(t, x, vecs[:n])
-	stays := func(i int) bool { return i%16 == 0 }
+	stays := func(i int) bool { return i%4 == 0 }
 	var stop atomic.Bool
 	var wg sync.WaitGroup
 	for s := range 2 {
 		wg.Go(func() {
 			r := rand.New(rand.NewSource(int64(s)))
 			for !stop.Load() {
-				i := r.Intn(n/16) * 16
+				i := r.Intn(n/4) * 4
 				p := index.Params{K: 5, Exact: r.Intn(4) == 0}
 				hits, _, err := x.Search(ctx, vecs[i], p, nil)
 				if err != nil || len(hits) != 5 || hits[0].ID != uint32(i) {

@@ -231,3 +231,30 @@ func TestViewsHaveWholeElementsOfEveryType(t *testing.T) {
 		t.Fatalf("views of %d bytes have %d, %d, %d, %d elements", n, a, b, c, d)
 	}
 }
+
+func TestDiscardGivesWholePagesBackAndKeepsTheRest(t *testing.T) {
+	r := reserveT(t, 64<<20)
+	if !r.Stable() {
+		t.Skip("the garbage collector owns the memory")
+	}
+	grow(t, r, 64<<20)
+	v := View[byte](r)
+	for i := range v {
+		v[i] = 7
+	}
+	before := resident(t)
+	r.Discard(101, 64<<20-101)
+	r.Discard(5, 5)
+	if d := before - resident(t); runtime.GOOS == "linux" && d < 60<<20 {
+		t.Errorf("resident memory fell by %d bytes only", d)
+	}
+	for _, i := range []int{0, 100, 64<<20 - 101, 64<<20 - 1} {
+		if v[i] != 7 {
+			t.Errorf("byte %d outside the range is %d", i, v[i])
+		}
+	}
+	v[32<<20] = 9
+	if v[32<<20] != 9 {
+		t.Error("discarded memory does not hold what is written to it")
+	}
+}
