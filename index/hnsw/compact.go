@@ -54,7 +54,9 @@ func (x *Index) compact(c *linker) {
 // vacate makes slots, in order of number, free; the lowest is taken first.
 func (x *Index) vacate(slots []uint32) {
 	slices.Reverse(slots)
-	x.set.Vacate(slots)
+	for part := range slices.Chunk(slots, 16*freed) {
+		x.set.Vacate(part)
+	}
 }
 
 // move moves the nodes with slots from to the free slots to, one for one, in the

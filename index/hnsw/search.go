@@ -47,8 +47,18 @@ func (x *Index) Search(ctx context.Context, q []float32, p index.Params, dst []i
 	return x.sifted(ctx, c, p, ef, dst, w)
 }
 
-// plain reports whether every slot a walk meets may be a hit.
-func (x *Index) plain(p index.Params) bool { return p.Allow == nil && x.set.Dead() == 0 }
+// plain reports whether nearly every slot a walk meets may be a hit.
+func (x *Index) plain(p index.Params) bool { return p.Allow == nil && 8*x.set.Dead() <= x.set.Len() }
+
+// visible is the number of nodes in the pool that may be hits.
+func (x *Index) visible(c *searcher, at uint64) (n int) {
+	for _, e := range c.pool.e {
+		if x.set.Visible(e.slot&slotMask, at) {
+			n++
+		}
+	}
+	return n
+}
 
 // ef is the pool size: what p or the configuration says, else a default that
 // grows with n so that recall does not fall as the index grows.
@@ -71,9 +81,14 @@ func (x *Index) exact(ctx context.Context, c *searcher, p index.Params, dst []in
 	return out, w, err
 }
 
-// near is the walk where every node may be a hit.
+// near is the walk where nearly every node may be a hit.
 func (x *Index) near(ctx context.Context, c *searcher, p index.Params, ef int, dst []index.Hit, w index.Work) ([]index.Hit, index.Work, error) {
 	c.allow = admission{at: p.At, ids: c.sv.IDs, live: c.sv.Live}
+	least := 0 // visible nodes below which the dead around the query are too many
+	if dead := x.set.Dead(); dead > 0 {
+		least = ef * 3 / 4
+		ef += 1 + ef*dead/max(1, x.set.Len())
+	}
 	for ; ; ef *= 4 {
 		// The tail first: what leaves it during the walk is then still scored.
 		c.tail = x.fresh.copy(c.tail[:0])
@@ -89,6 +104,9 @@ func (x *Index) near(ctx context.Context, c *searcher, p index.Params, ef int, d
 		w.Hops, w.Distances = c.hops, c.scored
 		if err != nil {
 			return dst, w, err
+		}
+		if least > 0 && c.pool.full() && x.visible(c, p.At) < least {
+			return x.sifted(ctx, c, p, ef, dst, w)
 		}
 		out, err := x.hits(c, c.pool.e, p, dst)
 		if err != nil {

@@ -68,16 +68,20 @@ func (u *upkeep) bury(slot uint32, lsn uint64) {
 }
 
 // release makes the dead of up to lsn due, and ends the pause before a repair if
-// they are enough then. O(their number).
+// they are enough then. O(their number), in steps between which deletes go on.
 func (u *upkeep) release(lsn uint64, enough int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.released = max(u.released, lsn)
-	n := 0
-	for ; n < len(u.graves) && u.graves[n].lsn <= u.released; n++ {
-		u.due = append(u.due, u.graves[n].slot)
+	for n := 16 * freed; n == 16*freed; {
+		for n = 0; n < min(16*freed, len(u.graves)) && u.graves[n].lsn <= u.released; n++ {
+			u.due = append(u.due, u.graves[n].slot)
+		}
+		u.graves = u.graves[n:]
+		u.mu.Unlock()
+		u.mu.Lock()
 	}
-	if u.graves = u.graves[n:]; len(u.graves) == 0 {
+	if len(u.graves) == 0 {
 		u.graves = nil // the array is as long as all that were ever in it
 	}
 	if u.pausing && len(u.due) >= enough {

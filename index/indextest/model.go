@@ -67,7 +67,7 @@ func random(t *testing.T, f Factory) {
 	m.insert(2000)
 	m.drain()
 	m.selves(len(m.live))
-	if m.found*100 < m.sought*97 {
+	if m.found*100 < m.sought*80 { // coarse codes of few components find no more
 		m.t.Errorf("searches found %d of %d nearest", m.found, m.sought)
 	}
 }
