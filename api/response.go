@@ -1,10 +1,9 @@
 package api
 
 import (
-	"encoding/binary"
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -74,9 +73,8 @@ func requestID(r *http.Request) string {
 			return id
 		}
 	}
-	var b [12]byte // names, not secrets
-	binary.LittleEndian.PutUint64(b[:], rand.Uint64())
-	binary.LittleEndian.PutUint32(b[8:], rand.Uint32())
+	var b [12]byte
+	rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])
 }
 
