@@ -56,12 +56,15 @@ func (x *Index) repair(c *linker, batch []uint32, forward map[uint32]uint32) boo
 	if x.upkeep.isStopped() {
 		return false
 	}
+	// The condemned still link to each other: Check must not come in between.
+	x.gate.RLock()
 	v := x.view.Load()
 	for _, s := range batch {
 		x.unblock(atomic.LoadUint32(&v.towers[s]))
 		atomic.StoreUint32(&v.towers[s], 0)
 	}
 	x.condemned.Store(&bitset{})
+	x.gate.RUnlock()
 	for part := range slices.Chunk(batch, freed) {
 		x.set.Free(part)
 	}
