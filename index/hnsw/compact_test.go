@@ -71,7 +71,7 @@ func TestAShrunkIndexGivesMemoryBackAndFindsAsMuch(t *testing.T) {
 // query, once; one that dies is found no more.
 func TestSearchesFindEachVectorOnceWhileItMoves(t *testing.T) {
 	ctx := context.Background()
-	n := size(10000, 20000)
+	n := size(9000, 20000)
 	vecs := clustered(rand.New(rand.NewSource(42)), 2*n, 8)
 	x, _ := pair(t, index.Config{Dim: 8, EfConstruction: 40, M: 8})
 	fill(t, x, vecs[:n])
@@ -102,7 +102,7 @@ func TestSearchesFindEachVectorOnceWhileItMoves(t *testing.T) {
 	// round grows the index again.
 	lsn := uint64(0)
 	next := n
-	for range 3 {
+	for range 2 {
 		for i := range next {
 			if lsn++; !stays(i) {
 				x.Delete(uint32(i), lsn)

@@ -16,7 +16,9 @@
 // search scans exactly, so a vector is found as soon as Insert returns. Linkers
 // drain the queue: each searches for the nearest nodes, keeps a diverse few, and
 // adds the links back. Delete only marks; once Release says that no reader needs
-// the dead, repair reconnects their neighbours, unlinks them and frees slots.
+// the dead, repair reconnects their neighbours, unlinks them and frees slots. When
+// many are free, nodes move to low slots and the memory at the end goes back to the
+// system.
 //
 // # Reading without locks
 //
@@ -32,7 +34,7 @@
 //	I3  the entry point is in the graph and no node is above its level
 //	I4  every live node in the graph is reachable from the entry at level 0
 //
-// I4 is restored by a sweep (reach.go) after repairs and when the queue drains.
+// I4 is restored by a sweep in each repair and when the queue drains.
 package hnsw
 
 import (
