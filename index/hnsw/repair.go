@@ -68,6 +68,7 @@ func (x *Index) repair(c *linker, batch []uint32, forward map[uint32]uint32) boo
 	for part := range slices.Chunk(batch, freed) {
 		x.set.Free(part)
 	}
+	x.upkeep.dirty.Add(1)
 	x.upkeep.vacated.Add(int64(len(batch)))
 	return whole
 }

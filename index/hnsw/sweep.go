@@ -3,12 +3,21 @@ package hnsw
 import (
 	"context"
 	"sync/atomic"
+
+	"github.com/eiderdb/eider/index"
+)
+
+const (
+	few   = 2  // links to a node that may be too few for it to be found
+	query = 64 // pool of the walk that tells
 )
 
 // sweep restores invariant I4: it marks what is reachable at level 0 from the
 // entry point over nodes that are not condemned, and links every other node of the graph to a reachable one near
-// it. O(n·M) integer work, plus a search for a node that its own neighbours have no
-// room for. It reports whether all are linked.
+// it. Then it asks for each node that few link to by its own vector, and links those
+// that are not found from where the walk ended. O(n·M) integer work, plus a search
+// for a node that its own neighbours have no room for and for each with few links.
+// It reports whether all are linked.
 func (x *Index) sweep(c *linker) bool {
 	for range 8 {
 		x.upkeep.dirty.Store(0)
@@ -59,7 +68,52 @@ func (x *Index) adopt(c *linker) (forced, left int) {
 		}
 		stack = x.flood(c.gv, seen, s, stack)
 	}
-	return forced, left
+	if degree == nil {
+		degree = x.inDegrees(c.gv, n)
+	}
+	return forced + x.expose(c, n, seen, degree), left
+}
+
+// expose links the live slots below n that have few links and that a walk does not
+// find by their own vectors, from where it ends. It returns for how many another
+// link had to give way. Inner products do not make a vector the nearest to itself.
+func (x *Index) expose(c *linker, n uint32, seen *bitset, degree []uint32) (forced int) {
+	if x.cfg.Metric == index.IP {
+		return 0
+	}
+	condemned := x.condemned.Load()
+	for s := range n {
+		if s%4096 == 0 && x.upkeep.isStopped() {
+			break
+		}
+		if degree[s] > few || !c.gv.linked(s) || condemned.has(s) || !x.set.IsLive(s) || x.finds(c, s) {
+			continue
+		}
+		if !x.foster(c, s, seen, nil) && x.foster(c, s, seen, degree) {
+			forced++
+		}
+		degree[s]++
+	}
+	return forced
+}
+
+// finds reports whether a walk finds slot, or an equal, by its vector.
+func (x *Index) finds(c *linker, slot uint32) bool {
+	q := &c.probe
+	x.set.Retrace(q, c.sv, slot)
+	at, d := x.descend(c.searcher, q, c.entry, 0)
+	c.turn()
+	c.pool.reset(query)
+	c.see(at)
+	c.pool.insert(d, at)
+	x.walk(context.Background(), c.searcher, q, 0)
+	for i, e := range c.pool.e {
+		n := e.slot & slotMask
+		if n == slot || i < c.copies && x.set.Equal(c.sv, n, slot) {
+			return true
+		}
+	}
+	return false
 }
 
 // flood marks every slot reachable from slot at level 0. It returns its stack for
@@ -86,11 +140,11 @@ func (x *Index) flood(v *view, seen *bitset, slot uint32, stack []uint32) []uint
 	return stack
 }
 
-// inDegrees counts the level-0 links to each slot.
+// inDegrees counts the level-0 links to each slot from nodes that will stay.
 func (x *Index) inDegrees(v *view, n uint32) []uint32 {
-	degree := make([]uint32, n)
+	degree, condemned := make([]uint32, n), x.condemned.Load()
 	for s := range n {
-		if !v.linked(s) {
+		if !v.linked(s) || condemned.has(s) {
 			continue
 		}
 		row := v.base(s)
@@ -173,12 +227,14 @@ func (x *Index) give(c *linker, n, slot uint32, degree []uint32) bool {
 	if degree == nil {
 		return false
 	}
-	for i := len(row) - 1; i >= 0; i-- {
-		m := atomic.LoadUint32(&row[i])
-		if int(m) < len(degree) && degree[m] > 1 {
-			degree[m]--
-			atomic.StoreUint32(&row[i], slot)
-			return true
+	for _, least := range []uint32{few, 1} {
+		for i := len(row) - 1; i >= 0; i-- {
+			m := atomic.LoadUint32(&row[i])
+			if int(m) < len(degree) && degree[m] > least {
+				degree[m]--
+				atomic.StoreUint32(&row[i], slot)
+				return true
+			}
 		}
 	}
 	return false
