@@ -56,7 +56,7 @@ func avx512(two *kernels, vnni, popcnt bool) *kernels {
 // Of AVX-512, for what it leaves to AVX2.
 const (
 	wordBlock  = 8
-	planeBlock = 4 * wordBlock
+	planeBlock = 4 * (wordBlock - AffineHeader/8)
 )
 
 // Without mask registers, an AVX2 kernel of anything but words reads its last

@@ -187,6 +187,10 @@ func (c *affine1) Start(r int) {
 
 func (c *affine1) Query(b *body, m Mem, k *mask) {
 	first, third := GP64(), GP64()
+	if k != nil && c.isa == AVX512 {
+		// What is left of a plane goes to the lanes that the mask names.
+		m = Mem{Base: b.q, Index: b.limit, Scale: 8}
+	}
 	LEAQ(m, first)
 	LEAQ(Mem{Base: first, Index: b.dim, Scale: 8}, third)
 	LEAQ(Mem{Base: third, Index: b.dim, Scale: 8}, third)
@@ -198,7 +202,7 @@ func (c *affine1) Query(b *body, m Mem, k *mask) {
 		if k == nil {
 			VMOVDQU64(at, c.plane(p))
 		} else {
-			VMOVDQU64_Z(at, k.k, c.plane(p))
+			VPEXPANDQ_Z(at, k.k, c.plane(p))
 		}
 	}
 }

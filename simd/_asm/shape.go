@@ -118,15 +118,15 @@ func begin(o op, query string) *body {
 	return b
 }
 
-// before is the number of bytes' room that a header gives a block of bytes before
-// the first element. A block of a query then starts before the query, which its
-// mask makes safe, but slow at the start of memory: words, of which blocks hold
-// few, do without.
+// before is the number of elements' room that a header gives a block before the
+// first element. A block of a query may then start before the query: its mask
+// makes that safe.
 func (b *body) before() int {
-	if b.words() {
-		return 0
+	_, _, _, _, _, size := b.Types()
+	if b.words() && b.ISA() == AVX2 {
+		return 0 // two words are loaded as such
 	}
-	return b.head
+	return b.head / size
 }
 
 // trailing makes k the mask of n of the last rem lanes of a block, the first of
