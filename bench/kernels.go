@@ -27,6 +27,7 @@ var kernelsC []byte
 const (
 	listLength = 32      // rows a call
 	listSupply = 1 << 20 // ids drawn
+	calls      = 512     // a turn: enough that what the other side left in caches matters little
 )
 
 // kernel is one distance kernel as both sides run it.
@@ -231,7 +232,7 @@ func (k kernel) title() string {
 func compareKernels(ctx context.Context, o Options, r *report, m *rowSpace, list []kernel, c *kernelProcess, isa string) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	turns, span := 40, 300*time.Microsecond
+	turns := 40
 	if o.Quick {
 		turns = 10
 	}
@@ -239,8 +240,8 @@ func compareKernels(ctx context.Context, o Options, r *report, m *rowSpace, list
 		within := k.within(len(m.bytes))
 		m.draw(within/k.stride - listLength)
 		m.at = 0
-		calls, best, theirs := 32, math.Inf(1), math.Inf(1)
-		for turn := 0; turn < turns; turn++ {
+		best, theirs := math.Inf(1), math.Inf(1)
+		for range turns {
 			if err := ctx.Err(); err != nil {
 				return context.Cause(ctx)
 			}
@@ -258,10 +259,6 @@ func compareKernels(ctx context.Context, o Options, r *report, m *rowSpace, list
 			}
 			if own := m.sum(k); math.Abs(own-sum) > 1e-4*(math.Abs(sum)+1) {
 				return fmt.Errorf("%s, %s: simd gives %g, C %g", k.title(), isa, own, sum)
-			}
-			if spent < span && turn == 0 {
-				calls, turn = calls*4, -1 // too few to time
-				continue
 			}
 			best, theirs = min(best, float64(spent)/float64(calls)), min(theirs, float64(took)/float64(calls))
 		}

@@ -78,18 +78,11 @@ func (g *gather) address(m Mem, dst reg.GPVirtual) {
 
 // whole is for narrow rows: each pass fetches all lines of four later rows.
 func (g *gather) whole() {
-	// ahead is the number of rows to look ahead: 24 to 4.
 	ahead, t := GP64(), GP64()
-	MOVQ(U32(16), ahead)
-	for _, rows := range []int{12, 8, 4} {
-		MOVQ(U32(uint32(rows)), t)
-		CMPQ(g.dim, U32(uint32(lookahead/(rows+4)/g.size)))
-		CMOVQGT(t, ahead)
-	}
-	// Rows of a few lines take more in flight.
-	MOVQ(U32(24), t)
-	CMPQ(g.dim, U32(uint32((few-g.head)/g.size)))
-	CMOVQLE(t, ahead)
+	MOVQ(U32(many), ahead)
+	MOVQ(U32(some), t)
+	CMPQ(g.dim, U32(uint32((short-g.head)/g.size)))
+	CMOVQGT(t, ahead)
 	j := GP64()
 	XORQ(j, j)
 	loop("first")
