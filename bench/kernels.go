@@ -53,6 +53,9 @@ type rowSpace struct {
 	at     int // the next id of the supply
 }
 
+// errKernels reports that the C kernels cannot run here.
+var errKernels = errors.New("not compared")
+
 var affine = [5]float32{0.5, 1, -1, 2, 3}
 
 // Kernels compares the speed of package simd's kernels with that of the same
@@ -66,9 +69,9 @@ func Kernels(ctx context.Context, o Options, w io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(temp)
-	size := int64(256 << 20)
+	size, turns := int64(256<<20), 40
 	if o.Quick {
-		size = 128 << 20
+		size, turns = 128<<20, 10
 	}
 	region, err := arena.Reserve(size)
 	if err != nil {
@@ -88,12 +91,12 @@ func Kernels(ctx context.Context, o Options, w io.Writer) error {
 			continue
 		}
 		c, err := compileKernels(ctx, temp, isa, size)
-		if errors.Is(err, errAbsent) {
+		if errors.Is(err, errKernels) {
 			r.absent("gcc "+isa, err.Error())
 			continue
 		}
 		if err == nil {
-			err = errors.Join(compareKernels(ctx, o, r, m, kernels(), c, isa), c.close())
+			err = errors.Join(compareKernels(ctx, r, m, c, isa, turns), c.close())
 		}
 		if err != nil {
 			return err
@@ -228,15 +231,12 @@ func (k kernel) title() string {
 	return fmt.Sprintf("%s %s %d %s", k.name, k.shape, k.dim, place)
 }
 
-// compareKernels times kernels of one implementation beside C's.
-func compareKernels(ctx context.Context, o Options, r *report, m *rowSpace, list []kernel, c *kernelProcess, isa string) error {
+// compareKernels times every kernel of one implementation beside C's, and fails
+// if results differ.
+func compareKernels(ctx context.Context, r *report, m *rowSpace, c *kernelProcess, isa string, turns int) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	turns := 40
-	if o.Quick {
-		turns = 10
-	}
-	for _, k := range list {
+	for _, k := range kernels() {
 		within := k.within(len(m.bytes))
 		m.draw(within/k.stride - listLength)
 		m.at = 0
@@ -293,14 +293,14 @@ type kernelProcess struct {
 }
 
 // compileKernels builds the C program for an implementation and starts it. The
-// error wraps errAbsent where there is no compiler or not this architecture.
+// error wraps errKernels where there is no compiler or another architecture.
 func compileKernels(ctx context.Context, temp, isa string, size int64) (*kernelProcess, error) {
+	if runtime.GOARCH != "amd64" || threadCPU() == 0 {
+		return nil, fmt.Errorf("%w: the C kernels are for Linux on amd64", errKernels)
+	}
 	cc, err := exec.LookPath("gcc")
 	if err != nil {
-		return nil, fmt.Errorf("%w: no gcc", errAbsent)
-	}
-	if threadCPU() == 0 {
-		return nil, fmt.Errorf("%w: no clock of threads on %s", errAbsent, runtime.GOOS)
+		return nil, fmt.Errorf("%w: no gcc", errKernels)
 	}
 	source, bin := filepath.Join(temp, "kernels.c"), filepath.Join(temp, "kernels-"+isa)
 	if err := os.WriteFile(source, kernelsC, 0o644); err != nil {

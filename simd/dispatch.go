@@ -106,7 +106,11 @@ func Reason() string { return reason }
 // call of a kernel variable, so that callers may keep small slices on their
 // stack. It is sound because no kernel keeps an argument, and because a stack
 // moves at calls only, of which there is none while the address is an integer.
+// Made of its parts, for unsafe.Slice would check the length each time.
 func hide[T any](s []T) []T {
-	p := unsafe.Add(unsafe.Pointer(nil), uintptr(unsafe.Pointer(unsafe.SliceData(s))))
-	return unsafe.Slice((*T)(p), len(s))
+	h := struct {
+		data     unsafe.Pointer
+		len, cap int
+	}{unsafe.Add(unsafe.Pointer(nil), uintptr(unsafe.Pointer(unsafe.SliceData(s)))), len(s), len(s)}
+	return *(*[]T)(unsafe.Pointer(&h))
 }

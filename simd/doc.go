@@ -1,7 +1,7 @@
 // Package simd is the vector arithmetic under every distance, score and scan:
 // dot products, squared Euclidean distances and Hamming distances, of one pair,
 // of one query against consecutive rows, and of one query against a list of
-// row ids.
+// row ids; and scores of compact codes, against rows only.
 //
 // # Implementations
 //
@@ -12,14 +12,36 @@
 // environment variable EIDER_SIMD choose another; the build tag purego leaves
 // all assembly out.
 //
+// # Affine codes
+//
+// A row of affine codes stands for a vector in a quarter, an eighth or a
+// thirty-second of its bytes. It is a header of AffineHeader bytes, little-endian,
+// then the codes:
+//
+//	bytes  0  float32 scale
+//	       4  uint32 word; its high 16 bits are those of a float32 offset
+//	       8  float32 sum
+//	      12  float32 norm
+//	      16  I8: n signed bytes
+//	          I4: (n+1)/2 bytes; byte j is code j, and code j + (n+1)/2 above it
+//	          I1: w words of 64 bits, against a query of four planes
+//
+// A kernel finds the exact integer U = Σ q[j]*code[j], and from it the float32
+//
+//	((k[0] + k[2]*offset) + (k[3]*sum + k[4]*norm)) + (k[1]*scale)*U
+//
+// With k chosen for the query, that is the dot product, or squared distance, of a
+// query and a vector that are both roundings of the form offset + scale*code.
+//
 // # Guarantees
 //
 // A float32 sum of n products differs from the exact one by no more than
 // 2·n·2⁻²⁴·Σ|aᵢbᵢ|, whatever the implementation; integer kernels are exact.
 // Within one implementation the pair, rows and gather shapes of a kernel add in
 // the same order, so the same two vectors score the same bits in all three.
-// Between implementations, the last bits of float sums differ. NaN and Inf
-// follow IEEE 754 as in the plain loop.
+// Between implementations, the last bits of float sums differ; affine scores,
+// which round each operation, have the same bits in all. NaN and Inf follow IEEE
+// 754 as in the plain loop.
 //
 // No kernel keeps a slice, allocates, or reads an element outside the slices it
 // is given. Slices of wrong length are a programming error and panic with a
