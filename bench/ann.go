@@ -28,7 +28,7 @@ var targets = []float64{0.90, 0.95, 0.99}
 func ANN(ctx context.Context, o Options, w io.Writer) error {
 	rows, queries, budget, peers := 0, 2000, 60*time.Second, Peers()
 	if o.Quick {
-		rows, queries, budget, peers = 20_000, 500, 8*time.Second, []string{"hnswlib"}
+		rows, queries, budget, peers = 15_000, 500, 8*time.Second, []string{"hnswlib"}
 	}
 	return compareGraphs(ctx, o, w, plan{suite: "ann", rows: rows, queries: queries, budget: budget, peers: peers,
 		forms: func(o Options, _ *Set) (own, rivals []*graph) {

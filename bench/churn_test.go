@@ -14,7 +14,7 @@ import (
 )
 
 func TestChurnKeepsRecallAndFindsEveryVectorByItself(t *testing.T) {
-	all := suite(t, Churn, Options{Set: "clusters", Data: t.TempDir(), Rows: 400, Queries: 20, Peers: []string{"none"}, Codes: []string{"none", "int8"}})
+	all := suite(t, Churn, Options{Set: "clusters", Data: t.TempDir(), Rows: 200, Queries: 20, Peers: []string{"none"}, Codes: []string{"none", "int8"}})
 	for _, codes := range []string{"none", "int8"} {
 		i := slices.IndexFunc(all, func(f Figure) bool { return f.Figure == "self" && f.Codes == codes })
 		if i < 0 || all[i].Value != 100 {
@@ -72,7 +72,7 @@ func TestWorkloadKeepsItsSizeAndNeverUsesALabelAgain(t *testing.T) {
 }
 
 func TestBuildComparesRatesAndRecall(t *testing.T) {
-	all := suite(t, Build, Options{Set: "clusters", Data: t.TempDir(), Rows: 2200, Queries: 20, Peers: []string{"none"}, Codes: []string{"int8"}})
+	all := suite(t, Build, Options{Set: "clusters", Data: t.TempDir(), Rows: 800, Queries: 20, Peers: []string{"none"}, Codes: []string{"int8"}})
 	for _, name := range []string{"rate_1t", "wall_1t", "recall_ef40"} {
 		if f := find(t, all, name, ""); f.Value <= 0 || f.Codes != "int8" {
 			t.Errorf("%+v", f)
@@ -82,7 +82,7 @@ func TestBuildComparesRatesAndRecall(t *testing.T) {
 
 func TestNestedComparesPrefixWalksWithFullWidth(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	all := suite(t, Nested, Options{Set: "nested768", Data: t.TempDir(), Rows: 2200, Queries: 20, Peers: []string{"none"}, Time: 1})
+	all := suite(t, Nested, Options{Set: "nested768", Data: t.TempDir(), Rows: 300, Queries: 10, Peers: []string{"none"}, Time: 1})
 	for _, codes := range []string{"int8", "int8-w128", "int8-w128+384"} {
 		if !slices.ContainsFunc(all, func(f Figure) bool {
 			return f.Figure == "qps@0.99" && f.Codes == codes && f.Peer != nil && *f.Peer == "eider-full" && f.Ratio != nil
