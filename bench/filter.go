@@ -71,6 +71,7 @@ func Filter(ctx context.Context, o Options, w io.Writer) error {
 		return err
 	}
 	defer shop.close()
+	f.shop = shop
 	defer f.close()
 	if err := f.assemble(ctx, shop); err != nil {
 		return err
@@ -87,6 +88,7 @@ func Filter(ctx context.Context, o Options, w io.Writer) error {
 type filtering struct {
 	o      Options
 	set    *Set // its queries in the order of groups
+	shop   *workshop
 	groups []group
 	report *report
 	own    *graph
@@ -208,7 +210,7 @@ func (f *filtering) assemble(ctx context.Context, shop *workshop) error {
 
 // run measures Eider with one form of codes.
 func (f *filtering) run(ctx context.Context, codes string) error {
-	f.own = &graph{set: f.set, seed: int64(f.o.seed()), codes: codes}
+	f.own = &graph{set: f.set, seed: int64(f.o.seed()), codes: codes, shop: f.shop}
 	defer f.own.close()
 	f.o.log("building %s on %s", f.own.name(), f.set.Name)
 	if _, err := f.own.build(ctx, annM, annEfC, runtime.GOMAXPROCS(0)); err != nil {
