@@ -26,6 +26,8 @@ func newCodec(t testing.TB, code index.Codes, dim int) *quant.Codec {
 	return c
 }
 
+func seeded(seed int64) *rand.Rand { return rand.New(rand.NewSource(seed)) }
+
 func gaussian(r *rand.Rand, dim int, scale, shift float64) []float32 {
 	v := make([]float32, dim)
 	for i := range v {
