@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -75,13 +76,18 @@ func TestCrashChild(t *testing.T) {
 
 var crashSchema = Schema{
 	Fields:  map[string]Field{"token": {Type: Int64, Index: true}},
-	Vectors: map[string]Vector{"v": {Dim: 16}},
+	Vectors: map[string]Vector{
+		"v": {Dim: 16, Index: VectorIndex{Codes: "int8"}},
+		"d": {Dim: 16, Index: VectorIndex{Originals: "disk"}},
+		"n": {Dim: 16, Prefixes: []int{4, 8}, Index: VectorIndex{Codes: "int4", Originals: "disk"}},
+	},
 }
 
 // crashDoc derives a document wholly from its id and token.
 func crashDoc(id string, token uint64) Doc {
 	r := rand.New(rand.NewPCG(token, uint64(len(id))))
-	return Doc{ID: id, Fields: map[string]any{"token": int64(token)}, Vectors: map[string][]float32{"v": vec(r, 16)}}
+	v := vec(r, 16)
+	return Doc{ID: id, Fields: map[string]any{"token": int64(token)}, Vectors: map[string][]float32{"v": v, "d": v, "n": v}}
 }
 
 // history is what a child said of one id: the last acknowledged state and the
@@ -192,15 +198,14 @@ func verifyCrash(t *testing.T, dir string, round int, state map[string]*history)
 		if token == 0 {
 			continue
 		}
-		want := crashDoc(id, token).Vectors["v"]
-		for i := range want {
-			if want[i] != d.Vectors["v"][i] {
+		for name, want := range crashDoc(id, token).Vectors {
+			if !slices.Equal(want, d.Vectors[name]) {
 				t.Fatalf("round %d: %s is torn", round, id)
 			}
-		}
-		res, err := c.Search(ctx, Query{Retrieve: []Retrieve{{Near: &Near{Value: want}}}, Limit: 1})
-		if err != nil || len(res.Hits) != 1 || res.Hits[0].ID != id {
-			t.Fatalf("round %d: %s is not found by its vector: %v %v", round, id, err, res.Hits)
+			res, err := c.Search(ctx, Query{Retrieve: []Retrieve{{Near: &Near{Vector: name, Value: want}}}, Limit: 1})
+			if err != nil || len(res.Hits) != 1 || res.Hits[0].ID != id {
+				t.Fatalf("round %d: %s is not found by its vector %s: %v %v", round, id, name, err, res.Hits)
+			}
 		}
 		n, err := c.Count(ctx, &Filter{Field: "token", Eq: int64(token)})
 		if err != nil || n != 1 {

@@ -91,9 +91,17 @@ func TestReopenedDatabaseAnswersAsBefore(t *testing.T) {
 }
 
 func TestWritesAfterASnapshotAreFoundOnReopen(t *testing.T) {
+	for name, vi := range map[string]VectorIndex{"none": {}, "int8": {Codes: "int8"}, "disk": {Codes: "int4", Originals: "disk"}} {
+		t.Run(name, func(t *testing.T) { testWritesAfterASnapshot(t, vi) })
+	}
+}
+
+func testWritesAfterASnapshot(t *testing.T, vi VectorIndex) {
 	dir := t.TempDir()
 	db := open(t, dir, &Options{SnapshotInterval: -1})
-	c := create(t, db, "shop", shopSchema)
+	schema := shopSchema
+	schema.Vectors = map[string]Vector{"img": {Dim: 8, Metric: index.Cosine, Index: vi}}
+	c := create(t, db, "shop", schema)
 	fill(t, c, 2500)
 	if err := c.Ready(ctx); err != nil {
 		t.Fatal(err)
