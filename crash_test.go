@@ -75,7 +75,7 @@ func TestCrashChild(t *testing.T) {
 }
 
 var crashSchema = Schema{
-	Fields:  map[string]Field{"token": {Type: Int64, Index: true}},
+	Fields: map[string]Field{"token": {Type: Int64, Index: true}},
 	Vectors: map[string]Vector{
 		"v": {Dim: 16, Index: VectorIndex{Codes: "int8"}},
 		"d": {Dim: 16, Index: VectorIndex{Originals: "disk"}},
