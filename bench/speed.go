@@ -119,17 +119,25 @@ func (m match) ratio() float64 {
 
 // meet compares two lanes at the target or, where a curve starts above it (its
 // smallest setting already finds more), at the higher of the two starts: nothing is
-// extrapolated, and neither is credited with a recall it did not measure.
+// extrapolated, and neither is credited with a recall it did not measure. Where the
+// peer ends below our start, but not below the target, its best is beside ours
+// there, which finds more.
 func meet(own, peer lane, target float64) match {
 	recall := max(target, start(own.curve), start(peer.curve))
 	m := match{own: own, peer: peer, note: at(recall, target)}
 	m.mine, _ = metric.QPSAt(own.curve, recall)
 	m.theirs, _ = metric.QPSAt(peer.curve, recall)
+	top := best(peer.curve)
 	switch {
+	case m.mine == 0 && recall > target:
+		m.note, m.theirs = fmt.Sprintf("the best recall was %.4f, the peer's lowest %.4f", best(own.curve), start(peer.curve)), 0
 	case m.mine == 0:
 		m.note, m.theirs = fmt.Sprintf("no setting reached the recall; the best was %.4f", best(own.curve)), 0
+	case m.theirs == 0 && top >= target && len(peer.curve) > 0:
+		m.theirs, _ = metric.QPSAt(peer.curve, top)
+		m.note = fmt.Sprintf("at recall %.4f, the lowest measured, beside the peer's best, %.4f", recall, top)
 	case m.theirs == 0:
-		m.note = fmt.Sprintf("the peer's best recall was %.4f", best(peer.curve))
+		m.note = fmt.Sprintf("the peer's best recall was %.4f", top)
 	}
 	return m
 }

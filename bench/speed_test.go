@@ -34,6 +34,20 @@ func TestTheBestFormIsComparedWithTheWorstPeer(t *testing.T) {
 	}
 }
 
+func TestAPeerThatEndsBelowOurStartIsComparedAtItsBest(t *testing.T) {
+	own := lane{"eider", "none", []metric.Point{{Recall: 0.999, QPS: 100}}}
+	peer := lane{"p", "", []metric.Point{{Recall: 0.96, QPS: 80}, {Recall: 0.994, QPS: 50}}}
+	if m := meet(own, peer, 0.95); m.ratio() != 2 || !strings.Contains(m.note, "0.9990") || !strings.Contains(m.note, "0.9940") {
+		t.Errorf("%+v", m)
+	}
+	if m := meet(own, peer, 0.995); m.ratio() != 0 || !strings.Contains(m.note, "the peer's best recall was 0.9940") {
+		t.Errorf("a peer short of the target: %+v", m)
+	}
+	if m := meet(peer, own, 0.95); m.ratio() != 0 || !strings.Contains(m.note, "the peer's lowest 0.9990") {
+		t.Errorf("ours short of the peer's start: %+v", m)
+	}
+}
+
 func TestBadOptionsAreRefusedBeforeAnythingRuns(t *testing.T) {
 	for _, c := range []struct {
 		o    Options
