@@ -19,9 +19,13 @@ const (
 	wider = 2
 	// together and scattered are how far apart the best matches found may lie, in
 	// lengths of a link, for a walk with a pool that is once or twice wider to be
-	// trusted.
-	together, scattered = 1.5, 1.9
-	judged              = 10 // of the best matches found are looked at for that
+	// trusted, and lost how far for one to go on after some hops. Measured walks
+	// that found 98 in 100 of the nearest had 1 to 1.5, those that found 90 had 2.
+	together, scattered, lost = 1.5, 1.9, 2.2
+	judged                    = 10 // of the best matches found are looked at for that
+	// doubtful is by how much cheaper than a scan a walk must promise to be that
+	// may well turn out to be for nothing.
+	doubtful = 1.5
 )
 
 // distant searches where matches are not around query. They may be a cluster
@@ -33,13 +37,13 @@ const (
 func (x *Index) distant(ctx context.Context, c *searcher, f *filtered, ef int) (bool, error) {
 	for _, trust := range []float64{together, scattered} {
 		ef *= wider
-		if f.scan <= f.costs.Bridging(ef, x.m0, common) {
+		if f.scan <= doubtful*f.costs.Bridging(ef, x.m0, common) {
 			return false, nil
 		}
 		c.turn()
 		c.found.reset(ef)
 		x.sample(c, f.Allow, manySeeds)
-		within, err := x.bridge(ctx, c, &c.probe, none, budget{f.costs, f.scan})
+		within, err := x.bridge(ctx, c, &c.probe, none, budget{costs: f.costs, limit: f.scan, judged: true})
 		if err != nil || !within {
 			return false, err
 		}
@@ -101,7 +105,8 @@ func (x *Index) sample(c *searcher, allow *roaring.Bitmap, want int) {
 // bridge walks over admitted nodes, starting from those in c.found and from those
 // near at, unless that is none, towards q, until none in c.found is left to expand. It steps
 // over refused nodes to the admitted ones behind them, without scoring any that
-// are refused. It reports false when it has spent its budget.
+// are refused. It reports false when it has spent its budget, or when it is judged
+// and what it finds is scattered.
 func (x *Index) bridge(ctx context.Context, c *searcher, q *vectors.Probe, at uint32, b budget) (bool, error) {
 	f := &c.found
 	if at != none {
@@ -119,6 +124,9 @@ func (x *Index) bridge(ctx context.Context, c *searcher, q *vectors.Probe, at ui
 		}
 		if hop++; hop%lookout == 0 && done(ctx) {
 			return false, ctx.Err()
+		}
+		if b.judged && hop == lookout && x.apart(c) > lost {
+			return false, nil
 		}
 		cur = min(cur, x.expand(c, q, e))
 	}

@@ -138,7 +138,7 @@ func (x *Index) match(ctx context.Context, c *searcher, f *filtered, ef int) (bo
 	at, d := x.descend(c, &c.probe, c.entry, 0)
 	if f.Allow == nil {
 		x.start(c, at, d, ef)
-		return x.sift(ctx, c, budget{f.costs, f.scan})
+		return x.sift(ctx, c, budget{costs: f.costs, limit: f.scan})
 	}
 	if local := x.around(c, at); local >= f.share*scarce {
 		expected := f.costs.Sifting(ef, local)
@@ -149,7 +149,7 @@ func (x *Index) match(ctx context.Context, c *searcher, f *filtered, ef int) (bo
 			return false, nil
 		}
 		x.start(c, at, d, ef)
-		within, err := x.nearby(ctx, c, f, at, local, budget{f.costs, min(f.scan, patience*expected)})
+		within, err := x.nearby(ctx, c, f, at, local, budget{costs: f.costs, limit: min(f.scan, patience*expected)})
 		if within || err != nil {
 			return within, err
 		}
@@ -164,7 +164,7 @@ func (x *Index) match(ctx context.Context, c *searcher, f *filtered, ef int) (bo
 	}
 	c.turn()
 	x.start(c, at, d, ef)
-	return x.sift(ctx, c, budget{f.costs, f.scan})
+	return x.sift(ctx, c, budget{costs: f.costs, limit: f.scan})
 }
 
 // nearby searches where matches are around the query: local is their share there.
@@ -178,8 +178,9 @@ func (x *Index) nearby(ctx context.Context, c *searcher, f *filtered, at uint32,
 
 // budget is the time in ns that the walks of a search may take.
 type budget struct {
-	costs index.Costs
-	limit float64
+	costs  index.Costs
+	limit  float64
+	judged bool // give up early where matches are scattered
 }
 
 // spent reports whether c has done more than b allows.
