@@ -4,29 +4,31 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/eiderdb/eider/index"
+	"github.com/eiderdb/eider/internal/metric"
 )
 
 // climb finds and repeats the cheapest setting of one engine under a predicate.
 type climb struct {
 	p         *predicate
-	run       func(c *climb, ef int) (seconds float64, err error)
+	run       func(c *climb, ef int) (cost, error)
 	ef        int
 	recall    float64
 	short     int // answers with fewer than k hits
 	exact     int // answers that were scans
 	distances int
-	asked     int // queries of a pass
-	seconds   []float64
-	each      []float64 // seconds of every search of every repetition
+	asked     int       // queries of a pass
+	wall, cpu []float64 // seconds of each repetition
+	each      []float64 // wall seconds of every search of every repetition
 	found     [][]int32 // by group
 }
 
-func newClimb(p *predicate, run func(*climb, int) (float64, error)) *climb {
+func newClimb(p *predicate, run func(*climb, int) (cost, error)) *climb {
 	c := &climb{p: p, run: run}
 	for _, t := range p.truth {
 		c.found = append(c.found, make([]int32, t.set.Queries.Rows*p.k))
@@ -74,12 +76,17 @@ func (c *climb) up(ctx context.Context) error {
 }
 
 // reset forgets what was timed.
-func (c *climb) reset() { c.seconds, c.each = c.seconds[:0], c.each[:0] }
+func (c *climb) reset() { c.wall, c.cpu, c.each = c.wall[:0], c.cpu[:0], c.each[:0] }
 
 func (c *climb) again() error {
-	s, err := c.run(c, c.ef)
-	c.seconds = append(c.seconds, s)
+	took, err := c.run(c, c.ef)
+	c.wall, c.cpu = append(c.wall, took.wall), append(c.cpu, took.cpu)
 	return err
+}
+
+// speed is the queries a second of wall and of CPU time.
+func (c *climb) speed() (wall, cpu float64) {
+	return float64(c.asked) / metric.Median(c.wall), float64(c.asked) / metric.Median(c.cpu)
 }
 
 // sparsely is the step from one query that is answered by a scan to the next: scans
@@ -88,9 +95,12 @@ const sparsely = 5
 
 // climb is Eider's own, as planned or always a scan.
 func (f *filtering) climb(ctx context.Context, p *predicate, scan bool) *climb {
-	return newClimb(p, func(c *climb, ef int) (float64, error) {
+	return newClimb(p, func(c *climb, ef int) (cost, error) {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		c.exact, c.distances, c.asked = 0, 0, 0
 		total := 0.0
+		cpu := threadCPU()
 		step := 1
 		if scan {
 			step = sparsely
@@ -102,7 +112,7 @@ func (f *filtering) climb(ctx context.Context, p *predicate, scan bool) *climb {
 				start := time.Now()
 				hits, w, err := f.own.index.Search(ctx, g.set.Queries.Row(j), params, f.hits[:0])
 				if err != nil {
-					return 0, err
+					return cost{}, err
 				}
 				took := time.Since(start).Seconds()
 				total += took
@@ -121,48 +131,49 @@ func (f *filtering) climb(ctx context.Context, p *predicate, scan bool) *climb {
 				}
 			}
 		}
-		return total, nil
+		return cost{total, (threadCPU() - cpu).Seconds()}, nil
 	})
 }
 
 // rival is the peer's. It is asked group by group, since each has its own flags.
 func (f *filtering) rival(ctx context.Context, p *predicate) *climb {
 	flags := make([]byte, f.set.Base.Rows)
-	return newClimb(p, func(c *climb, ef int) (float64, error) {
-		total := 0.0
+	return newClimb(p, func(c *climb, ef int) (cost, error) {
+		var total cost
+		c.asked = f.set.Queries.Rows
 		for i, g := range f.groups {
 			clear(flags)
 			for _, id := range p.ids[i] {
 				flags[id] = 1
 			}
 			if err := f.peer.filter(ctx, flags); err != nil {
-				return 0, err
+				return cost{}, err
 			}
-			wall, err := f.peer.some(ctx, p.k, ef, g.first, g.set.Queries.Rows, c.found[i])
+			took, err := f.peer.some(ctx, p.k, ef, g.first, g.set.Queries.Rows, c.found[i])
 			if err != nil {
-				return 0, err
+				return cost{}, err
 			}
-			total += wall
+			total.wall += took.wall
+			total.cpu += took.cpu
 		}
-		c.seconds = append(c.seconds, total)
 		return total, nil
 	})
 }
 
-// some runs n queries from first on, puts k ids of each in ids, and returns the
-// seconds that took.
-func (p *peer) some(ctx context.Context, k, ef, first, n int, ids []int32) (float64, error) {
+// some runs n queries from first on, puts k ids of each in ids, and returns what
+// that took.
+func (p *peer) some(ctx context.Context, k, ef, first, n int, ids []int32) (cost, error) {
 	file := filepath.Join(p.shop.temp, "some.ibin")
 	fields, err := p.ask(ctx, "search", strconv.Itoa(k), strconv.Itoa(ef), file, strconv.Itoa(first), strconv.Itoa(n))
 	if err != nil {
-		return 0, err
+		return cost{}, err
 	}
 	found, err := ints(file)
 	if err == nil && len(found) != len(ids) {
 		err = fmt.Errorf("%s answered %d ids, not %d", p.title, len(found), len(ids))
 	}
 	copy(ids, found)
-	return value(fields, "wall"), err
+	return cost{value(fields, "wall"), value(fields, "cpu")}, err
 }
 
 func ints(file string) ([]int32, error) {

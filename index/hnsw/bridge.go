@@ -21,7 +21,7 @@ const (
 	// lengths of a link, for a walk with a pool that is once or twice wider to be
 	// trusted, and lost how far for one to go on after some hops. Measured walks
 	// that found 98 in 100 of the nearest had 1 to 1.5, those that found 90 had 2.
-	together, scattered, lost = 1.5, 1.9, 2.2
+	together, scattered, lost = 1.5, 1.9, 2.5
 	judged                    = 10 // of the best matches found are looked at for that
 	// doubtful is by how much cheaper than a scan a walk must promise to be that
 	// may well turn out to be for nothing.
