@@ -105,7 +105,7 @@ func (x *Index) sifted(ctx context.Context, c *searcher, p index.Params, ef int,
 		allowed = min(allowed, int(p.Allow.GetCardinality()))
 	}
 	f := filtered{p, costs, float64(allowed) / float64(x.set.Len()+x.set.Dead()), costs.Scanning(allowed)}
-	if p.Allow != nil && (allowed <= ef || f.scan <= costs.Sifting(ef, 1)) {
+	if p.Allow != nil && (allowed <= ef || f.scan <= doubtful*costs.Sifting(ef, 1)) {
 		return x.exact(ctx, c, p, dst, w)
 	}
 	c.admit(x, p)
