@@ -125,3 +125,6 @@ func fromHalfAVX2(dst []float32, src []uint16)
 //
 //go:noescape
 func probeAVX2(x []float32) float32
+
+//go:noescape
+func largestAVX2(ids []uint32) uint32

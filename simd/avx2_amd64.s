@@ -13909,3 +13909,56 @@ end:
 	MOVSS        X0, ret+24(FP)
 	VZEROUPPER
 	RET
+
+// func largestAVX2(ids []uint32) uint32
+// Requires: AVX, AVX2
+TEXT ·largestAVX2(SB), NOSPLIT, $0-28
+	MOVQ    ids_base+0(FP), AX
+	MOVQ    ids_len+8(FP), CX
+	MOVQ    CX, DX
+	ANDQ    $-16, DX
+	MOVQ    CX, BX
+	ANDQ    $0x00000007, BX
+	LEAQ    maskTable<>+0(SB), SI
+	VMOVDQU (SI)(BX*4), Y14
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
+
+step1:
+	VPMAXUD (AX)(BX*4), Y0, Y0
+	VPMAXUD 32(AX)(BX*4), Y1, Y1
+	ADDQ    $0x00000010, BX
+	CMPQ    BX, DX
+	JL      step1
+
+tail2:
+	CMPQ    BX, CX
+	JGE     done3
+	LEAQ    -8(CX), DX
+	CMPQ    BX, DX
+	JG      half4
+	VPMAXUD (AX)(BX*4), Y0, Y0
+	ADDQ    $0x00000008, BX
+
+half4:
+	CMPQ    BX, CX
+	JGE     done3
+	MOVQ    DX, BX
+	VPMAXUD (AX)(BX*4), Y1, Y1
+
+done3:
+	VPMAXUD      Y1, Y0, Y0
+	VPSHUFD      $0x4e, Y0, Y10
+	VPMAXUD      Y10, Y0, Y0
+	VPSHUFD      $0xb1, Y0, Y10
+	VPMAXUD      Y10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPMAXUD      X10, X0, X0
+	VMOVD        X0, AX
+	MOVL         AX, ret+24(FP)
+	VZEROUPPER
+	RET

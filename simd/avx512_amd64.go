@@ -122,3 +122,6 @@ func fromHalfAVX512(dst []float32, src []uint16)
 //
 //go:noescape
 func probeAVX512(x []float32) float32
+
+//go:noescape
+func largestAVX512(ids []uint32) uint32

@@ -12117,3 +12117,69 @@ end:
 	MOVSS         X0, ret+24(FP)
 	VZEROUPPER
 	RET
+
+// func largestAVX512(ids []uint32) uint32
+// Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV
+TEXT ·largestAVX512(SB), NOSPLIT, $0-28
+	MOVQ    ids_base+0(FP), AX
+	MOVQ    ids_len+8(FP), CX
+	MOVQ    CX, DX
+	ANDQ    $-32, DX
+	MOVQ    CX, BX
+	SUBQ    DX, BX
+	ANDQ    $0x0000000f, BX
+	MOVQ    $-1, SI
+	BZHIQ   BX, SI, SI
+	MOVQ    $0x00000010, DI
+	SUBQ    BX, DI
+	XORQ    BX, BX
+	CMPQ    CX, $0x10
+	CMOVQLT BX, DI
+	SHLXQ   DI, SI, SI
+	KMOVQ   SI, K1
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail2
+	PCALIGN $0x20
+
+step1:
+	VPMAXUD (AX)(BX*4), Z0, Z0
+	VPMAXUD 64(AX)(BX*4), Z1, Z1
+	ADDQ    $0x00000020, BX
+	CMPQ    BX, DX
+	JL      step1
+
+tail2:
+	CMPQ    BX, CX
+	JGE     done3
+	LEAQ    -16(CX), DX
+	CMPQ    BX, DX
+	JG      half4
+	VPMAXUD (AX)(BX*4), Z0, Z0
+	ADDQ    $0x00000010, BX
+
+half4:
+	CMPQ        BX, CX
+	JGE         done3
+	XORQ        BX, BX
+	CMPQ        DX, $+0
+	CMOVQGE     DX, BX
+	VMOVDQU32.Z (AX)(BX*4), K1, Z8
+	VPMAXUD     Z8, Z1, Z1
+
+done3:
+	VPMAXUD       Z1, Z0, Z0
+	VPSHUFD       $0x4e, Z0, Z10
+	VPMAXUD       Z10, Z0, Z0
+	VPSHUFD       $0xb1, Z0, Z10
+	VPMAXUD       Z10, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPMAXUD       Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPMAXUD       X10, X0, X0
+	VMOVD         X0, AX
+	MOVL          AX, ret+24(FP)
+	VZEROUPPER
+	RET

@@ -26,14 +26,17 @@ func listed(name string, dim, size, stride int, ids []uint32, out int) {
 	if out < len(ids) {
 		panicOut(name, out, len(ids))
 	}
-	var last uint32
-	for _, id := range ids {
-		last = max(last, id)
-	}
-	if len(ids) > 0 {
-		inside(name, dim, size, stride, uint64(last))
+	switch {
+	case len(ids) >= longList:
+		inside(name, dim, size, stride, uint64(active.Load().largest(hide(ids))))
+	case len(ids) > 0:
+		inside(name, dim, size, stride, uint64(largestGeneric(ids)))
 	}
 }
+
+// longList is the length of a list from which a call finds the largest id faster
+// than the loop does.
+const longList = 16
 
 // planes panics unless n words are four planes of equal length.
 func planes(name string, n int) {

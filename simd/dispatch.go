@@ -27,6 +27,7 @@ type kernels struct {
 	cosine              func(a, b []float32) (dot, aa, bb float32)
 	axpy                func(alpha float32, x, y []float32)
 	probe               func(x []float32) float32
+	largest             func(ids []uint32) uint32
 
 	toHalf                      func(dst []uint16, src []float32)
 	fromHalf                    func(dst []float32, src []uint16)

@@ -19,6 +19,7 @@ var generic = kernels{
 	cosine:    cosineGeneric,
 	axpy:      axpyGeneric,
 	probe:     probeGeneric,
+	largest:   largestGeneric,
 	toHalf:    toHalfGeneric,
 	fromHalf:  fromHalfGeneric,
 	dotHalf:   dotHalfGeneric,
@@ -149,6 +150,14 @@ func probeGeneric(x []float32) float32 {
 func probeRest(x []float32, done float32) float32 {
 	rest := probeGeneric(x[len(x)&^127:])
 	return math.Float32frombits(math.Float32bits(done) ^ math.Float32bits(rest))
+}
+
+func largestGeneric(ids []uint32) uint32 {
+	var last uint32
+	for _, id := range ids {
+		last = max(last, id)
+	}
+	return last
 }
 
 // widen is the float32 of a binary16. Subnormal halves are normal float32

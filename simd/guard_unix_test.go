@@ -146,6 +146,11 @@ func TestNoOtherKernelTouchesMemoryOutsideItsSlices(t *testing.T) {
 				ToHalf(h, f)
 				FromHalf(f, h)
 				Popcount(w)
+				ids := first[uint32](a, n)
+				if end {
+					ids = last[uint32](a, n)
+				}
+				active.Load().largest(ids)
 			}
 		}
 	})

@@ -30,6 +30,7 @@ func avx512(two *kernels, vnni, popcnt bool) *kernels {
 	k.l2, k.l2Rows, k.l2Gather = l2AVX512, l2RowsAVX512, l2GatherAVX512
 	k.cosine, k.axpy = cosineAVX512, axpyAVX512
 	k.probe = func(x []float32) float32 { return probeRest(x, probeAVX512(x)) }
+	k.largest = largestAVX512
 	k.toHalf, k.fromHalf = toHalfAVX512, fromHalfAVX512
 	k.dotHalf, k.dotRowsHalf, k.dotGatherHalf = dotHalfAVX512, dotRowsHalfAVX512, dotGatherHalfAVX512
 	k.l2Half, k.l2RowsHalf, k.l2GatherHalf = l2HalfAVX512, l2RowsHalfAVX512, l2GatherHalfAVX512
@@ -88,6 +89,12 @@ func avx2() *kernels {
 		},
 		axpy:  axpyAVX2,
 		probe: func(x []float32) float32 { return probeRest(x, probeAVX2(x)) },
+		largest: func(ids []uint32) uint32 {
+			if len(ids) < floatBlock {
+				return largestGeneric(ids)
+			}
+			return largestAVX2(ids)
+		},
 		toHalf: func(dst []uint16, src []float32) {
 			if len(src) < floatBlock {
 				toHalfGeneric(dst, src)

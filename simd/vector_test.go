@@ -68,6 +68,29 @@ func TestProbeReadsEveryElementOnce(t *testing.T) {
 	})
 }
 
+func TestTheLargestIDOfAListIsChecked(t *testing.T) {
+	implementations(t, func(t *testing.T) {
+		q, rows := make([]float32, 1), make([]float32, 50)
+		for n := 1; n < 70; n++ {
+			ids, out := make([]uint32, n), make([]float32, n)
+			for at := range n {
+				for _, id := range []uint32{49, 50, math.MaxUint32} {
+					ids[at] = id
+					failed := func() (failed bool) {
+						defer func() { failed = recover() != nil }()
+						DotGather(q, rows, 1, ids, out)
+						return
+					}()
+					if failed != (id > 49) {
+						t.Fatalf("id %d at %d of %d: panic is %v", id, at, n, failed)
+					}
+				}
+				ids[at] = 7
+			}
+		}
+	})
+}
+
 func TestPopcountCountsOnes(t *testing.T) {
 	implementations(t, func(t *testing.T) {
 		for _, n := range lengths() {

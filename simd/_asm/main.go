@@ -46,5 +46,6 @@ func main() {
 	toHalf(i)
 	fromHalf(i)
 	probe(i)
+	largest(i)
 	Generate()
 }

@@ -174,6 +174,30 @@ func fromHalf(isa ISA) {
 	RET()
 }
 
+// largest keeps maxima in registers 0 and 1. Elements counted twice do no harm.
+func largest(isa ISA) {
+	TEXT("largest"+isa.Suffix(), 4, "func(ids []uint32) uint32")
+	Pragma("noescape")
+	b := plain(isa, "ids")
+	isa.zero(0)
+	isa.zero(1)
+	b.blocks(nil, nil, func(m Mem, u int, k *mask) {
+		var x Op = at(m, b.q, 4)
+		if k != nil && k.k != nil {
+			VMOVDQU32_Z(x, k.k, isa.Vec(8))
+			x = isa.Vec(8)
+		}
+		VPMAXUD(x, isa.Vec(u), isa.Vec(u))
+	})
+	VPMAXUD(isa.Vec(1), isa.Vec(0), isa.Vec(0))
+	fold(isa, 1, 1, func(a, b, c Op) { VPMAXUD(a, b, c) })
+	t := GP32()
+	VMOVD(reg.X0, t)
+	Store(t, ReturnIndex(0))
+	VZEROUPPER()
+	RET()
+}
+
 // probe reads whole runs of eight registers; the Go side takes the rest.
 func probe(isa ISA) {
 	TEXT("probe"+isa.Suffix(), 4, "func(x []float32) float32")
