@@ -13,11 +13,11 @@ const (
 )
 
 // sweep restores invariant I4: it marks what is reachable at level 0 from the
-// entry point over nodes that are not condemned, and links every other node of the graph to a reachable one near
-// it. Then it asks for each node that few link to by its own vector, and links those
-// that are not found from where the walk ended. O(n·M) integer work, plus a search
-// for a node that its own neighbours have no room for and for each with few links.
-// It reports whether all are linked.
+// entry point over nodes that are not condemned, and links every other node of the
+// graph to a reachable one near it. Then it asks for each node that few link to by
+// its own vector, and links those that are not found from where the walk ended.
+// O(n·M) integer work, plus a search for a node that its own neighbours have no room
+// for and for each with few links. It reports whether all are linked.
 func (x *Index) sweep(c *linker) bool {
 	for range 8 {
 		x.upkeep.dirty.Store(0)
@@ -201,8 +201,8 @@ func (x *Index) foster(c *linker, slot uint32, seen *bitset, degree []uint32) bo
 	return false
 }
 
-// give adds slot to the list of n if there is room or a condemned node, or with degree in place of a
-// neighbour that keeps another link.
+// give adds slot to the list of n if there is room or a condemned node, or with
+// degree in place of a neighbour that keeps another link.
 func (x *Index) give(c *linker, n, slot uint32, degree []uint32) bool {
 	mu := x.lock(n)
 	mu.Lock()
