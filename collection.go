@@ -196,7 +196,8 @@ func (c *Collection) retire(old, next *state) {
 	})
 }
 
-// Ready returns when every vector index is loaded and every vector linked. Bulk
+// Ready returns when every vector index is loaded, with the vectors that it keeps
+// in memory, and every vector linked. Bulk
 // loads call it at their end; searches need not, they see every write at once.
 func (c *Collection) Ready(ctx context.Context) error {
 	for _, name := range c.state.Load().vectorOrder {
@@ -205,6 +206,9 @@ func (c *Collection) Ready(ctx context.Context) error {
 			continue
 		}
 		x, err := l.wait(ctx)
+		if err == nil {
+			err = l.waitResident(ctx)
+		}
 		if err == nil {
 			err = x.Drain(ctx)
 		}

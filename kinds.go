@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"github.com/eiderdb/eider/index"
 	"github.com/eiderdb/eider/index/flat"
 	"github.com/eiderdb/eider/index/hnsw"
@@ -28,11 +30,16 @@ type kind struct {
 	restore func(context.Context, index.Config, io.Reader) (restorable, error)
 }
 
-// restorable is an index read from a snapshot: structure first, then the
-// vectors by Fill, from any goroutine, then Ready, after which ids never filled
-// are gone.
+// restorable is an index read from a snapshot. If that brought codes, Stocked,
+// Adopt makes it answer, and vectors that belong in memory follow by Refill, from
+// any goroutine, then Attach. Otherwise the vectors come first, by Fill, then Ready,
+// after which ids never filled are gone.
 type restorable interface {
 	index.Index
+	Stocked() bool
+	Adopt(ctx context.Context, live *roaring.Bitmap, src index.Source) (loose []uint32, err error)
+	Refill(id uint32, vec []float32) error
+	Attach() error
 	Fill(id uint32, vec []float32) error
 	Ready(ctx context.Context) error
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/eiderdb/eider/index"
@@ -20,10 +21,12 @@ import (
 
 // live is the index of one vector of one collection, kept equal to storage.
 //
-// It comes into being empty and queues changes; a goroutine reads the stored
-// vectors as of a view, then drains the queue. From then on changes are applied
-// where they are committed. Searches wait for the vectors, not for the graph:
-// what is not linked yet is scanned exactly.
+// It comes into being empty and queues changes; a goroutine reads the saved index,
+// or without one the stored vectors as of a view, then drains the queue. From then
+// on changes are applied where they are committed. Searches wait for the codes, or
+// where there are none for the vectors, not for the graph: what is not linked yet
+// is scanned exactly. After that the goroutine reads the vectors of an index that
+// came with its codes into memory.
 type live struct {
 	db   *DB
 	coll uint32
@@ -45,9 +48,12 @@ type live struct {
 	saver   sync.Mutex    // one save at a time
 	anew    bool          // an earlier index's snapshot is not this one's
 	retired atomic.Bool   // replaced: saves nothing more
+	torn    atomic.Bool   // missed a change: its next snapshot would miss it too
+
+	resident atomic.Bool // the index has its vectors in memory
 
 	cancel context.CancelFunc
-	done   chan struct{} // the loader has ended
+	done   chan struct{} // the loader has ended, vectors in memory or not
 }
 
 // change is one document version coming or going.
@@ -108,85 +114,117 @@ func (l *live) load(ctx context.Context) error {
 	}
 	defer view.Release()
 	start := time.Now()
-	x, restored, err := l.fromSnapshot(ctx, view)
+	x, kept, err := l.fromSnapshot(ctx, view)
 	if err != nil {
 		l.db.log.Warn("index snapshot is not usable; rebuilding in the background", "collection", l.coll, "vector", l.name, "err", err)
 	}
-	if x == nil {
-		if x, err = kinds[l.spec.Index.Kind].create(l.config()); err != nil {
+	restored := x != nil
+	if !restored {
+		fresh, err := kinds[l.spec.Index.Kind].create(l.config())
+		if err != nil {
 			return err
 		}
+		x = fresh
 		l.dirty.Store(int64(view.Live(l.coll).GetCardinality()))
-		if err := l.fill(ctx, view, func(ord uint32, vec []float32) error { return x.Insert(ctx, ord, vec) }); err != nil {
+		if err := l.fill(ctx, view, view.Live(l.coll), func(ord uint32, vec []float32) error { return x.Insert(ctx, ord, vec) }); err != nil {
 			x.Close()
 			return err
 		}
 	}
+	l.resident.Store(kept == nil && !l.onDisk())
 	if err := l.catchUp(ctx, x, view.LSN()); err != nil {
 		x.Close()
 		return err
 	}
 	l.db.log.Debug("vector index loaded", "collection", l.coll, "vector", l.name, "vectors", x.Len(), "restored", restored, "took", time.Since(start))
+	if kept != nil && !l.onDisk() {
+		l.refill(ctx, view, x.(restorable), kept)
+	}
 	return nil
 }
 
-// fromSnapshot restores the saved structure and brings it to the view's LSN.
-// It returns nil, and why if there is something to tell, when the index must be
-// built anew.
-func (l *live) fromSnapshot(ctx context.Context, view *storage.View) (index.Index, bool, error) {
+// fromSnapshot restores the saved index and brings it to the view's LSN. It
+// returns no index, and why if there is something to tell, when one must be built
+// anew. kept are the documents whose codes came with the snapshot.
+func (l *live) fromSnapshot(ctx context.Context, view *storage.View) (x index.Index, kept *roaring.Bitmap, err error) {
 	restore := kinds[l.spec.Index.Kind].restore
 	if restore == nil || l.anew {
-		return nil, false, nil
+		return nil, nil, nil
 	}
 	snap, err := l.db.store.LoadSnapshot(l.coll, l.id)
 	if errors.Is(err, storage.ErrNotFound) {
-		return nil, false, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	defer snap.Close()
+	if snap.LSN > view.LSN() {
+		return nil, nil, fmt.Errorf("it is of LSN %d, the log ends at %d", snap.LSN, view.LSN())
+	}
 	// Ords put or freed after the snapshot name other vectors now.
 	stale, changed, err := l.changedSince(ctx, view, snap.LSN)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
-	x, err := restore(ctx, l.config(), snap)
+	r, err := restore(ctx, l.config(), snap)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
-	var mu sync.Mutex
-	var fresh []change
-	err = l.fill(ctx, view, func(ord uint32, vec []float32) error {
-		if _, ok := stale[ord]; ok {
-			mu.Lock()
-			fresh = append(fresh, change{ord: ord, put: true, vector: append([]float32(nil), vec...)})
-			mu.Unlock()
-			return nil
+	insert := func(ord uint32, vec []float32) error { return r.Insert(ctx, ord, vec) }
+	stays := roaring.AndNot(view.Live(l.coll), stale)
+	stale.And(view.Live(l.coll))
+	if r.Stocked() {
+		var loose []uint32
+		if loose, err = r.Adopt(ctx, stays, latest{l}); err == nil {
+			stale.AddMany(loose)
+			kept = stays
 		}
-		return x.Fill(ord, vec)
-	})
+	} else if err = l.fill(ctx, view, stays, r.Fill); err == nil {
+		err = r.Ready(ctx)
+	}
 	if err == nil {
-		err = x.Ready(ctx)
-	}
-	for _, c := range fresh {
-		if err == nil {
-			err = x.Insert(ctx, c.ord, c.vector)
-		}
+		err = l.fill(ctx, view, stale, insert)
 	}
 	if err != nil {
-		x.Close()
-		return nil, false, err
+		r.Close()
+		return nil, nil, err
 	}
 	l.saved.Store(snap.LSN)
 	l.dirty.Store(int64(changed))
-	return x, true, nil
+	return r, kept, nil
+}
+
+// polite is how many vectors a refill reads between looks at who else wants the
+// processor: about 20 microseconds.
+const polite = 32
+
+// refill reads the vectors of ords into the memory of x, beside searches and
+// writes. If it fails the vectors go on being read from the store.
+func (l *live) refill(ctx context.Context, view *storage.View, x restorable, ords *roaring.Bitmap) {
+	start := time.Now()
+	var n atomic.Int64
+	err := l.fill(ctx, view, ords, func(ord uint32, vec []float32) error {
+		if n.Add(1)%polite == 0 {
+			runtime.Gosched()
+		}
+		return x.Refill(ord, vec)
+	})
+	if err == nil {
+		err = x.Attach()
+	}
+	if err == nil {
+		l.resident.Store(true)
+		l.db.log.Debug("vectors are in memory", "collection", l.coll, "vector", l.name, "vectors", n.Load(), "took", time.Since(start))
+	} else if ctx.Err() == nil {
+		l.db.log.Error("vectors cannot be kept in memory; searches read them from the store, check the database", "collection", l.coll, "vector", l.name, "err", err)
+	}
 }
 
 // changedSince collects the ords of this collection that a change after lsn
-// wrote or freed.
-func (l *live) changedSince(ctx context.Context, view *storage.View, lsn uint64) (map[uint32]struct{}, int, error) {
-	ords := map[uint32]struct{}{}
+// wrote or freed, and counts the changes.
+func (l *live) changedSince(ctx context.Context, view *storage.View, lsn uint64) (*roaring.Bitmap, int, error) {
+	ords := roaring.New()
 	n := 0
 	for ch, err := range view.References(ctx, lsn) {
 		if err != nil {
@@ -197,7 +235,7 @@ func (l *live) changedSince(ctx context.Context, view *storage.View, lsn uint64)
 		}
 		switch ch.Op {
 		case format.OpPut:
-			ords[ch.Ord] = struct{}{}
+			ords.Add(ch.Ord)
 			n++
 		case format.OpDelete:
 			n++
@@ -205,32 +243,58 @@ func (l *live) changedSince(ctx context.Context, view *storage.View, lsn uint64)
 			continue
 		}
 		if ch.HasOld || ch.Op == format.OpDelete {
-			ords[ch.OldOrd] = struct{}{}
+			ords.Add(ch.OldOrd)
 		}
 	}
 	return ords, n, nil
 }
 
-// fill reads the vectors of every live document, on all cores.
-func (l *live) fill(ctx context.Context, view *storage.View, add func(ord uint32, vec []float32) error) error {
-	ids := view.Live(l.coll)
-	if ids.IsEmpty() {
-		return nil
+// run is a range of ords, lo..hi-1, of which some are wanted.
+type run struct {
+	lo, hi uint32
+	all    bool
+}
+
+const (
+	runMost = 1 << 12 // ords of a run at most
+	runGap  = 16      // unwanted ords that are cheaper to step over than to seek
+)
+
+// runs cuts ords into ranges that are worth a scan each.
+func runs(ords *roaring.Bitmap) []run {
+	var out []run
+	for it := ords.Iterator(); it.HasNext(); {
+		ord := it.Next()
+		if n := len(out); n > 0 {
+			if r := &out[n-1]; ord-r.hi <= runGap && ord-r.lo < runMost {
+				r.all = r.all && ord == r.hi
+				r.hi = ord + 1
+				continue
+			}
+		}
+		out = append(out, run{ord, ord + 1, true})
 	}
-	parts := uint32(runtime.GOMAXPROCS(0))
-	lo, hi := uint64(ids.Minimum()), uint64(ids.Maximum())+1
-	step := (hi - lo + uint64(parts) - 1) / uint64(parts)
+	return out
+}
+
+// fill calls add with the vectors of those of ords that have one, on all cores;
+// add copies what it keeps.
+func (l *live) fill(ctx context.Context, view *storage.View, ords *roaring.Bitmap, add func(ord uint32, vec []float32) error) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for from := lo; from < hi; from += step {
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for _, r := range runs(ords) {
 		g.Go(func() error {
 			var vec []float32
 			n := 0
-			return view.ForEachVector(l.coll, l.id, uint32(from), uint32(min(from+step, hi)), func(ord uint32, raw []byte) error {
-				if n++; n%512 == 0 && ctx.Err() != nil {
+			return view.ForEachVector(l.coll, l.id, r.lo, r.hi, func(ord uint32, raw []byte) error {
+				if n++; n%512 == 1 && ctx.Err() != nil {
 					return ctx.Err()
 				}
+				if !r.all && !ords.Contains(ord) {
+					return nil
+				}
 				if f, ok := simd.Floats(raw); ok && l.spec.Storage == index.Float32 && len(f) == l.spec.Dim {
-					return add(ord, f) // which copies it
+					return add(ord, f)
 				}
 				var err error
 				if vec, err = decodeVector(l.spec, raw, vec[:0]); err != nil {
@@ -280,6 +344,7 @@ func (l *live) apply(c change) {
 	}
 	l.mu.Unlock()
 	if err := l.applyTo(context.Background(), *l.index.Load(), c); err != nil {
+		l.torn.Store(true)
 		l.db.log.Error("vector index missed a change; reopen the database to rebuild it", "collection", l.coll, "vector", l.name, "lsn", c.lsn, "err", err)
 	}
 }
@@ -314,6 +379,19 @@ func (l *live) wait(ctx context.Context) (index.Index, error) {
 	return *l.index.Load(), nil
 }
 
+// waitResident returns when the index has the vectors that belong in memory, or has
+// given up.
+func (l *live) waitResident(ctx context.Context) error {
+	if l.resident.Load() {
+		return nil
+	}
+	select {
+	case <-l.done:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
+}
+
 // freshBytes is how many bytes of vectors may await linking before writers
 // wait: every search scans them.
 const freshBytes = 16 << 20
@@ -342,7 +420,7 @@ func (l *live) room(ctx context.Context) error {
 // anything has if force is set.
 func (l *live) save(ctx context.Context, force bool) error {
 	p := l.index.Load()
-	if p == nil || kinds[l.spec.Index.Kind].restore == nil || l.retired.Load() {
+	if p == nil || kinds[l.spec.Index.Kind].restore == nil || l.retired.Load() || l.torn.Load() {
 		return nil
 	}
 	l.saver.Lock()

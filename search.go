@@ -387,7 +387,7 @@ func (s *search) source(i, need int) ([]index.Hit, index.Metric, error) {
 		return nil, "", locate(sourceAt(i, "/width"), fmt.Errorf("%w: width %d; use 1 to %d, or 0 for all components", ErrInvalid, r.Width, lv.spec.Dim))
 	}
 	p := index.Params{K: k, Ef: r.Ef, At: s.view.LSN(), Exact: r.Exact, Width: r.Width}
-	if lv.onDisk() {
+	if lv.remote() {
 		p.Source = viewed{lv, s.view}
 	}
 	plan := "exact: asked for"

@@ -10,6 +10,10 @@ import (
 // store.
 func (l *live) onDisk() bool { return l.spec.Index.Originals == "disk" }
 
+// remote reports whether vectors are read from the store: for good, or until those
+// of an index that was opened from its codes are in memory.
+func (l *live) remote() bool { return !l.resident.Load() }
+
 // viewed reads vectors as of a view: every id that a search of that view may
 // return is in it.
 type viewed struct {

@@ -29,7 +29,8 @@ type CollectionStats struct {
 // VectorStats is the memory of one vector's index.
 type VectorStats struct {
 	index.Stats
-	Loaded   bool   `json:"loaded"`    // the vectors are in memory
+	Loaded   bool   `json:"loaded"`    // searches are answered
+	Resident bool   `json:"resident"`  // vectors are in memory; before, and with originals on disk, searches read the few they need
 	SavedLSN uint64 `json:"saved_lsn"` // of the last index snapshot
 	Unsaved  int64  `json:"unsaved"`   // changes since
 }
@@ -51,7 +52,7 @@ func (db *DB) Stats(ctx context.Context) (Stats, error) {
 		state := c.state.Load()
 		cs.Indexed = append(cs.Indexed, sortedKeys(state.stored.FieldID)...)
 		for name, l := range state.lives {
-			v := VectorStats{SavedLSN: l.saved.Load(), Unsaved: l.dirty.Load()}
+			v := VectorStats{SavedLSN: l.saved.Load(), Unsaved: l.dirty.Load(), Resident: l.resident.Load()}
 			if p := l.index.Load(); p != nil {
 				v.Stats, v.Loaded = (*p).Stats(), true
 			}

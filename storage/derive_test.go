@@ -116,7 +116,7 @@ func TestSnapshotOfAFailedSaveLeavesTheOneBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	chunk[20] ^= 1
-	gens, err := s.generations(c, 3)
+	gens, err := generations(s.db, c, 3)
 	if err != nil || len(gens) != 1 {
 		t.Fatalf("generations %v, %v", gens, err)
 	}

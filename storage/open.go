@@ -112,6 +112,7 @@ func (s *Store) open() error {
 		}
 		s.lock = lock
 		s.removeStaleViews()
+		s.fs.Remove(s.fs.PathJoin(s.dir, snapshotFile)) // mostly there is none
 	}
 	db, err := openPebble(path, s.pebbleOptions())
 	if err != nil {
@@ -196,7 +197,7 @@ func (s *Store) abandon() {
 // that fill L0 faster than it drains.
 func (s *Store) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
-		FS:                          diskFS{s.fs, s.log.fatal, &s.armed},
+		FS:                          &diskFS{s.fs, s.log.fatal, &s.armed},
 		CacheSize:                   s.opts.CacheBytes,
 		MemTableSize:                uint64(s.opts.MemoryTable),
 		MemTableStopWritesThreshold: 4,

@@ -1,28 +1,37 @@
 package storage
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/eiderdb/eider/storage/format"
 )
 
-// An index snapshot is a stream of chunks under one generation number. The
+// An index snapshot is a stream cut into chunks under one generation number. The
 // newest generation whose last chunk is there is the snapshot:
 //
 //	s coll field gen=7 chunk=0..n   whole   <- read
-//	s coll field gen=8 chunk=0..k   no last chunk: a save that crashed
+//	s coll field gen=8 chunk=0..k   no last chunk: a save of an old version that crashed
 //
-// SaveSnapshot writes generation 8, its last chunk synced last, and only then
-// deletes 7. A crash before that sync leaves 7 whole; one between the sync and
-// the delete leaves both, and 8 is read. Unfinished generations are deleted by
-// the next save. Chunks have no LSN of their own and are not in the changelog:
-// they are derived (S6).
+// SaveSnapshot writes generation 8 to a table of its own beside the directory of
+// Pebble, SNAPSHOT, which Pebble then takes in as a whole: nothing of it passes
+// through the log, the memory table and compactions, and it is not compressed,
+// so that opening reads it at the speed of the disk. Before that the log is
+// synced, because a snapshot must not outlive the writes it reflects; after it 7
+// is deleted. A crash before the table is in leaves 7 whole; one between that
+// and the delete leaves both, and 8 is read. Chunks have no LSN of their own and
+// are not in the changelog: they are derived (S6).
+
+// snapshotFile is the table that SaveSnapshot is writing. Open removes one that a
+// crash left.
+const snapshotFile = "SNAPSHOT"
 
 func snapshotKey(coll uint32, field uint16) []byte {
 	return be.AppendUint16(collKey(prefixSnapshot, coll), field)
@@ -54,7 +63,7 @@ func (s *Store) SaveSnapshot(ctx context.Context, coll uint32, field uint16, lsn
 	}
 	s.snapshotMu.Lock()
 	defer s.snapshotMu.Unlock()
-	gens, err := s.generations(coll, field)
+	gens, err := generations(s.db, coll, field)
 	if err != nil && !errors.Is(err, ErrCorrupt) {
 		return err
 	}
@@ -62,22 +71,54 @@ func (s *Store) SaveSnapshot(ctx context.Context, coll uint32, field uint16, lsn
 	if len(gens) > 0 {
 		gen = gens[len(gens)-1] + 1
 	}
-	w := &chunkWriter{ctx: ctx, s: s, coll: coll, field: field, gen: gen, lsn: lsn}
+	if err := s.ingest(ctx, coll, field, gen, lsn, write); err != nil {
+		return err
+	}
+	return s.db.DeleteRange(snapshotChunkKey(coll, field, 0, 0), snapshotChunkKey(coll, field, gen, 0), pebble.NoSync)
+}
+
+// ingest writes one generation and hands it to Pebble, durable.
+func (s *Store) ingest(ctx context.Context, coll uint32, field uint16, gen, lsn uint64, write func(io.Writer) error) (err error) {
+	path := s.fs.PathJoin(s.dir, snapshotFile)
+	if s.opts.InMemory {
+		path = s.fs.PathJoin(s.dir, dbDir, snapshotFile) // the one directory there is
+	}
+	f, err := s.fs.Create(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return fmt.Errorf("index snapshot: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			s.fs.Remove(path)
+		}
+	}()
+	f = vfs.NewSyncingFile(f, vfs.SyncingFileOptions{BytesPerSync: 1 << 20})
+	options := s.pebbleOptions()
+	options.EnsureDefaults()
+	o := options.MakeWriterOptions(0, s.db.FormatMajorVersion().MaxTableFormat())
+	o.Compression, o.FilterPolicy = sstable.NoCompression, nil
+	w := &chunkWriter{ctx: ctx, coll: coll, field: field, gen: gen, lsn: lsn,
+		table: sstable.NewWriter(objstorageprovider.NewFileWritable(f), o)}
 	err = write(w)
 	if err == nil {
-		err = w.finish()
+		err = w.put(true)
 	}
-	lo, hi := snapshotChunkKey(coll, field, 0, 0), snapshotChunkKey(coll, field, gen, 0)
-	if err != nil { // drop what was written, keep what was there
-		lo, hi = hi, snapshotChunkKey(coll, field, gen+1, 0)
+	if cerr := w.table.Close(); err == nil && cerr != nil { // which syncs
+		err = fmt.Errorf("index snapshot: %w", cerr)
 	}
-	return errors.Join(err, s.db.DeleteRange(lo, hi, pebble.NoSync))
+	if err == nil && !s.opts.InMemory {
+		err = s.db.LogData(nil, pebble.Sync)
+	}
+	if err == nil {
+		err = s.db.Ingest(ctx, []string{path})
+	}
+	return err
 }
 
 // chunkWriter cuts a stream into chunks.
 type chunkWriter struct {
 	ctx   context.Context
-	s     *Store
+	table *sstable.Writer
 	coll  uint32
 	field uint16
 	gen   uint64
@@ -112,24 +153,18 @@ func (w *chunkWriter) put(last bool) error {
 	if err != nil {
 		return err
 	}
-	opt := pebble.NoSync
-	if last && !w.s.opts.InMemory {
-		opt = pebble.Sync // syncs every chunk before it too: one log, in order
-	}
-	if err := w.s.db.Set(snapshotChunkKey(w.coll, w.field, w.gen, w.seq), w.out, opt); err != nil {
-		return err
+	if err := w.table.Set(snapshotChunkKey(w.coll, w.field, w.gen, w.seq), w.out); err != nil {
+		return fmt.Errorf("index snapshot: %w", err)
 	}
 	w.seq++
 	w.buf = w.buf[:0]
 	return nil
 }
 
-func (w *chunkWriter) finish() error { return w.put(true) }
-
 // generations lists the generations that have any chunk, ascending.
-func (s *Store) generations(coll uint32, field uint16) (gens []uint64, err error) {
+func generations(r pebble.Reader, coll uint32, field uint16) (gens []uint64, err error) {
 	prefix := snapshotKey(coll, field)
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: successor(prefix)})
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: successor(prefix)})
 	if err != nil {
 		return nil, readError("index snapshot", err)
 	}
@@ -154,65 +189,78 @@ func (s *Store) LoadSnapshot(coll uint32, field uint16) (r *Snapshot, err error)
 	if err != nil {
 		return nil, err
 	}
+	snap := s.db.NewSnapshot()
 	defer func() {
 		if err != nil {
+			snap.Close()
 			v.Release()
 		}
 	}()
-	gens, err := s.generations(coll, field)
+	gens, err := generations(snap, coll, field)
 	if err != nil {
 		return nil, err
 	}
 	for i := len(gens) - 1; i >= 0; i-- {
-		c, err := s.lastChunk(coll, field, gens[i])
+		prefix := be.AppendUint64(snapshotKey(coll, field), gens[i])
+		c, size, err := lastChunk(snap, prefix)
 		if err != nil {
 			return nil, err
 		}
-		if !c.Last {
-			continue // a save that did not finish
+		if c.Last {
+			return &Snapshot{LSN: c.LSN, v: v, snap: snap, prefix: prefix, last: c.Seq, size: size}, nil
 		}
-		prefix := be.AppendUint64(snapshotKey(coll, field), gens[i])
-		it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: successor(prefix)})
-		if err != nil {
-			return nil, readError("index snapshot", err)
-		}
-		return &Snapshot{LSN: c.LSN, v: v, it: it}, nil
 	}
 	return nil, fmt.Errorf("%w: index snapshot of vector field %d", ErrNotFound, field)
 }
 
-func (s *Store) lastChunk(coll uint32, field uint16, gen uint64) (c format.Chunk, err error) {
-	prefix := be.AppendUint64(snapshotKey(coll, field), gen)
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: successor(prefix)})
+// lastChunk returns the last chunk there is of a generation, without its data,
+// and how many bytes all of them hold.
+func lastChunk(r pebble.Reader, prefix []byte) (c format.Chunk, size int64, err error) {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: successor(prefix)})
 	if err != nil {
-		return c, readError("index snapshot", err)
+		return c, 0, readError("index snapshot", err)
 	}
 	if it.Last() {
 		value, verr := it.ValueAndErr()
 		if err = readError("index snapshot", verr); err == nil {
 			c, err = format.ParseChunk(value)
 		}
+		size = int64(c.Seq)*format.MaxChunk + int64(len(c.Data))
 		c.Data = nil
 	}
-	return c, errors.Join(err, readError("index snapshot", it.Close()))
+	return c, size, errors.Join(err, readError("index snapshot", it.Close()))
 }
 
-// Snapshot is an io.ReadCloser over a saved index snapshot. For one goroutine.
+// Snapshot is a saved index snapshot: an io.Reader for one goroutine, and an
+// io.ReaderAt for any number at once, until Close.
 type Snapshot struct {
 	LSN uint64 // the log position SaveSnapshot was given
 
-	v    *View
-	it   *pebble.Iterator
-	seq  uint32
-	last bool
-	data []byte
+	v      *View
+	snap   *pebble.Snapshot
+	prefix []byte
+	last   uint32 // number of the last chunk
+	size   int64
+
+	at   int64 // of Read
+	buf  []byte
+	data []byte // of buf, not yet read
 	err  error
 }
 
+// Size is the number of bytes of the snapshot.
+func (r *Snapshot) Size() int64 { return r.size }
+
 // Read returns ErrCorrupt at the first chunk that is damaged or missing.
 func (r *Snapshot) Read(p []byte) (int, error) {
-	for len(r.data) == 0 && r.err == nil {
-		r.err = r.next()
+	if len(r.data) == 0 && r.err == nil {
+		if r.buf == nil {
+			r.buf = make([]byte, min(r.size, format.MaxChunk))
+		}
+		var n int
+		n, r.err = r.ReadAt(r.buf, r.at)
+		r.at += int64(n)
+		r.data = r.buf[:n]
 	}
 	if len(r.data) == 0 {
 		return 0, r.err
@@ -222,48 +270,60 @@ func (r *Snapshot) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (r *Snapshot) next() error {
-	ok := false
-	if r.it == nil {
-		return ErrClosed
+// ReadAt implements io.ReaderAt. Every chunk that it touches is read and checked
+// as a whole, so it is fastest with whole chunks: format.MaxChunk bytes from a
+// multiple of that. Error: ErrCorrupt at a chunk that is damaged or missing.
+func (r *Snapshot) ReadAt(p []byte, off int64) (n int, err error) {
+	if r.snap == nil {
+		return 0, ErrClosed
 	}
-	if r.seq == 0 {
-		ok = r.it.First()
-	} else {
-		ok = r.it.Next()
+	if off < 0 {
+		return 0, fmt.Errorf("index snapshot: offset %d is negative", off)
 	}
-	if !ok {
-		if err := r.it.Error(); err != nil {
-			return readError("index snapshot", err)
+	for n < len(p) {
+		if off >= r.size {
+			return n, io.EOF
 		}
-		if r.last {
-			return io.EOF
+		m, err := r.copy(p[n:], uint32(off/format.MaxChunk), int(off%format.MaxChunk))
+		n += m
+		off += int64(m)
+		if err != nil {
+			return n, err
 		}
-		return fmt.Errorf("%w: index snapshot ends after %d chunks", ErrCorrupt, r.seq)
 	}
-	value, err := r.it.ValueAndErr()
-	if err != nil {
-		return readError("index snapshot", err)
-	}
-	c, err := format.ParseChunk(value)
-	if err != nil {
-		return fmt.Errorf("index snapshot chunk %d: %w", r.seq, err)
-	}
-	if r.last || c.Seq != r.seq || c.LSN != r.LSN || be.Uint32(r.it.Key()[len(r.it.Key())-4:]) != r.seq {
-		return fmt.Errorf("%w: index snapshot chunk %d is out of place", ErrCorrupt, r.seq)
-	}
-	r.data, r.last = bytes.Clone(c.Data), c.Last
-	r.seq++
-	return nil
+	return n, nil
 }
 
-// Close releases the snapshot. Idempotent.
+// copy copies from the bytes of a chunk from off on.
+func (r *Snapshot) copy(p []byte, chunk uint32, off int) (int, error) {
+	value, closer, err := r.snap.Get(be.AppendUint32(r.prefix[:len(r.prefix):len(r.prefix)], chunk))
+	if err == pebble.ErrNotFound {
+		return 0, fmt.Errorf("%w: index snapshot lacks chunk %d of %d", ErrCorrupt, chunk, r.last+1)
+	} else if err != nil {
+		return 0, readError("index snapshot", err)
+	}
+	defer closer.Close()
+	c, err := format.ParseChunk(value)
+	if err != nil {
+		return 0, fmt.Errorf("index snapshot chunk %d: %w", chunk, err)
+	}
+	want := format.MaxChunk
+	if chunk == r.last {
+		want = int(r.size - int64(chunk)*format.MaxChunk)
+	}
+	if c.Seq != chunk || c.LSN != r.LSN || c.Last != (chunk == r.last) || len(c.Data) != want {
+		return 0, fmt.Errorf("%w: index snapshot chunk %d is out of place", ErrCorrupt, chunk)
+	}
+	return copy(p, c.Data[off:]), nil
+}
+
+// Close releases the snapshot; no ReadAt may be running. Idempotent.
 func (r *Snapshot) Close() error {
-	if r.it == nil {
+	if r.snap == nil {
 		return nil
 	}
-	err := readError("index snapshot", r.it.Close())
-	r.it, r.data, r.err = nil, nil, ErrClosed
+	err := readError("index snapshot", r.snap.Close())
+	r.snap, r.data, r.err = nil, nil, ErrClosed
 	r.v.Release()
 	return err
 }

@@ -24,6 +24,9 @@ func (x *Index) roomy() bool {
 // each node moved, no distances.
 func (x *Index) compact(c *linker) {
 	defer x.upkeep.vacated.Store(0)
+	if x.set.Filling() {
+		return // a later repair will see to it
+	}
 	free := x.set.Seize()
 	slices.Sort(free)
 	n := x.set.Slots()

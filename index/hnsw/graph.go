@@ -148,6 +148,21 @@ func (x *Index) block(level int) (uint32, error) {
 	return t, nil
 }
 
+// raiseBlocks takes the first words words of blocks, for an index being loaded.
+func (x *Index) raiseBlocks(words int64) error {
+	x.towerMu.Lock()
+	defer x.towerMu.Unlock()
+	if words > math.MaxUint32-2 {
+		return fmt.Errorf("%w: upper levels", arena.ErrFull)
+	}
+	if err := x.blocks.Grow(words * 4); err != nil {
+		return err
+	}
+	x.blocked = words
+	x.publish(x.view.Load().cap)
+	return nil
+}
+
 // unblock gives the block of a tower value back.
 func (x *Index) unblock(t uint32) {
 	if t < 2 {

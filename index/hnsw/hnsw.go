@@ -88,7 +88,10 @@ type Index struct {
 	condemned atomic.Pointer[bitset]
 
 	upkeep upkeep
-	ready  atomic.Bool // false from Load to Ready
+	ready  atomic.Bool // false from Load to Ready or Adopt
+
+	stocked bool     // loaded with codes
+	loose   []uint32 // from Load to Adopt
 
 	closing sync.Once
 	closed  error // of Close

@@ -1,6 +1,7 @@
 package hnsw
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -13,11 +14,15 @@ import (
 	"github.com/eiderdb/eider/internal/arena"
 )
 
-// Load returns an index with the structure of a snapshot that Save wrote and no
-// vectors. The caller then calls Fill for every vector that storage holds, from
-// as many goroutines as it likes, and Ready. Until Ready, searches score every
-// vector filled so far; Insert and Delete work as ever. cfg must be what the
-// snapshot was made with; Ef, EfConstruction, Workers and MaxFresh may differ.
+// Load returns an index with what a snapshot holds that Save wrote: structure, and
+// codes if the index has them; no vectors. If it is Stocked the caller then calls
+// Adopt. Else it calls Fill for every vector that storage holds, from as many
+// goroutines as it likes, and Ready; until Ready, searches score every vector
+// filled so far. cfg must be what the snapshot was made with; Ef, EfConstruction,
+// Workers and MaxFresh may differ.
+//
+// If r is an io.ReaderAt too, with the snapshot at 0, it is read from there, by
+// every core at once; fastest if it likes whole MiB.
 //
 // Errors: index.ErrOption; index.ErrCorrupt if r is not such a snapshot, whole
 // and unchanged, to its last byte; the context's and those of r. Then the caller
@@ -35,228 +40,292 @@ func Load(ctx context.Context, cfg index.Config, r io.Reader) (*Index, error) {
 	return x, nil
 }
 
-// loader is a snapshot being read.
-type loader struct {
-	x      *Index
-	ctx    context.Context
-	in     *chunks
-	head   header
-	levels []byte
-	buf    []byte
-}
-
 func (x *Index) load(ctx context.Context, r io.Reader) error {
-	l := &loader{x: x, ctx: ctx}
 	b := make([]byte, headerSize)
 	if _, err := io.ReadFull(r, b); err != nil {
 		return short(err)
 	}
-	if err := l.head.decode(b, x.cfg, x.set.Most()); err != nil {
+	var head header
+	if err := head.decode(b, x.cfg, x.set.Most()); err != nil {
 		return err
 	}
-	l.in = &chunks{r: r, crc: l.head.crc}
-	for _, section := range []func() error{l.readLevels, l.readIDs, l.readUppers, l.readLinks, l.check} {
-		if err := section(); err != nil {
+	if head.version == 1 {
+		return x.load1(ctx, r, head)
+	}
+	at, ok := r.(io.ReaderAt)
+	if !ok {
+		whole, err := io.ReadAll(io.MultiReader(bytes.NewReader(b), r))
+		if err != nil {
+			return err
+		}
+		at = bytes.NewReader(whole)
+	}
+	l := &loader{x: x, ctx: ctx, r: at, head: head}
+	for _, step := range []func() error{l.measure, l.read, l.rank} {
+		if err := step(); err != nil {
 			return err
 		}
 	}
-	if n, err := io.ReadFull(r, b[:1]); n != 0 {
+	if err := x.spans(ctx, int(head.n), l.restore); err != nil {
+		return err
+	}
+	x.set.Vacate(l.vacant)
+	x.begin(head)
+	x.stocked = head.codes != 0
+	x.loose = make([]uint32, head.loose)
+	numbers(x.loose, l.loose)
+	return nil
+}
+
+// begin makes the entry point of a snapshot that of x.
+func (x *Index) begin(head header) {
+	if head.nodes > 0 {
+		x.entry.Store(uint64(head.entry)<<8 | uint64(head.level))
+	}
+}
+
+// loader is a snapshot being read: first every unit, to where its bytes belong,
+// then what they say is checked and bound, both on all cores.
+type loader struct {
+	x    *Index
+	ctx  context.Context
+	r    io.ReaderAt
+	head header
+	size uint64 // bytes of the run
+
+	levels, ids, uppers, loose []byte
+	parts                      [6][]byte // the sections
+	vacant                     []uint32
+	ranks                      []rank // of each span
+}
+
+// rank is what comes before the first slot of a span.
+type rank struct {
+	lists  int // upper lists
+	towers int // slots with upper lists
+}
+
+// measure makes sure that r is as long as the header says, by its last unit, and
+// takes memory for all of it.
+func (l *loader) measure() error {
+	x, h := l.x, &l.head
+	l.size = h.run(x.set.CodeSize())
+	last := (l.size - 1) / unitRun
+	if _, err := l.unit(uint32(last), make([]byte, l.size-last*unitRun+4)); err != nil {
+		return err
+	}
+	if n, err := l.r.ReadAt(make([]byte, 1), int64(l.size+4*(last+1))); n != 0 {
 		return damaged("bytes after the end")
 	} else if err != io.EOF {
 		return err
 	}
-	if l.head.nodes > 0 {
-		x.entry.Store(uint64(l.head.entry)<<8 | uint64(l.head.level))
+	if err := x.set.Extend(int(h.n)); err != nil {
+		return err
 	}
+	s := h.sections(x.set.CodeSize())
+	l.levels, l.ids, l.uppers, l.loose = make([]byte, s[0]), make([]byte, s[1]), make([]byte, s[2]), make([]byte, s[5])
+	l.parts = [6][]byte{l.levels, l.ids, l.uppers, arena.Whole[byte](x.links)[:s[3]], x.set.View().Code[:s[4]], l.loose}
 	return nil
 }
 
-// numbers reads count numbers, a chunk at a time, and gives each chunk to use
-// with the place of its first number.
-func (l *loader) numbers(count uint64, use func(first uint64, b []byte) error) error {
-	for first := uint64(0); first < count; {
-		m := min(count-first, chunkSize/4)
-		if l.buf == nil {
-			l.buf = make([]byte, min(chunkSize, count*4))
-		}
-		if uint64(len(l.buf)) < 4*m {
-			l.buf = make([]byte, chunkSize)
-		}
-		b := l.buf[:4*m]
-		if err := l.in.read(b); err != nil {
-			return err
-		}
-		if err := use(first, b); err != nil {
-			return err
-		}
-		if err := l.ctx.Err(); err != nil {
-			return err
-		}
-		first += m
+// unit reads a unit into b, which is as long as it, and returns its part of the run.
+func (l *loader) unit(number uint32, b []byte) ([]byte, error) {
+	if n, err := l.r.ReadAt(b, int64(number)*unitSize); n < len(b) {
+		return nil, short(err)
 	}
-	return nil
+	run := b[:len(b)-4]
+	if seal(l.head.crc, number, run) != binary.LittleEndian.Uint32(b[len(run):]) {
+		return nil, damaged("checksum of unit %d", number)
+	}
+	return run, nil
 }
 
-func (l *loader) readLevels() error {
+// read reads every unit.
+func (l *loader) read() error {
+	count := int((l.size + unitRun - 1) / unitRun)
+	var next atomic.Int64
+	return each(min(runtime.GOMAXPROCS(0), count), func() error {
+		buf := make([]byte, min(unitSize, l.size+4))
+		for {
+			u := next.Add(1) - 1
+			if u >= int64(count) {
+				return nil
+			}
+			if err := l.ctx.Err(); err != nil {
+				return err
+			}
+			from := uint64(u) * unitRun
+			b, err := l.unit(uint32(u), buf[:min(unitRun, l.size-from)+4])
+			if err != nil {
+				next.Store(int64(count)) // the others need not go on
+				return err
+			}
+			l.place(from, b)
+		}
+	})
+}
+
+// place copies b, which is at from in the run, to the sections it belongs to.
+func (l *loader) place(from uint64, b []byte) {
+	start, end := uint64(headerSize), from+uint64(len(b))
+	for _, part := range l.parts {
+		stop := start + uint64(len(part))
+		if lo, hi := max(from, start), min(end, stop); lo < hi {
+			copy(part[lo-start:], b[lo-from:hi-from])
+		}
+		start = stop
+	}
+}
+
+// each runs work on so many goroutines and returns the first error.
+func each(workers int, work func() error) error {
+	var first error
+	var once sync.Once
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			if err := work(); err != nil {
+				once.Do(func() { first = err })
+			}
+		})
+	}
+	wg.Wait()
+	return first
+}
+
+// stretch is the number of slots in a span: a multiple of 32.
+const stretch = 1 << 13
+
+// spans calls do with the spans of slots below n, on all cores.
+func (x *Index) spans(ctx context.Context, n int, do func(from, to int) error) error {
+	var next atomic.Int64
+	count := (n + stretch - 1) / stretch
+	return each(min(runtime.GOMAXPROCS(0), count), func() error {
+		for {
+			i := int(next.Add(1)) - 1
+			if i >= count {
+				return nil
+			}
+			err := ctx.Err()
+			if err == nil {
+				err = do(i*stretch, min(n, (i+1)*stretch))
+			}
+			if err != nil {
+				next.Store(int64(count))
+				return err
+			}
+		}
+	})
+}
+
+// rank checks the levels against the header, and takes memory for upper lists.
+func (l *loader) rank() error {
+	h := &l.head
+	var at rank
 	var nodes uint32
-	var lists uint64
 	top := -1
-	for left := int(l.head.n); left > 0; {
-		m := min(left, chunkSize)
-		// Grown as bytes arrive: n is not to be trusted with memory.
-		from := len(l.levels)
-		l.levels = append(l.levels, make([]byte, m)...)
-		if err := l.in.read(l.levels[from:]); err != nil {
-			return err
+	for slot, level := range l.levels {
+		if slot%stretch == 0 {
+			l.ranks = append(l.ranks, at)
 		}
-		for _, level := range l.levels[from:] {
-			if level == absent {
-				continue
-			}
-			if level > maxLevel {
-				return damaged("level %d", level)
-			}
-			nodes++
-			lists += uint64(level)
+		switch {
+		case level == absent:
+			l.vacant = append(l.vacant, uint32(slot))
+			continue
+		case level > maxLevel:
+			return damaged("level %d", level)
+		case level > 0:
+			at.lists += int(level)
+			at.towers++
 			top = max(top, int(level))
 		}
-		left -= m
+		nodes++
 	}
-	h := &l.head
-	if nodes != h.nodes || lists != h.lists || nodes > 0 && (top != int(h.level) || int(l.levels[h.entry]) != top) {
+	if nodes > 0 {
+		top = max(top, 0)
+	}
+	if nodes != h.nodes || uint64(at.lists) != h.lists || nodes > 0 && (top != int(h.level) || int(l.levels[h.entry]) != top) {
 		return damaged("levels do not agree with the header")
 	}
-	return nil
+	return l.x.raiseBlocks(int64(at.towers) + int64(at.lists)*int64(l.x.m))
 }
 
-func (l *loader) readIDs() error {
-	set := l.x.set
-	var vacant []uint32
-	err := l.numbers(uint64(l.head.n), func(first uint64, b []byte) error {
-		if err := set.Extend(int(first) + len(b)/4); err != nil {
-			return err
+// restore binds the slots from..to-1 to their ids, hangs up their upper lists, and
+// checks their links and codes.
+func (l *loader) restore(from, to int) error {
+	x, le := l.x, binary.LittleEndian
+	v, m := x.view.Load(), x.m
+	at := l.ranks[from/stretch]
+	for slot := from; slot < to; slot++ {
+		level := int(l.levels[slot])
+		if level == absent {
+			continue
 		}
-		for i := 0; i < len(b); i += 4 {
-			slot, id := uint32(first)+uint32(i/4), binary.LittleEndian.Uint32(b[i:])
-			if l.levels[slot] == absent {
-				vacant = append(vacant, slot)
-			} else if !set.Restore(slot, id) {
-				return damaged("id %d is there twice", id)
-			}
+		if id := le.Uint32(l.ids[4*slot:]); !x.set.Restore(uint32(slot), id) {
+			return damaged("id %d is there twice", id)
 		}
+		v.towers[slot] = 1
+		if level > 0 {
+			off := at.towers + at.lists*m
+			v.towers[slot] = uint32(off) + 2
+			v.blocks[off] = uint32(level)
+			numbers(v.blocks[off+1:off+1+level*m], l.uppers[4*at.lists*m:])
+			at.towers++
+			at.lists += level
+		}
+	}
+	if !littleEndian {
+		lo, hi := from*x.m0, to*x.m0
+		numbers(v.links[lo:hi], l.parts[3][4*lo:])
+	}
+	k := &links{x: x, levels: l.levels, whole: len(l.vacant) == 0}
+	if err := k.check(from, to); err != nil {
+		return err
+	}
+	if l.head.codes == 0 {
 		return nil
-	})
-	if err == nil {
-		set.Vacate(vacant)
 	}
-	return err
+	return x.set.Admit(from, to, func(slot int) bool { return l.levels[slot] != absent })
 }
 
-// readUppers fills the upper lists. They follow each other by slot and level, and
-// a list may cross from one chunk to the next.
-func (l *loader) readUppers() error {
-	v := l.x.view.Load()
-	slot, level := -1, absent
-	var row []uint32
-	return l.numbers(l.head.lists*uint64(l.x.m), func(_ uint64, b []byte) error {
-		for ; len(b) > 0; b = b[4:] {
-			if len(row) == 0 {
-				if level++; slot < 0 || level > int(l.levels[slot]) {
-					for slot++; l.levels[slot] == absent || l.levels[slot] == 0; slot++ {
-					}
-					t, err := l.x.block(int(l.levels[slot]))
-					if err != nil {
-						return err
-					}
-					if t < 2 {
-						return fmt.Errorf("%w: upper levels", arena.ErrFull)
-					}
-					v = l.x.view.Load()
-					v.towers[slot] = t
-					level = 1
-				}
-				row = v.list(uint32(slot), level)
-			}
-			row[0] = binary.LittleEndian.Uint32(b)
-			row = row[1:]
-		}
-		return nil
-	})
-}
-
-func (l *loader) readLinks() error {
-	v := l.x.view.Load()
-	n := int(l.head.n) * l.x.m0
-	err := l.numbersInto(v.links[:n], arena.Whole[uint8](l.x.links))
-	for slot, level := range l.levels {
-		if level == 0 {
-			v.towers[slot] = 1
-		}
+// numbers reads dst from b.
+func numbers(dst []uint32, b []byte) {
+	for i := range dst {
+		dst[i] = binary.LittleEndian.Uint32(b[4*i:])
 	}
-	return err
-}
-
-// numbersInto reads a section straight to where it belongs: dst, whose memory is
-// also raw.
-func (l *loader) numbersInto(dst []uint32, raw []byte) error {
-	for len(dst) > 0 {
-		m := min(len(dst), chunkSize/4)
-		b := raw[:4*m]
-		if err := l.in.read(b); err != nil {
-			return err
-		}
-		if !littleEndian {
-			for i := range dst[:m] {
-				dst[i] = binary.LittleEndian.Uint32(b[4*i:])
-			}
-		}
-		if err := l.ctx.Err(); err != nil {
-			return err
-		}
-		dst, raw = dst[m:], raw[4*m:]
-	}
-	return nil
 }
 
 // littleEndian reports whether memory already has the order of the snapshot.
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
-// check verifies that every list names nodes of its level, never its own, and is
-// none after the first none.
-func (l *loader) check() error {
-	v := l.x.view.Load()
-	n := int(l.head.n)
-	var bad atomic.Int64
-	bad.Store(-1)
-	var wg sync.WaitGroup
-	workers := min(runtime.GOMAXPROCS(0), n/4096+1)
-	part := (n + workers - 1) / workers
-	for w := range workers {
-		wg.Go(func() {
-			for slot := w * part; slot < min(n, (w+1)*part); slot++ {
-				if l.levels[slot] == absent {
-					continue
-				}
-				ok := l.valid(v.base(uint32(slot)), slot, 0)
-				for level := 1; ok && level <= int(l.levels[slot]); level++ {
-					ok = l.valid(v.list(uint32(slot), level), slot, level)
-				}
-				if !ok {
-					bad.Store(int64(slot))
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if slot := bad.Load(); slot >= 0 {
-		return damaged("links of slot %d", slot)
-	}
-	return l.ctx.Err()
+// links are the lists of a graph being loaded.
+type links struct {
+	x      *Index
+	levels []byte
+	whole  bool // every slot is in the graph
 }
 
-func (l *loader) valid(row []uint32, slot, level int) bool {
-	levels := l.levels
+// check verifies that every list of the slots from..to-1 names nodes of its level,
+// never its own, and is none after the first none.
+func (k *links) check(from, to int) error {
+	v := k.x.view.Load()
+	for slot := from; slot < to; slot++ {
+		if k.levels[slot] == absent {
+			continue
+		}
+		ok := k.valid(v.base(uint32(slot)), slot, 0)
+		for level := 1; ok && level <= int(k.levels[slot]); level++ {
+			ok = k.valid(v.list(uint32(slot), level), slot, level)
+		}
+		if !ok {
+			return damaged("links of slot %d", slot)
+		}
+	}
+	return nil
+}
+
+func (k *links) valid(row []uint32, slot, level int) bool {
+	levels, any := k.levels, k.whole && level == 0
 	for i, n := range row {
 		if n == none {
 			for _, n := range row[i:] {
@@ -266,59 +335,9 @@ func (l *loader) valid(row []uint32, slot, level int) bool {
 			}
 			return true
 		}
-		if int(n) >= len(levels) || int(n) == slot || levels[n] == absent || int(levels[n]) < level {
+		if int(n) >= len(levels) || int(n) == slot || !any && (levels[n] == absent || int(levels[n]) < level) {
 			return false
 		}
 	}
 	return true
-}
-
-// Fill gives a loaded index the vector of id; an id that the snapshot does not
-// have is inserted as fresh. Call it between Load and Ready, once for every id.
-// Errors: those of Insert.
-func (x *Index) Fill(id uint32, vec []float32) error {
-	if err := x.set.Verify(vec); err != nil {
-		return err
-	}
-	t, ok := x.set.Enter(id)
-	if !ok {
-		return index.ErrClosed
-	}
-	slot, ok := x.set.Bound(id)
-	if !ok || x.set.Died(slot) != 0 {
-		x.set.Leave(t)
-		return x.insert(id, vec)
-	}
-	defer x.set.Leave(t)
-	if x.set.IsLive(slot) {
-		return fmt.Errorf("%w: %d", index.ErrExists, id)
-	}
-	x.set.Write(slot, vec)
-	x.set.Publish(slot)
-	return nil
-}
-
-// Ready ends loading: nodes that got no vector count as deleted and are repaired
-// in the background, fresh vectors are linked, and searches walk the graph.
-// Before it, Fill must have returned everywhere. O(n).
-func (x *Index) Ready(ctx context.Context) error {
-	t, ok := x.set.Enter(0)
-	if !ok {
-		return index.ErrClosed
-	}
-	defer x.set.Leave(t)
-	v := x.view.Load()
-	for slot := range uint32(x.set.Slots()) {
-		if slot%4096 == 0 && done(ctx) {
-			return ctx.Err()
-		}
-		if v.linked(slot) && x.set.Drop(slot) {
-			x.upkeep.bury(slot, 0)
-		}
-	}
-	x.set.Learn()
-	x.upkeep.dirty.Add(1)
-	x.ready.Store(true)
-	x.wake()
-	return nil
 }

@@ -1,17 +1,16 @@
 package hnsw
 
 import (
-	"bufio"
 	"context"
-	"encoding/binary"
 	"io"
 	"sync/atomic"
 
 	"github.com/eiderdb/eider/index"
 )
 
-// Save writes a snapshot of the nodes that are in the graph at the call; see
-// index.Index and codec.go. Fresh vectors are not in it. While it runs no slot is
+// Save writes a snapshot of the nodes that are in the graph at the call, with
+// their codes; see index.Index and codec.go. Of fresh vectors it has the ids only,
+// and without codes not even those. While it runs no slot is
 // used again, so the memory of deleted vectors may be freed late. Errors:
 // index.ErrClosed, the context's, and those of w.
 func (x *Index) Save(ctx context.Context, w io.Writer) error {
@@ -21,18 +20,18 @@ func (x *Index) Save(ctx context.Context, w io.Writer) error {
 	}
 	defer x.set.Leave(t)
 	s := x.freeze()
-	b := bufio.NewWriterSize(w, 64<<10)
-	if _, err := b.Write(s.head.encode()); err != nil {
+	s.ctx = ctx
+	head := s.head.encode()
+	s.out = &units{w: w, crc: s.head.crc, buf: make([]byte, 0, min(unitSize, int(s.head.run(x.set.CodeSize()))+4))}
+	if err := s.out.write(head); err != nil {
 		return err
 	}
-	s.out = &chunks{w: b, crc: s.head.crc}
-	s.ctx = ctx
-	for _, section := range []func() error{s.writeLevels, s.writeIDs, s.writeUppers, s.writeLinks} {
+	for _, section := range []func() error{s.writeLevels, s.writeIDs, s.writeUppers, s.writeLinks, s.writeCodes, s.writeLoose} {
 		if err := section(); err != nil {
 			return err
 		}
 	}
-	return b.Flush()
+	return s.out.flush()
 }
 
 // saver is a snapshot being written: levels decides which nodes are in it, and
@@ -42,9 +41,11 @@ type saver struct {
 	gv     *view
 	ids    []uint32
 	levels []byte
+	codes  []byte
+	size   int // of a code
+	loose  []uint32
 	head   header
-	out    *chunks
-	buf    []byte
+	out    *units
 }
 
 // freeze decides what is in the snapshot.
@@ -52,12 +53,12 @@ func (x *Index) freeze() *saver {
 	x.gate.RLock() // no repair begins while the nodes are listed
 	defer x.gate.RUnlock()
 	n := x.set.Slots()
-	s := &saver{gv: x.view.Load(), levels: make([]byte, n), buf: make([]byte, 0, chunkSize)}
-	s.ids = x.set.View().IDs
-	metric, storage := code(x.cfg)
+	s := &saver{gv: x.view.Load(), levels: make([]byte, n), size: x.set.CodeSize()}
+	s.ids, s.codes = x.set.View().IDs, x.set.View().Code
+	metric, storage, codes := code(x.cfg)
 	s.head = header{
-		dim: uint32(x.cfg.Dim), m: uint32(x.m), metric: metric, storage: storage,
-		n: uint32(n), entry: none, seed: x.cfg.Seed,
+		version: version, dim: uint32(x.cfg.Dim), m: uint32(x.m), metric: metric, storage: storage, codes: codes,
+		n: uint32(n), entry: none, seed: x.cfg.Seed, widths: x.cfg.Widths,
 	}
 	condemned := x.condemned.Load()
 	for i := range s.levels {
@@ -70,11 +71,16 @@ func (x *Index) freeze() *saver {
 	e := x.entry.Load()
 	for i, level := range s.levels {
 		slot := uint32(i)
+		id := atomic.LoadUint32(&s.ids[slot])
 		// An id may have two slots, one of them dead or about to be.
-		if at, ok := x.set.Bound(atomic.LoadUint32(&s.ids[slot])); !ok || at != slot {
+		if at, ok := x.set.Bound(id); !ok || at != slot {
 			s.levels[i] = absent
+			continue
 		}
-		if s.levels[i] == absent {
+		if level == absent {
+			if s.size > 0 && x.set.IsLive(slot) {
+				s.loose = append(s.loose, id)
+			}
 			continue
 		}
 		s.head.nodes++
@@ -83,39 +89,19 @@ func (x *Index) freeze() *saver {
 			s.head.entry, s.head.level = slot, uint32(level)
 		}
 	}
+	s.head.loose = uint32(len(s.loose))
 	return s
 }
 
-// flush writes the buffer as a chunk.
-func (s *saver) flush() error {
-	if len(s.buf) == 0 {
-		return nil
-	}
-	err := s.out.write(s.buf)
-	s.buf = s.buf[:0]
-	if err == nil {
-		err = s.ctx.Err()
-	}
-	return err
-}
-
-// add appends a number, and writes the chunk when it is full.
-func (s *saver) add(v uint32) error {
-	s.buf = binary.LittleEndian.AppendUint32(s.buf, v)
-	if len(s.buf) == chunkSize {
-		return s.flush()
+// tick is the context's error, looked at now and then.
+func (s *saver) tick(slot int) error {
+	if slot%4096 == 0 {
+		return s.ctx.Err()
 	}
 	return nil
 }
 
-func (s *saver) writeLevels() error {
-	for from := 0; from < len(s.levels); from += chunkSize {
-		if err := s.out.write(s.levels[from:min(from+chunkSize, len(s.levels))]); err != nil {
-			return err
-		}
-	}
-	return s.ctx.Err()
-}
+func (s *saver) writeLevels() error { return s.out.write(s.levels) }
 
 func (s *saver) writeIDs() error {
 	for slot, level := range s.levels {
@@ -123,11 +109,11 @@ func (s *saver) writeIDs() error {
 		if level != absent {
 			id = atomic.LoadUint32(&s.ids[slot])
 		}
-		if err := s.add(id); err != nil {
+		if err := s.out.add(id); err != nil {
 			return err
 		}
 	}
-	return s.flush()
+	return s.ctx.Err()
 }
 
 func (s *saver) writeUppers() error {
@@ -141,7 +127,7 @@ func (s *saver) writeUppers() error {
 			}
 		}
 	}
-	return s.flush()
+	return s.ctx.Err()
 }
 
 func (s *saver) writeLinks() error {
@@ -153,8 +139,40 @@ func (s *saver) writeLinks() error {
 		if err := s.listOf(row, s.gv.m0, 0); err != nil {
 			return err
 		}
+		if err := s.tick(slot); err != nil {
+			return err
+		}
 	}
-	return s.flush()
+	return nil
+}
+
+func (s *saver) writeCodes() error {
+	if s.size == 0 {
+		return nil
+	}
+	zeros := make([]byte, s.size)
+	for slot, level := range s.levels {
+		row := s.codes[slot*s.size:][:s.size]
+		if level == absent { // somebody may be writing it
+			row = zeros
+		}
+		if err := s.out.write(row); err != nil {
+			return err
+		}
+		if err := s.tick(slot); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *saver) writeLoose() error {
+	for _, id := range s.loose {
+		if err := s.out.add(id); err != nil {
+			return err
+		}
+	}
+	return s.ctx.Err()
 }
 
 func (s *saver) list(row []uint32, level int) error { return s.listOf(row, s.gv.m, level) }
@@ -168,14 +186,14 @@ func (s *saver) listOf(row []uint32, room, level int) error {
 			break
 		}
 		if int(n) < len(s.levels) && s.levels[n] != absent && int(s.levels[n]) >= level {
-			if err := s.add(n); err != nil {
+			if err := s.out.add(n); err != nil {
 				return err
 			}
 			room--
 		}
 	}
 	for ; room > 0; room-- {
-		if err := s.add(none); err != nil {
+		if err := s.out.add(none); err != nil {
 			return err
 		}
 	}

@@ -75,7 +75,7 @@ func (s *Set) Vector(id uint32, dst []float32) ([]float32, bool) {
 	if !ok {
 		return dst, false
 	}
-	if s.rows == nil {
+	if !s.Resident() {
 		out, err := s.recall(s.View(), slot, dst, nil)
 		return out, err == nil
 	}

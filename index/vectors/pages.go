@@ -51,11 +51,19 @@ func (p *pages) set(i uint32, v uint64) {
 	if v == 0 && p.get(i) == 0 {
 		return
 	}
+	p.cell(i).Store(v)
+}
+
+// claim stores v at i if there is 0, and reports whether it did.
+func (p *pages) claim(i uint32, v uint64) bool { return p.cell(i).CompareAndSwap(0, v) }
+
+// cell is the place of i, made if need be.
+func (p *pages) cell(i uint32) *atomic.Uint64 {
 	a, b, c, d := place(i)
 	mid := grown(&p.top[a], &p.n, 8<<fanBits)
 	low := grown(&mid[b], &p.n, 8<<lowBits)
 	page := grown(&low[c], &p.n, 8<<pageBits)
-	page[d].Store(v)
+	return &page[d]
 }
 
 // grown returns what at points to, which it makes, of so many bytes, if need be.

@@ -97,7 +97,7 @@ func (s *Set) Between(query, vec []float32) float32 {
 // Equal reports whether two slots hold the same vector, bit for bit but for the
 // sign of zero; where the vectors are not in memory, the same code.
 func (s *Set) Equal(v *View, a, b uint32) bool {
-	if s.rows == nil {
+	if !s.Resident() {
 		return string(s.code(v, a)) == string(s.code(v, b))
 	}
 	i, j := int(a)*s.stride, int(b)*s.stride

@@ -42,7 +42,10 @@ type Set struct {
 	unit     float32      // what makes them distances of metric
 	source   index.Source // of vectors, if rows is nil
 	extent   extent       // of the codes
+	filled   atomic.Bool  // rows exist and hold the vectors
+	owed     marks        // slots whose row is not filled yet
 	scratch  sync.Pool    // of *[]float32
+	halves   sync.Pool    // of *[]uint16
 
 	rows, ids, live, codes *arena.Region
 	view                   atomic.Pointer[View]
@@ -110,6 +113,7 @@ func New(cfg index.Config, room int, grow func(capacity int) error) (*Set, error
 	s.stride = stride(cfg.Dim, s.width())
 	var err error
 	s.scratch.New = func() any { b := make([]float32, cfg.Dim); return &b }
+	s.halves.New = func() any { b := make([]uint16, cfg.Dim); return &b }
 	if cfg.Codes != index.None {
 		if s.codec, err = quant.New(cfg.Codes, cfg.Dim, cfg.Widths...); err != nil {
 			return nil, err
@@ -136,6 +140,7 @@ func New(cfg index.Config, room int, grow func(capacity int) error) (*Set, error
 		return nil, err
 	}
 	s.view.Store(&View{})
+	s.filled.Store(s.rows != nil)
 	return s, nil
 }
 
@@ -257,12 +262,12 @@ func (s *Set) Extend(n int) error {
 }
 
 // Restore binds slot to id as Reserve would. It reports false if id has a slot.
+// It may run for several slots at once.
 func (s *Set) Restore(slot, id uint32) bool {
-	if s.slots.get(id) != 0 {
+	if !s.slots.claim(id, uint64(slot)+1) {
 		return false
 	}
 	s.view.Load().IDs[slot] = id
-	s.slots.set(id, uint64(slot)+1)
 	return true
 }
 
@@ -349,28 +354,29 @@ func (s *Set) Write(slot uint32, vec []float32) {
 	v := s.view.Load()
 	if s.rows != nil && !s.half {
 		row := v.F32[int(slot)*s.stride:][:s.dim]
-		if s.metric == index.Cosine {
-			Normalise(row, vec)
-		} else {
-			copy(row, vec)
-		}
+		s.direct(row, vec)
 		s.encode(v, slot, row)
 		return
 	}
 	b := s.scratch.Get().(*[]float32)
 	defer s.scratch.Put(b)
 	row := *b
-	if s.metric == index.Cosine {
-		Normalise(row, vec)
-	} else {
-		copy(row, vec)
-	}
+	s.direct(row, vec)
 	if s.rows != nil {
 		half := v.F16[int(slot)*s.stride:][:s.dim]
 		simd.ToHalf(half, row)
 		simd.FromHalf(row, half)
 	}
 	s.encode(v, slot, row)
+}
+
+// direct writes vec to row, normalised under cosine.
+func (s *Set) direct(row, vec []float32) {
+	if s.metric == index.Cosine {
+		Normalise(row, vec)
+	} else {
+		copy(row, vec)
+	}
 }
 
 // encode writes the code of row.
@@ -380,7 +386,7 @@ func (s *Set) encode(v *View, slot uint32, row []float32) {
 	}
 	code := s.code(v, slot)
 	s.codec.Encode(code, row)
-	s.extent.add(s.codec, code)
+	s.extent.add(s.codec.Measure(code, 0))
 }
 
 // code is the code row of slot.
@@ -469,6 +475,7 @@ func (s *Set) Free(slots []uint32) {
 		}
 		s.died.set(slot, 0)
 		s.ndead.Add(-1)
+		s.owed.clear(slot)
 	}
 	s.free = append(s.free, slots...)
 }
@@ -515,7 +522,8 @@ func (s *Set) Visible(slot uint32, at uint64) bool {
 	return s.IsLive(slot) || at != 0 && s.died.get(slot) > at
 }
 
-// Append appends the vector of slot to dst, widened to float32.
+// Append appends the vector of slot, which must be resident, to dst, widened to
+// float32.
 func (s *Set) Append(slot uint32, dst []float32) []float32 {
 	v := s.view.Load()
 	off := int(slot) * s.stride

@@ -12,6 +12,7 @@ import (
 
 	"github.com/eiderdb/eider/index"
 	"github.com/eiderdb/eider/index/quant"
+	"github.com/eiderdb/eider/simd"
 )
 
 // sieve finds what may be among the k nearest by codes alone. Each code bounds
@@ -86,7 +87,7 @@ func (c *Scan) settle(s *Set, v *View, p *Probe, src index.Source) (int, error) 
 	f.kept = slices.DeleteFunc(f.kept, func(b bound) bool { return b.least > limit })
 	slices.SortFunc(f.kept, func(a, b bound) int { return cmp.Compare(a.least, b.least) })
 	batch := block
-	if s.rows == nil {
+	if !s.Resident() {
 		batch = 8 // each costs a read
 	}
 	scored := 0
@@ -154,9 +155,9 @@ func (c *Scan) strainSlots(s *Set, v *View, p *Probe, slots []uint32) {
 // extent is the largest of each measure of the first blocks so far.
 type extent struct{ err, norm, offset atomic.Uint32 }
 
-// add takes the measures of a code: numbers >= 0, whose bits are in their order.
-func (x *extent) add(c *quant.Codec, row []byte) {
-	e := c.Measure(row, 0)
+// add takes the measures of a code's first block: numbers >= 0, whose bits are in
+// their order.
+func (x *extent) add(e quant.Extent) {
 	raise(&x.err, e.Err)
 	raise(&x.norm, e.Norm)
 	raise(&x.offset, e.Offset)
@@ -182,7 +183,7 @@ func (s *Set) scoreTrue(v *View, p *Probe, slots []uint32, out []float32, src in
 	if p.width > 0 {
 		return s.scorePrefix(v, p, slots, out, src)
 	}
-	if s.rows != nil {
+	if s.Resident() {
 		s.Score(v, p.Vec, slots, out)
 		return nil
 	}
@@ -218,6 +219,12 @@ func (s *Set) recall(v *View, slot uint32, dst []float32, src index.Source) ([]f
 	}
 	if s.metric == index.Cosine {
 		Normalise(dst[n:], dst[n:])
+	}
+	if s.half && s.rows != nil { // as the row will be
+		b := s.halves.Get().(*[]uint16)
+		simd.ToHalf(*b, dst[n:])
+		simd.FromHalf(dst[n:], *b)
+		s.halves.Put(b)
 	}
 	return dst, nil
 }

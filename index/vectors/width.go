@@ -34,7 +34,7 @@ func (s *Set) Narrow(p *Probe, width int) error {
 
 // scorePrefix is scoreTrue over the first p.width components.
 func (s *Set) scorePrefix(v *View, p *Probe, slots []uint32, out []float32, src index.Source) error {
-	if s.rows != nil && !s.half && s.metric != index.Cosine {
+	if s.Resident() && !s.half && s.metric != index.Cosine {
 		if s.metric == index.L2 {
 			simd.L2Gather(p.prefix, v.F32, s.stride, slots, out)
 			return nil
@@ -66,7 +66,7 @@ func (s *Set) row(v *View, p *Probe, slot uint32, src index.Source) ([]float32, 
 	if cap(p.row) < s.dim {
 		p.row = make([]float32, s.dim)
 	}
-	if s.rows != nil {
+	if s.Resident() {
 		return s.Row(v, slot, p.row[:s.dim]), nil
 	}
 	return s.recall(v, slot, p.row[:0], src)

@@ -42,7 +42,7 @@ func divide(dim, width int) []part {
 // first, judging by the first rows. It changes only the speed of ScoreWithin.
 func (s *Set) Learn() {
 	p := divide(s.dim, s.width())
-	if p == nil || s.rows == nil || s.metric == index.IP || s.metric == index.Cosine && s.half {
+	if p == nil || !s.Resident() || s.metric == index.IP || s.metric == index.Cosine && s.half {
 		return
 	}
 	n := min(s.Slots(), sample)
