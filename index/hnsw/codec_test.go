@@ -148,7 +148,7 @@ func TestASnapshotTakenDuringWritesLoads(t *testing.T) {
 
 func TestADamagedSnapshotIsRefused(t *testing.T) {
 	ctx := context.Background()
-	cfg := index.Config{Dim: 3, M: 2}
+	cfg := index.Config{Dim: 3, M: 2, Codes: index.Int8}
 	x, _ := pair(t, cfg)
 	fill(t, x, clustered(rand.New(rand.NewSource(5)), 40, 3))
 	whole := save(t, x)
@@ -170,7 +170,11 @@ func TestADamagedSnapshotIsRefused(t *testing.T) {
 		try("flipped bit in byte", i, b)
 	}
 	try("appended", 1, append(bytes.Clone(whole), 0))
-	for _, other := range []index.Config{{Dim: 4, M: 2}, {Dim: 3, M: 3}, {Dim: 3, M: 2, Metric: index.IP}, {Dim: 3, M: 2, Storage: index.Float16}} {
+	for _, other := range []index.Config{{Dim: 4, M: 2}, {Dim: 3, M: 3}, {Dim: 3, M: 2, Metric: index.IP}, {Dim: 3, M: 2, Storage: index.Float16},
+		{Dim: 3, M: 2, Codes: index.Int4}, {Dim: 3, M: 2, Codes: index.None}} {
+		if other.Codes == "" && other != (index.Config{Dim: 3, M: 2}) {
+			other.Codes = index.Int8 // one thing differs
+		}
 		if _, err := hnsw.Load(ctx, other, bytes.NewReader(whole)); !errors.Is(err, index.ErrCorrupt) {
 			t.Fatalf("%+v: %v", other, err)
 		}

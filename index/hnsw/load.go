@@ -325,17 +325,22 @@ func (k *links) check(from, to int) error {
 }
 
 func (k *links) valid(row []uint32, slot, level int) bool {
-	levels, any := k.levels, k.whole && level == 0
-	for i, n := range row {
-		if n == none {
-			for _, n := range row[i:] {
-				if n != none {
-					return false
-				}
-			}
-			return true
+	n, used, self := uint32(len(k.levels)), 0, uint32(slot)
+	for ; used < len(row) && row[used] < n; used++ {
+		if row[used] == self {
+			return false
 		}
-		if int(n) >= len(levels) || int(n) == slot || !any && (levels[n] == absent || int(levels[n]) < level) {
+	}
+	for _, n := range row[used:] {
+		if n != none {
+			return false
+		}
+	}
+	if k.whole && level == 0 {
+		return true
+	}
+	for _, n := range row[:used] {
+		if l := k.levels[n]; l == absent || int(l) < level {
 			return false
 		}
 	}

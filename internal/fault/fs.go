@@ -79,7 +79,21 @@ type Cutter struct {
 }
 
 // Wrap returns the disk with the cuts.
-func (c *Cutter) Wrap() vfs.FS { return errorfs.Wrap(c.Disk, c) }
+func (c *Cutter) Wrap() vfs.FS { return errorfs.Wrap(whole{c.Disk, c}, c) }
+
+// whole keeps cuts out of links: MemFS.Link takes a lock twice that a clone wants in
+// between.
+type whole struct {
+	*vfs.MemFS
+	c *Cutter
+}
+
+// Link implements vfs.FS.
+func (w whole) Link(oldname, newname string) error {
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	return w.MemFS.Link(oldname, newname)
+}
 
 // Ops returns how many write operations were seen.
 func (c *Cutter) Ops() int64 { return c.n.Load() }
