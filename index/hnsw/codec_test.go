@@ -170,13 +170,16 @@ func TestADamagedSnapshotIsRefused(t *testing.T) {
 		try("flipped bit in byte", i, b)
 	}
 	try("appended", 1, append(bytes.Clone(whole), 0))
-	for _, other := range []index.Config{{Dim: 4, M: 2}, {Dim: 3, M: 3}, {Dim: 3, M: 2, Metric: index.IP}, {Dim: 3, M: 2, Storage: index.Float16},
-		{Dim: 3, M: 2, Codes: index.Int4}, {Dim: 3, M: 2, Codes: index.None}} {
-		if other.Codes == "" && (other.Dim != 3 || other.M != 2 || other.Metric != "" || other.Storage != "") {
-			other.Codes = index.Int8 // one thing differs
-		}
-		if _, err := hnsw.Load(ctx, other, bytes.NewReader(whole)); !errors.Is(err, index.ErrCorrupt) {
-			t.Fatalf("%+v: %v", other, err)
+	for _, other := range []func(*index.Config){
+		func(c *index.Config) { c.Dim = 4 }, func(c *index.Config) { c.M = 3 },
+		func(c *index.Config) { c.Metric = index.IP }, func(c *index.Config) { c.Storage = index.Float16 },
+		func(c *index.Config) { c.Codes = index.Int4 }, func(c *index.Config) { c.Codes = index.None },
+		func(c *index.Config) { c.Widths = []int{1} },
+	} {
+		cfg := cfg
+		other(&cfg)
+		if _, err := hnsw.Load(ctx, cfg, bytes.NewReader(whole)); !errors.Is(err, index.ErrCorrupt) {
+			t.Fatalf("%+v: %v", cfg, err)
 		}
 	}
 }

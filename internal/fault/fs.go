@@ -81,8 +81,8 @@ type Cutter struct {
 // Wrap returns the disk with the cuts.
 func (c *Cutter) Wrap() vfs.FS { return errorfs.Wrap(whole{c.Disk, c}, c) }
 
-// whole keeps cuts out of links: MemFS.Link takes a lock twice that a clone wants in
-// between.
+// whole keeps cuts out of operations for which MemFS takes a lock twice that a
+// clone wants in between.
 type whole struct {
 	*vfs.MemFS
 	c *Cutter
@@ -93,6 +93,20 @@ func (w whole) Link(oldname, newname string) error {
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
 	return w.MemFS.Link(oldname, newname)
+}
+
+// Rename implements vfs.FS.
+func (w whole) Rename(oldname, newname string) error {
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	return w.MemFS.Rename(oldname, newname)
+}
+
+// ReuseForWrite implements vfs.FS.
+func (w whole) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	return w.MemFS.ReuseForWrite(oldname, newname, category)
 }
 
 // Ops returns how many write operations were seen.
