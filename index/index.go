@@ -136,6 +136,10 @@ func (h Hit) Less(o Hit) bool {
 type Params struct {
 	K  int // hits wanted, 1..
 	Ef int // pool size of a graph walk; 0 means the index's default; raised to K
+	// Recall, if above 0, chooses the pool in place of Ef: the least by which a walk
+	// finds this share of the true nearest, on average, as the index measured it; 1
+	// and what no walk reaches mean Exact.
+	Recall float64
 	// At is the reader's LSN: an id deleted at or before At is invisible, one
 	// deleted after At is still found. 0 means now (deleted ids are invisible).
 	At uint64
@@ -160,6 +164,11 @@ type Work struct {
 	Hops      int  `json:"hops"`      // expanded graph nodes
 	Fresh     int  `json:"fresh"`     // vectors scanned in the fresh tail
 	Exact     bool `json:"exact"`     // every allowed vector was scored
+	Ef        int  `json:"ef"`        // pool of the graph walk, 0 without one
+	Rescored  int  `json:"rescored"`  // of the pool, scored again by their vectors
+	// Recall is the share of the true nearest that this pool found when the index
+	// calibrated itself; 1 for an exact scan, 0 if it is not known.
+	Recall float64 `json:"recall"`
 }
 
 // Searcher answers nearest-neighbour queries. Models and rankers take a
@@ -209,6 +218,13 @@ type Index interface {
 	Close() error
 }
 
+// Pool is what walks with one size of pool did in a calibration.
+type Pool struct {
+	Ef        int     `json:"ef"`
+	Recall    float64 `json:"recall"`    // of the 10 true nearest; mean less one standard error
+	Distances int     `json:"distances"` // mean of a walk
+}
+
 // Stats is what an index holds.
 type Stats struct {
 	Kind        string `json:"kind"`
@@ -219,6 +235,9 @@ type Stats struct {
 	CodeBytes   int64  `json:"code_bytes"`   // memory of codes
 	GraphBytes  int64  `json:"graph_bytes"`  // memory of links, levels, id maps
 	MaxLevel    int    `json:"max_level"`    // highest graph level, 0 for flat
+	// Curve is recall by size of pool, ascending; nil before the first calibration
+	// and for kinds without pools. Read only.
+	Curve []Pool `json:"curve,omitempty"`
 }
 
 // CheckVector reports why v cannot be stored or searched under m with

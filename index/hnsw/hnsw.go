@@ -93,6 +93,10 @@ type Index struct {
 	stocked bool     // loaded with codes
 	loose   []uint32 // from Load to Adopt
 
+	curve atomic.Pointer[curve] // nil until the first calibration
+	asked asked
+	ready atomic.Bool // false from Load to Ready
+
 	closing sync.Once
 	closed  error // of Close
 }
@@ -210,6 +214,9 @@ func (x *Index) Stats() index.Stats {
 		Kind: "hnsw", Live: x.set.Len(), Dead: x.set.Dead(), Fresh: x.fresh.len(),
 		VectorBytes: x.set.VectorBytes(), CodeBytes: x.set.CodeBytes(),
 		GraphBytes: x.set.MapBytes() + n*int64(x.m0+1)*4 + blocks,
+	}
+	if c := x.curve.Load(); c != nil {
+		s.Curve = c.points
 	}
 	if e := x.entry.Load(); e != noEntry {
 		s.MaxLevel = int(e & 0xff)

@@ -36,11 +36,13 @@ func (x *Index) Search(ctx context.Context, q []float32, p index.Params, dst []i
 	if p.Exact || n <= small || !x.ready.Load() || c.entry == noEntry {
 		return x.exact(ctx, c, p, dst, w)
 	}
-	ef := x.ef(p, n)
+	ef, predicted := x.ef(p, n)
 	c.copies = max(x.set.Slack(p), x.m0/4)
 	if ef >= n/2 {
 		return x.exact(ctx, c, p, dst, w)
 	}
+	x.asked.note(x, c, q, p)
+	w.Ef, w.Recall = ef, predicted
 	if x.plain(p) {
 		return x.near(ctx, c, p, ef, dst, w)
 	}
@@ -60,24 +62,11 @@ func (x *Index) visible(c *searcher, at uint64) (n int) {
 	return n
 }
 
-// ef is the pool size: what p or the configuration says, else a default that
-// grows with n so that recall does not fall as the index grows.
-func (x *Index) ef(p index.Params, n int) int {
-	ef := p.Ef
-	if ef <= 0 {
-		ef = x.cfg.Ef
-	}
-	if ef <= 0 {
-		ef = index.DefaultEf(n, p.K)
-	}
-	return max(ef, x.set.Slack(p))
-}
-
 // exact scores all that p allows.
 func (x *Index) exact(ctx context.Context, c *searcher, p index.Params, dst []index.Hit, w index.Work) ([]index.Hit, index.Work, error) {
 	out, scored, err := c.scan.Exact(ctx, x.set, &c.probe, p, dst)
 	w.Distances += scored
-	w.Exact = true
+	w.Exact, w.Ef, w.Recall = true, 0, 1
 	return out, w, err
 }
 
@@ -90,6 +79,7 @@ func (x *Index) near(ctx context.Context, c *searcher, p index.Params, ef int, d
 		ef += 1 + ef*dead/max(1, x.set.Len())
 	}
 	for ; ; ef *= 4 {
+		w.Ef = ef
 		// The tail first: what leaves it during the walk is then still scored.
 		c.tail = x.fresh.copy(c.tail[:0])
 		c.turn()
@@ -108,7 +98,7 @@ func (x *Index) near(ctx context.Context, c *searcher, p index.Params, ef int, d
 		if least > 0 && c.pool.full() && x.visible(c, p.At) < least {
 			return x.sifted(ctx, c, p, ef, dst, w)
 		}
-		out, err := x.hits(c, c.pool.e, p, dst)
+		out, err := x.hits(c, c.pool.e, p, dst, &w)
 		if err != nil {
 			return dst, w, err
 		}
@@ -157,15 +147,13 @@ func (x *Index) scanTail(ctx context.Context, c *searcher, at uint64, p *pool, w
 // hits appends the first of e that are visible and accepted, nearest first, to
 // dst. It scores them again by the whole-row kernel, whose rounding is that of an
 // exact scan, and puts ties in order of id.
-func (x *Index) hits(c *searcher, e []entry, p index.Params, dst []index.Hit) ([]index.Hit, error) {
+func (x *Index) hits(c *searcher, e []entry, p index.Params, dst []index.Hit, w *index.Work) ([]index.Hit, error) {
 	want := x.set.Slack(p)
 	width := x.cfg.Dim
 	if p.Width > 0 {
 		width = p.Width
 	}
-	for level := 1; level < x.set.Levels() && x.set.Width(level) <= width; level++ {
-		e = x.deepen(c, e, level, want)
-	}
+	e = x.funnel(c, e, want, width)
 	top := &c.scan.Top
 	top.Reset(want)
 	for i := 0; i < len(e); {
@@ -179,11 +167,21 @@ func (x *Index) hits(c *searcher, e []entry, p index.Params, dst []index.Hit) ([
 				m++
 			}
 		}
+		w.Rescored += m
 		if err := c.scan.Slots(x.set, c.sv, &c.probe, c.slots[:m], p.Source); err != nil {
 			return dst, err
 		}
 	}
 	return x.set.Pick(dst, top.Sort(), p), nil
+}
+
+// funnel deepens e by every block of the codes within width and returns what is
+// left of it.
+func (x *Index) funnel(c *searcher, e []entry, want, width int) []entry {
+	for level := 1; level < x.set.Levels() && x.set.Width(level) <= width; level++ {
+		e = x.deepen(c, e, level, want)
+	}
+	return e
 }
 
 // deepen adds what block level of the codes adds to the distances of e, sorts e

@@ -110,6 +110,7 @@ func (x *Index) sifted(ctx context.Context, c *searcher, p index.Params, ef int,
 	}
 	c.admit(x, p)
 	for ; ; ef *= 4 {
+		w.Ef = ef
 		c.tail = x.fresh.copy(c.tail[:0])
 		found, err := x.match(ctx, c, &f, ef)
 		if err == nil && found {
@@ -120,7 +121,7 @@ func (x *Index) sifted(ctx context.Context, c *searcher, p index.Params, ef int,
 			return dst, w, err
 		}
 		if found {
-			out, err := x.hits(c, c.found.e, p, dst)
+			out, err := x.hits(c, c.found.e, p, dst, &w)
 			if err != nil || len(out)-len(dst) >= p.K {
 				return out, w, err
 			}

@@ -22,10 +22,10 @@ type grave struct {
 	slot uint32
 }
 
-// upkeep is the state of the background work: linkers, which drain the queue, and
-// one tender, which repairs after deletes and sweeps for unreachable nodes. Both
-// are started when there is work and end when there is none, so an idle index has
-// no goroutines.
+// upkeep is the state of the background work: linkers, which drain the queue, one
+// tender, which repairs after deletes and sweeps for unreachable nodes, and one
+// that calibrates recall. They are started when there is work and end when there
+// is none, so an idle index has no goroutines.
 type upkeep struct {
 	mu       sync.Mutex
 	graves   []grave  // dead that readers may still need, in order of LSN
@@ -43,9 +43,18 @@ type upkeep struct {
 	dirty   atomic.Int64 // lists changed since the last sweep
 	vacated atomic.Int64 // slots freed since the last compaction
 	spare   sync.Pool    // of *linker
+
+	calibrating bool
+	failed      bool            // a calibration, for good
+	linked      atomic.Int64    // nodes linked since the last calibration
+	ctx         context.Context // of calibrations
+	cancel      context.CancelFunc
 }
 
-func (u *upkeep) init() { u.changed = make(chan struct{}) }
+func (u *upkeep) init() {
+	u.changed = make(chan struct{})
+	u.ctx, u.cancel = context.WithCancel(context.Background())
+}
 
 // notify wakes all waiters. Called under mu.
 func (u *upkeep) notify() {
@@ -94,6 +103,7 @@ func (u *upkeep) release(lsn uint64, enough int) {
 func (u *upkeep) stop() {
 	u.mu.Lock()
 	u.stopped = true
+	u.cancel()
 	u.notify()
 	u.mu.Unlock()
 }
@@ -102,7 +112,7 @@ func (u *upkeep) stop() {
 func (u *upkeep) join() {
 	for {
 		u.mu.Lock()
-		ended, changed := u.linkers == 0 && !u.tending, u.changed
+		ended, changed := u.linkers == 0 && !u.tending && !u.calibrating, u.changed
 		u.mu.Unlock()
 		if ended {
 			return
@@ -139,6 +149,10 @@ func (x *Index) wake() {
 	if !u.tending && x.chores() {
 		u.tending = true
 		go x.tend()
+	}
+	if !u.calibrating && !u.failed && x.stale() {
+		u.calibrating = true
+		go x.calibrate()
 	}
 }
 
@@ -217,6 +231,7 @@ func (x *Index) linkOne(c *linker, slot uint32, position int64) {
 		return
 	}
 	u.dirty.Add(1)
+	u.linked.Add(1)
 }
 
 // tend repairs and sweeps until there is nothing to do.
@@ -301,8 +316,8 @@ func (x *Index) exhume() []uint32 {
 	return batch
 }
 
-// Drain returns when no vector is fresh, no released delete awaits repair, and
-// every live node is reachable.
+// Drain returns when no vector is fresh, no released delete awaits repair,
+// every live node is reachable, and recall is calibrated for what there is.
 func (x *Index) Drain(ctx context.Context) error {
 	u := &x.upkeep
 	u.mu.Lock()
@@ -318,7 +333,7 @@ func (x *Index) Drain(ctx context.Context) error {
 		x.wake()
 		u.mu.Lock()
 		err, stopped, changed := u.err, u.stopped, u.changed
-		busy := u.linkers > 0 || u.tending || x.fresh.len() > 0 || x.chores()
+		busy := u.linkers > 0 || u.tending || u.calibrating || x.fresh.len() > 0 || x.chores()
 		u.mu.Unlock()
 		switch {
 		case stopped:

@@ -36,6 +36,7 @@ type searcher struct {
 	away vectors.Probe // a node, in place of the query
 	warm uint32        // sum of what was read only to have it in the cache
 
+	passed int // searches, for asked.note
 	copies int // of one vector that a pool takes at most
 
 	hops, scored, links int // since enter
@@ -110,10 +111,17 @@ func (x *Index) descend(c *searcher, q *vectors.Probe, entry uint64, to int) (ui
 // walk fills c.pool with the ef nodes nearest to q that a best-first walk at
 // level meets, starting from what is in the pool, all of it marked seen.
 func (x *Index) walk(ctx context.Context, c *searcher, q *vectors.Probe, level int) error {
+	return x.walkTo(ctx, c, q, level, c.pool.cap)
+}
+
+// walkTo is walk until the first ef of the pool are all expanded. What they are
+// then is what a walk with a pool of that size would find. It may be called again
+// to go on to a larger ef.
+func (x *Index) walkTo(ctx context.Context, c *searcher, q *vectors.Probe, level, ef int) error {
 	p := &c.pool
 	seen, epoch, limit := c.seen, c.epoch, c.limit
 	slots, out := c.slots, c.out
-	for cur, hop := 0, 0; cur < len(p.e); {
+	for cur, hop := 0, 0; cur < min(ef, len(p.e)); {
 		s := p.e[cur].slot
 		if s&expanded != 0 {
 			cur++

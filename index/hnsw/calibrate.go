@@ -1,0 +1,253 @@
+package hnsw
+
+import (
+	"context"
+	"math"
+	"runtime"
+	"slices"
+	"sync/atomic"
+
+	"github.com/eiderdb/eider/index"
+)
+
+// Calibration measures what share of the true nearest a walk finds with a pool of
+// each size, so that a search may ask for recall instead of a pool. One walk by
+// the largest pool passes through the states in which every smaller one would
+// have ended, so a query costs one exact answer and one long walk.
+//
+// Queries are those that were asked lately; until there are enough, stored
+// vectors: each is asked for its neighbours as if it had never been stored. The
+// walk does not see it, and so cannot profit by its links, which lead to just the
+// nodes sought. That errs to the safe side: some lists of others dropped a link
+// because this node stood between.
+
+const (
+	counted = 10   // hits that recall is counted over
+	ties     = 10   // further hits looked at: as near as the last, they count too
+	samples  = 96   // queries of a calibration
+	few      = 32   // queries of a calibration where each costs much
+	scanned  = 1e10 // components that the exact answers of one calibration may read
+	tenfold  = 4    // a graph this many times as large is calibrated while it grows
+)
+
+// polite is a context whose holder lets others run whenever it looks at it: scans
+// do so every 0.1 ms.
+type polite struct{ context.Context }
+
+func (p polite) Done() <-chan struct{} {
+	runtime.Gosched()
+	return p.Context.Done()
+}
+
+// stale reports whether the graph should be calibrated: it has no curve, half as
+// many nodes were linked since as it had then, or there are real queries now and
+// the curve is of made ones. Called under upkeep.mu.
+func (x *Index) stale() bool {
+	n := x.set.Len() - x.fresh.len()
+	if n <= small || x.entry.Load() == noEntry {
+		return false
+	}
+	c := x.curve.Load()
+	linked := x.upkeep.linked.Load()
+	if x.upkeep.linkers > 0 || x.fresh.len() > 0 {
+		return c != nil && linked >= int64((tenfold-1)*c.n)
+	}
+	return c == nil || linked >= int64(c.n/2) || !c.asked && x.asked.full()
+}
+
+// calibrate measures until nothing is stale.
+func (x *Index) calibrate() {
+	u := &x.upkeep
+	c := newSearcher(x.serial.Add(1), x.m0)
+	ctx := polite{u.ctx}
+	for {
+		linked := u.linked.Load()
+		curve, err := x.gauge(ctx, c)
+		u.mu.Lock()
+		if err == nil {
+			x.curve.Store(curve)
+			u.linked.Add(-linked)
+		}
+		u.failed = err != nil
+		if u.stopped || err != nil || !x.stale() {
+			u.calibrating = false
+			u.notify()
+			u.mu.Unlock()
+			return
+		}
+		u.mu.Unlock()
+	}
+}
+
+// meter is a calibration under way.
+type meter struct {
+	x      *Index
+	c      *searcher
+	grid   []int
+	found  [][]float64 // by query and place in grid: share of the true nearest
+	scored []int       // by place in grid: distances of all queries
+	truth  []index.Hit
+	want   []uint32 // slots of truth that count
+	copy   []entry
+}
+
+// gauge returns the curve of the graph as it is. Errors: the context's, those
+// of a source of vectors.
+func (x *Index) gauge(ctx context.Context, c *searcher) (*curve, error) {
+	n := x.set.Len()
+	m := &meter{x: x, c: c, grid: pools(n)}
+	m.scored = make([]int, len(m.grid))
+	want := int(min(samples, max(few, scanned/(float64(n)*float64(x.cfg.Dim)))))
+	asked := x.asked.take(want)
+	for _, q := range asked {
+		if err := m.ask(ctx, q, none); err != nil {
+			return nil, err
+		}
+	}
+	if len(m.found) < want/2 {
+		m.found, m.scored = nil, make([]int, len(m.grid))
+		var q []float32
+		for i := uint64(0); len(m.found) < want && i < uint64(8*want); i++ {
+			slot, id, ok := x.draw(i)
+			if !ok {
+				continue
+			}
+			if q, ok = x.set.Vector(id, q[:0]); !ok {
+				continue
+			}
+			if err := m.ask(ctx, q, slot); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return newCurve(n, len(asked) > 0, m.grid, m.found, m.scored), nil
+}
+
+// draw is the i-th of an even sequence of live nodes that are not above level 0,
+// where a walk would meet them on its way down; false for a slot that is none.
+func (x *Index) draw(i uint64) (slot, id uint32, ok bool) {
+	v, sv := x.view.Load(), x.set.View()
+	n := min(x.set.Slots(), v.cap, sv.Cap)
+	// Steps of the golden ratio spread any number of draws evenly.
+	slot = uint32(uint64(n) * (((i + 1) * 0x9e3779b97f4a7c15) >> 40) >> 24)
+	if !x.set.IsLive(slot) || atomic.LoadUint32(&v.towers[slot]) != 1 {
+		return 0, 0, false
+	}
+	return slot, atomic.LoadUint32(&sv.IDs[slot]), true
+}
+
+// ask measures the walks of one query. With skip, a slot that holds it, that one
+// is left out of what is sought and of what is met; so is one found to equal q.
+func (m *meter) ask(ctx context.Context, q []float32, skip uint32) error {
+	x, c := m.x, m.c
+	t, ok := x.set.Enter(c.hint)
+	if !ok {
+		return index.ErrClosed
+	}
+	defer x.set.Leave(t)
+	c.enter(x)
+	if c.entry == noEntry {
+		return nil
+	}
+	x.set.Trace(&c.probe, q)
+	var err error
+	if m.truth, _, err = c.scan.Exact(ctx, x.set, &c.probe, index.Params{K: counted + ties + 1}, m.truth[:0]); err != nil {
+		return err
+	}
+	if skip == none && len(m.truth) > 0 && x.cfg.Metric != index.IP && m.truth[0].Distance <= same {
+		if skip, ok = x.set.Slot(m.truth[0].ID); !ok {
+			return nil
+		}
+	}
+	if skip != none && (skip >= c.limit || atomic.LoadUint32(&c.gv.towers[skip]) != 1) {
+		return nil
+	}
+	if !m.seek(skip) {
+		return nil
+	}
+	return m.walk(ctx, skip)
+}
+
+// seek puts the slots of the true nearest in m.want, those that tie with the last
+// included. It reports false where more tie than were looked at: a walk may then
+// have found as good ones as any.
+func (m *meter) seek(skip uint32) bool {
+	m.want = m.want[:0]
+	var last float32
+	for _, h := range m.truth {
+		slot, ok := m.x.set.Slot(h.ID)
+		if !ok {
+			return false
+		}
+		switch {
+		case slot == skip:
+			continue
+		case len(m.want) < counted:
+			last = h.Distance
+		case h.Distance > last:
+			return true
+		}
+		m.want = append(m.want, slot)
+	}
+	return false
+}
+
+// walk notes, at each place of the grid, the share of m.want in a pool of that
+// size. Where a walk has scored half of all vectors a scan is cheaper, and the
+// grid ends.
+func (m *meter) walk(ctx context.Context, skip uint32) error {
+	x, c := m.x, m.c
+	c.copies = x.m0 / 4
+	c.turn()
+	if skip != none {
+		c.seen[skip] = c.epoch
+	}
+	at, d := x.descend(c, &c.probe, c.entry, 0)
+	c.pool.reset(m.grid[len(m.grid)-1])
+	if c.see(at) {
+		c.pool.insert(d, at)
+	}
+	shares := make([]float64, 0, len(m.grid))
+	for i, ef := range m.grid {
+		if err := x.walkTo(ctx, c, &c.probe, 0, ef); err != nil {
+			return err
+		}
+		shares = append(shares, m.share(ef))
+		m.scored[i] += c.scored
+		if c.scored > x.set.Len()/2 {
+			m.grid = m.grid[:i+1]
+			break
+		}
+	}
+	m.found = append(m.found, shares)
+	return nil
+}
+
+// share is the recall of the first ef of the pool, as a search would choose among
+// them.
+func (m *meter) share(ef int) float64 {
+	e := m.c.pool.e[:min(ef, len(m.c.pool.e))]
+	if m.x.set.Levels() > 1 {
+		m.copy = append(m.copy[:0], e...)
+		e = m.x.funnel(m.c, m.copy, counted, m.x.cfg.Dim)
+	}
+	hits := 0
+	for _, s := range e {
+		if slices.Contains(m.want, s.slot&slotMask) {
+			hits++
+		}
+	}
+	return float64(min(hits, counted)) / counted
+}
+
+// pools is the grid of pool sizes for n vectors.
+func pools(n int) []int {
+	grid := []int{counted}
+	for f := float64(counted); ; {
+		f *= math.Sqrt2
+		if f > 4096 || f >= float64(n)/2 {
+			return grid
+		}
+		grid = append(grid, int(f))
+	}
+}

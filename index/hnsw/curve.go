@@ -1,0 +1,182 @@
+package hnsw
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"github.com/eiderdb/eider/index"
+)
+
+// curve is recall by size of pool as a calibration measured it.
+type curve struct {
+	n      int  // live vectors then
+	asked  bool // of queries that were asked, not of stored vectors
+	points []index.Pool
+}
+
+// usual is the recall that a search is for which says nothing.
+const usual = 0.95
+
+// newCurve sums up the shares found by each query at each place of grid. A point
+// is the mean less its standard error, and no more than any after it.
+func newCurve(n int, asked bool, grid []int, found [][]float64, scored []int) *curve {
+	c := &curve{n: n, asked: asked}
+	if len(found) == 0 {
+		return c
+	}
+	count := float64(len(found))
+	for i, ef := range grid {
+		var sum, squares float64
+		for _, f := range found {
+			sum += f[i]
+			squares += f[i] * f[i]
+		}
+		mean := sum / count
+		err := math.Sqrt(max(0, squares/count-mean*mean) / count)
+		c.points = append(c.points, index.Pool{Ef: ef, Recall: max(0, mean-err), Distances: scored[i] / len(found)})
+	}
+	for i := len(c.points) - 2; i >= 0; i-- {
+		c.points[i].Recall = min(c.points[i].Recall, c.points[i+1].Recall)
+	}
+	return c
+}
+
+// pool is the least pool that reaches recall among n vectors for k hits, between
+// points by interpolation; 0 if none does.
+func (c *curve) pool(recall float64, n, k int) int {
+	for i, p := range c.points {
+		if p.Recall < recall {
+			continue
+		}
+		ef := float64(p.Ef)
+		if i > 0 {
+			o := c.points[i-1]
+			ef = float64(o.Ef) + (ef-float64(o.Ef))*(recall-o.Recall)/(p.Recall-o.Recall)
+		}
+		return int(math.Ceil(ef * c.scale(n, k)))
+	}
+	return 0
+}
+
+// scale is by how much larger a pool has to be than one of the curve to do for k
+// hits among n vectors.
+func (c *curve) scale(n, k int) float64 {
+	grown := float64(index.DefaultEf(max(n, c.n), 0)) / float64(index.DefaultEf(c.n, 0))
+	return grown * max(1, float64(k)/counted)
+}
+
+// recall is what a pool of ef is predicted to find.
+func (c *curve) recall(ef, n, k int) float64 {
+	at := float64(ef) / c.scale(n, k)
+	var last index.Pool
+	for _, p := range c.points {
+		if at < float64(p.Ef) {
+			return last.Recall + (p.Recall-last.Recall)*(at-float64(last.Ef))/float64(p.Ef-last.Ef)
+		}
+		last = p
+	}
+	return last.Recall
+}
+
+// ef is the pool size that p asks for and the recall predicted of it, 0 if that
+// is not known: by p.Recall, p.Ef, the configuration, or the usual recall. A pool
+// of n means that a scan is better.
+func (x *Index) ef(p index.Params, n int) (int, float64) {
+	narrow := p.Width > 0 && p.Width < x.cfg.Dim
+	c := x.curve.Load()
+	ef := p.Ef
+	if p.Recall > 0 {
+		ef = 0
+	} else if ef <= 0 {
+		ef = x.cfg.Ef
+	}
+	switch {
+	case ef > 0:
+	case p.Recall >= 1:
+		return n, 1
+	case c == nil:
+		ef = guess(p.Recall, n, p.K)
+	case p.Recall > 0:
+		if ef = c.pool(p.Recall, n, p.K); ef == 0 {
+			return n, 1
+		}
+	default:
+		ef = c.pool(usual, n, p.K)
+		// Stored vectors may be easier to find than what is asked, and the curve is
+		// not of filtered walks.
+		if !c.asked || !x.plain(p) {
+			ef = max(ef, guess(0, n, p.K))
+		}
+	}
+	if narrow && c != nil && p.Ef <= 0 {
+		ef *= narrowed
+	}
+	ef = max(ef, x.set.Slack(p))
+	if c == nil || narrow {
+		return ef, 0
+	}
+	return ef, c.recall(ef, n, p.K)
+}
+
+// narrowed is by how much larger pools are where distances are over fewer
+// components than the curve is of.
+const narrowed = 2
+
+// guess is a pool for recall among n vectors while there is no curve: the default
+// for little, more of it the fewer may be missed.
+func guess(recall float64, n, k int) int {
+	ef := float64(index.DefaultEf(n, k))
+	if recall > usual {
+		f := math.Log(1-recall) / math.Log(1-usual)
+		ef *= f * f
+	}
+	return int(min(ef, float64(n)))
+}
+
+// asked keeps some of the queries that were asked last.
+type asked struct {
+	mu    sync.Mutex // never waited for by a search
+	rows  []float32
+	dim   int
+	count atomic.Int64 // kept so far, some of them overwritten since
+}
+
+// sparse is how many searches of one searcher pass for each that is kept.
+const sparse = 4
+
+// note keeps q once in a while.
+func (a *asked) note(x *Index, c *searcher, q []float32, p index.Params) {
+	if c.passed++; c.passed%sparse != 0 || p.Width > 0 && p.Width < len(q) || !a.mu.TryLock() {
+		return
+	}
+	if a.rows == nil {
+		a.rows, a.dim = make([]float32, samples*len(q)), len(q)
+	}
+	n := a.count.Load()
+	copy(a.rows[int(n%samples)*a.dim:], q)
+	a.count.Store(n + 1)
+	a.mu.Unlock()
+	if n+1 == samples {
+		x.wake()
+	}
+}
+
+// full reports whether there are enough for a calibration.
+func (a *asked) full() bool { return a.count.Load() >= samples }
+
+// take returns copies of n of the queries, evenly over time; nil if there are not
+// enough.
+func (a *asked) take(n int) [][]float32 {
+	if !a.full() {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := make([][]float32, n)
+	for i := range out {
+		from := i * samples / n * a.dim
+		out[i] = append([]float32(nil), a.rows[from:from+a.dim]...)
+	}
+	return out
+}
