@@ -85,6 +85,10 @@ func (r *Retrieve) check(i int, bad func(at, format string, args ...any) error) 
 		return bad(sourceAt(i, "/k"), "k %d; use 1 to %d", r.K, MaxLimit)
 	case r.Ef < 0 || r.Ef > MaxEf:
 		return bad(sourceAt(i, "/ef"), "ef %d; use 0 (automatic) to %d", r.Ef, MaxEf)
+	case !(r.Recall >= 0 && r.Recall < 1):
+		return bad(sourceAt(i, "/recall"), "recall %v; use a share above 0 and below 1 such as 0.95, or exact for all of them", r.Recall)
+	case r.Recall > 0 && r.Ef > 0:
+		return bad(sourceAt(i, "/recall"), "recall %v with ef %d; give one: recall chooses ef", r.Recall, r.Ef)
 	case r.Weight < 0 || math.IsNaN(r.Weight) || math.IsInf(r.Weight, 0):
 		return bad(sourceAt(i, "/weight"), "weight %v; use a finite number of at least 0", r.Weight)
 	case r.Near != nil && (r.Near.Text == "") == (len(r.Near.Value) == 0):

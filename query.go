@@ -57,8 +57,13 @@ type Retrieve struct {
 	// K is the number of candidates, default the query's limit (more when fused,
 	// grouped or sorted), 1..1000.
 	K int `json:"k,omitempty"`
-	// Ef is the pool of the graph walk, K..4096; 0 chooses from size and K.
+	// Ef is the pool of the graph walk, K..4096; 0 chooses it.
 	Ef int `json:"ef,omitempty"`
+	// Recall, above 0 and below 1, chooses the pool in place of Ef: the smallest
+	// that finds this share of the true nearest, on average, as the index measured
+	// on itself. Where a walk cannot, or costs more, every vector is scored. 0 with
+	// Ef 0 means what is usual: 0.95, or more where it is not yet sure of that.
+	Recall float64 `json:"recall,omitempty"`
 	// Exact scores every vector that passes the filter.
 	Exact bool `json:"exact,omitempty"`
 	// Width ranks by this many leading components of the vectors, for vectors that

@@ -386,41 +386,28 @@ func (s *search) source(i, need int) ([]index.Hit, index.Metric, error) {
 	if r.Width < 0 || r.Width > lv.spec.Dim {
 		return nil, "", locate(sourceAt(i, "/width"), fmt.Errorf("%w: width %d; use 1 to %d, or 0 for all components", ErrInvalid, r.Width, lv.spec.Dim))
 	}
-	p := index.Params{K: k, Ef: r.Ef, At: s.view.LSN(), Exact: r.Exact, Width: r.Width}
+	p := index.Params{K: k, Ef: r.Ef, Recall: r.Recall, At: s.view.LSN(), Exact: r.Exact, Width: r.Width}
 	if lv.remote() {
 		p.Source = viewed{lv, s.view}
 	}
-	plan := "exact: asked for"
 	matches := s.matches
 	if exclude != nil {
 		matches = roaring.AndNot(matches, exclude)
 	}
 	if s.filtered || exclude != nil {
 		p.Allow = matches
-		if !p.Exact {
-			plan = "walk the graph, keep matches"
-		}
 	} else {
 		p.Accept = s.accept
-		if !p.Exact {
-			plan = "walk the graph"
-		}
 	}
 	hits, work, err := x.Search(s.ctx, vec, p, s.near[:0])
 	s.near = hits
 	if err != nil {
 		return nil, "", locate(sourceAt(i, ""), err)
 	}
-	switch {
-	case !work.Exact || p.Exact || !s.timed():
-	case p.Allow != nil && work.Hops == 0:
-		plan = "few matches: scan them"
-	default:
-		plan += ", then scanned exactly"
-	}
-	ph := Phase{Name: "retrieve", Plan: plan, In: int(matches.GetCardinality()), Out: len(hits)}
+	ph := Phase{Name: "retrieve", Plan: retrieved(p, work), In: int(matches.GetCardinality()), Out: len(hits)}
 	if s.q.Explain {
-		ph.Counts = map[string]int{"source": i, "distances": work.Distances, "hops": work.Hops, "fresh": work.Fresh}
+		ph.Plan += predicted(p, work)
+		ph.Counts = map[string]int{"source": i, "distances": work.Distances, "hops": work.Hops, "fresh": work.Fresh, "ef": work.Ef, "rescored": work.Rescored}
 		s.distances[i] = make(map[uint32]float32, len(hits))
 		for _, h := range hits {
 			s.distances[i][h.ID] = h.Distance

@@ -22,12 +22,13 @@ import (
 // because this node stood between.
 
 const (
-	counted = 10   // hits that recall is counted over
+	counted  = 10   // hits that recall is counted over
 	ties     = 10   // further hits looked at: as near as the last, they count too
 	samples  = 96   // queries of a calibration
-	few      = 32   // queries of a calibration where each costs much
+	spare    = 32   // queries of a calibration where each costs much
 	scanned  = 1e10 // components that the exact answers of one calibration may read
-	tenfold  = 4    // a graph this many times as large is calibrated while it grows
+	fourfold = 4    // a graph this many times as large is calibrated while it grows
+	beyond   = 4    // places of the grid after the one where all was found
 )
 
 // polite is a context whose holder lets others run whenever it looks at it: scans
@@ -40,19 +41,24 @@ func (p polite) Done() <-chan struct{} {
 }
 
 // stale reports whether the graph should be calibrated: it has no curve, half as
-// many nodes were linked since as it had then, or there are real queries now and
-// the curve is of made ones. Called under upkeep.mu.
+// many nodes were linked since as it had then, a third of them are gone, or there
+// are real queries now and the curve is of stored vectors. While linkers work it
+// waits, and for repairs. Called under upkeep.mu.
 func (x *Index) stale() bool {
 	n := x.set.Len() - x.fresh.len()
 	if n <= small || x.entry.Load() == noEntry {
 		return false
 	}
 	c := x.curve.Load()
-	linked := x.upkeep.linked.Load()
-	if x.upkeep.linkers > 0 || x.fresh.len() > 0 {
-		return c != nil && linked >= int64((tenfold-1)*c.n)
+	u := &x.upkeep
+	linked := u.linked.Load()
+	if u.linkers > 0 || x.fresh.len() > 0 {
+		return c != nil && linked >= int64((fourfold-1)*c.n)
 	}
-	return c == nil || linked >= int64(c.n/2) || !c.asked && x.asked.full()
+	if u.tending || len(u.due) > 0 {
+		return false
+	}
+	return c == nil || linked >= int64(c.n/2) || n < c.n*2/3 || !c.tried && x.asked.full()
 }
 
 // calibrate measures until nothing is stale.
@@ -93,18 +99,20 @@ type meter struct {
 
 // gauge returns the curve of the graph as it is. Errors: the context's, those
 // of a source of vectors.
-func (x *Index) gauge(ctx context.Context, c *searcher) (*curve, error) {
+func (x *Index) gauge(ctx context.Context, on *searcher) (*curve, error) {
 	n := x.set.Len()
-	m := &meter{x: x, c: c, grid: pools(n)}
+	m := &meter{x: x, c: on, grid: pools(n)}
 	m.scored = make([]int, len(m.grid))
-	want := int(min(samples, max(few, scanned/(float64(n)*float64(x.cfg.Dim)))))
+	want := int(min(samples, max(spare, scanned/(float64(n)*float64(x.cfg.Dim)))))
 	asked := x.asked.take(want)
 	for _, q := range asked {
 		if err := m.ask(ctx, q, none); err != nil {
 			return nil, err
 		}
+		m.narrow()
 	}
-	if len(m.found) < want/2 {
+	real := len(m.found) >= want/2
+	if !real {
 		m.found, m.scored = nil, make([]int, len(m.grid))
 		var q []float32
 		for i := uint64(0); len(m.found) < want && i < uint64(8*want); i++ {
@@ -118,9 +126,12 @@ func (x *Index) gauge(ctx context.Context, c *searcher) (*curve, error) {
 			if err := m.ask(ctx, q, slot); err != nil {
 				return nil, err
 			}
+			m.narrow()
 		}
 	}
-	return newCurve(n, len(asked) > 0, m.grid, m.found, m.scored), nil
+	c := newCurve(n, m.grid, m.found, m.scored)
+	c.asked, c.tried = real, len(asked) > 0
+	return c, nil
 }
 
 // draw is the i-th of an even sequence of live nodes that are not above level 0,
@@ -221,6 +232,23 @@ func (m *meter) walk(ctx context.Context, skip uint32) error {
 	}
 	m.found = append(m.found, shares)
 	return nil
+}
+
+// narrow ends the grid not far beyond the place where walks found everything, once
+// there were enough of them to tell.
+func (m *meter) narrow() {
+	if len(m.found) != spare {
+		return
+	}
+	for i := range m.grid {
+		if i+beyond >= len(m.grid) {
+			return
+		}
+		if !slices.ContainsFunc(m.found, func(shares []float64) bool { return shares[i] < 1 }) {
+			m.grid = m.grid[:i+beyond]
+			return
+		}
+	}
 }
 
 // share is the recall of the first ef of the pool, as a search would choose among

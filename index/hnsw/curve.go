@@ -12,6 +12,7 @@ import (
 type curve struct {
 	n      int  // live vectors then
 	asked  bool // of queries that were asked, not of stored vectors
+	tried  bool // to measure those
 	points []index.Pool
 }
 
@@ -20,8 +21,8 @@ const usual = 0.95
 
 // newCurve sums up the shares found by each query at each place of grid. A point
 // is the mean less its standard error, and no more than any after it.
-func newCurve(n int, asked bool, grid []int, found [][]float64, scored []int) *curve {
-	c := &curve{n: n, asked: asked}
+func newCurve(n int, grid []int, found [][]float64, scored []int) *curve {
+	c := &curve{n: n}
 	if len(found) == 0 {
 		return c
 	}

@@ -95,7 +95,6 @@ type Index struct {
 
 	curve atomic.Pointer[curve] // nil until the first calibration
 	asked asked
-	ready atomic.Bool // false from Load to Ready
 
 	closing sync.Once
 	closed  error // of Close

@@ -189,7 +189,7 @@ func TestDeletingHalfKeepsRecall(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			p := index.Params{K: 10}
+			p := index.Params{K: 10, Ef: index.DefaultEf(n/2, 10)} // the same pool in both
 			got, want := recall(t, x, f, c.vecs[n:], p), recall(t, fresh, f, c.vecs[n:], p)
 			d := degree(t, x)
 			t.Logf("recall %.4f, fresh %.4f, degree %.1f", got, want, d)

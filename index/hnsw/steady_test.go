@@ -28,6 +28,7 @@ func TestASearchAllocatesNothingInSteadyState(t *testing.T) {
 		p    index.Params
 	}{
 		{"walk", index.Params{K: 10}},
+		{"recall", index.Params{K: 10, Recall: 0.95}},
 		{"accept", index.Params{K: 10, Accept: accept}},
 		{"exact", index.Params{K: 10, Exact: true}},
 	} {
