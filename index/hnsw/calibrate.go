@@ -22,13 +22,13 @@ import (
 // because this node stood between.
 
 const (
-	counted  = 10   // hits that recall is counted over
-	ties     = 10   // further hits looked at: as near as the last, they count too
-	samples  = 96   // queries of a calibration
-	spare    = 32   // queries of a calibration where each costs much
-	scanned  = 1e10 // components that the exact answers of one calibration may read
-	fourfold = 4    // a graph this many times as large is calibrated while it grows
-	beyond   = 4    // places of the grid after the one where all was found
+	counted  = 10       // hits that recall is counted over
+	ties     = 10       // further hits looked at: as near as the last, they count too
+	samples  = 96       // queries of a calibration
+	fewest   = 32       // queries of a calibration where each costs much
+	scanned  = 10 << 30 // bytes that the exact answers of one calibration may read
+	fourfold = 4        // a graph this many times as large is calibrated while it grows
+	beyond   = 4        // places of the grid after the one where all was found
 )
 
 // polite is a context whose holder lets others run whenever it looks at it: scans
@@ -103,7 +103,11 @@ func (x *Index) gauge(ctx context.Context, on *searcher) (*curve, error) {
 	n := x.set.Len()
 	m := &meter{x: x, c: on, grid: pools(n)}
 	m.scored = make([]int, len(m.grid))
-	want := int(min(samples, max(spare, scanned/(float64(n)*float64(x.cfg.Dim)))))
+	row := x.cfg.Dim
+	if !x.set.Coded() {
+		row *= 4
+	}
+	want := min(samples, max(fewest, scanned/(n*row)))
 	asked := x.asked.take(want)
 	for _, q := range asked {
 		if err := m.ask(ctx, q, none); err != nil {
@@ -237,7 +241,7 @@ func (m *meter) walk(ctx context.Context, skip uint32) error {
 // narrow ends the grid not far beyond the place where walks found everything, once
 // there were enough of them to tell.
 func (m *meter) narrow() {
-	if len(m.found) != spare {
+	if len(m.found) != fewest {
 		return
 	}
 	for i := range m.grid {
