@@ -108,7 +108,7 @@ TEXT ·dotRowsAVX2(SB), NOSPLIT, $0-80
 	MOVQ    out_len+64(FP), R9
 	CMPQ    R9, $0x04
 	JL      few
-	CMPQ    DI, $0x00000100
+	CMPQ    DI, $0x00000060
 	JGE     wide
 	PCALIGN $0x20
 
@@ -992,7 +992,7 @@ TEXT ·dotRowsHalfAVX2(SB), NOSPLIT, $0-80
 	MOVQ    out_len+64(FP), R9
 	CMPQ    R9, $0x04
 	JL      few
-	CMPQ    DI, $0x00000100
+	CMPQ    DI, $0x00000060
 	JGE     wide
 	PCALIGN $0x20
 
@@ -1912,7 +1912,7 @@ TEXT ·dotRowsI8AVX2(SB), NOSPLIT, $0-80
 	MOVQ    out_len+64(FP), R9
 	CMPQ    R9, $0x04
 	JL      few
-	CMPQ    DI, $0x00000100
+	CMPQ    DI, $0x00000060
 	JGE     wide
 	PCALIGN $0x20
 
@@ -2650,7 +2650,7 @@ TEXT ·dotRowsU8AVX2(SB), NOSPLIT, $0-80
 	MOVQ    out_len+64(FP), R9
 	CMPQ    R9, $0x04
 	JL      few
-	CMPQ    DI, $0x00000100
+	CMPQ    DI, $0x00000060
 	JGE     wide
 	PCALIGN $0x20
 
@@ -3403,7 +3403,7 @@ TEXT ·l2RowsAVX2(SB), NOSPLIT, $0-80
 	MOVQ    out_len+64(FP), R9
 	CMPQ    R9, $0x04
 	JL      few
-	CMPQ    DI, $0x00000100
+	CMPQ    DI, $0x00000060
 	JGE     wide
 	PCALIGN $0x20
 
@@ -4363,7 +4363,7 @@ TEXT ·l2RowsHalfAVX2(SB), NOSPLIT, $0-80
 	MOVQ    out_len+64(FP), R9
 	CMPQ    R9, $0x04
 	JL      few
-	CMPQ    DI, $0x00000100
+	CMPQ    DI, $0x00000060
 	JGE     wide
 	PCALIGN $0x20
 
@@ -5357,7 +5357,7 @@ TEXT ·l2RowsI8AVX2(SB), NOSPLIT, $0-80
 	MOVQ    out_len+64(FP), R9
 	CMPQ    R9, $0x04
 	JL      few
-	CMPQ    DI, $0x00000100
+	CMPQ    DI, $0x00000060
 	JGE     wide
 	PCALIGN $0x20
 
@@ -6142,7 +6142,7 @@ TEXT ·l2RowsU8AVX2(SB), NOSPLIT, $0-80
 	MOVQ    out_len+64(FP), R9
 	CMPQ    R9, $0x04
 	JL      few
-	CMPQ    DI, $0x00000100
+	CMPQ    DI, $0x00000060
 	JGE     wide
 	PCALIGN $0x20
 
@@ -6989,7 +6989,7 @@ TEXT ·hammingRowsAVX2(SB), NOSPLIT, $0-80
 	MOVQ         out_len+64(FP), R9
 	CMPQ         R9, $0x04
 	JL           few
-	CMPQ         DI, $0x00000100
+	CMPQ         DI, $0x00000060
 	JGE          wide
 	PCALIGN      $0x20
 
@@ -8414,7 +8414,7 @@ TEXT ·affineRowsI8AVX2(SB), NOSPLIT, $0-88
 	MOVQ         out_len+72(FP), R9
 	CMPQ         R9, $0x04
 	JL           few
-	CMPQ         DI, $0x00000100
+	CMPQ         DI, $0x00000060
 	JGE          wide
 	PCALIGN      $0x20
 
@@ -9302,7 +9302,7 @@ TEXT ·affineRowsI4AVX2(SB), NOSPLIT, $0-96
 	MOVQ         out_len+80(FP), R9
 	CMPQ         R9, $0x04
 	JL           few
-	CMPQ         DI, $0x00000100
+	CMPQ         DI, $0x00000060
 	JGE          wide
 	PCALIGN      $0x20
 
@@ -10271,7 +10271,7 @@ TEXT ·affineRowsI1AVX2(SB), NOSPLIT, $0-88
 	MOVQ         out_len+72(FP), R9
 	CMPQ         R9, $0x04
 	JL           few
-	CMPQ         DI, $0x00000100
+	CMPQ         DI, $0x00000060
 	JGE          wide
 	PCALIGN      $0x20
 

@@ -100,7 +100,7 @@ TEXT ·dotRowsAVX512(SB), NOSPLIT, $0-80
 	MOVQ    out_len+64(FP), R9
 	CMPQ    R9, $0x04
 	JL      few
-	CMPQ    DI, $0x00000100
+	CMPQ    DI, $0x00000060
 	JGE     wide
 	PCALIGN $0x20
 
@@ -1030,7 +1030,7 @@ TEXT ·dotRowsHalfAVX512(SB), NOSPLIT, $0-80
 	MOVQ    out_len+64(FP), R9
 	CMPQ    R9, $0x04
 	JL      few
-	CMPQ    DI, $0x00000100
+	CMPQ    DI, $0x00000060
 	JGE     wide
 	PCALIGN $0x20
 
@@ -2063,7 +2063,7 @@ done3:
 	MOVQ    out_len+64(FP), R9
 	CMPQ    R9, $0x04
 	JL      few
-	CMPQ    DI, $0x00000100
+	CMPQ    DI, $0x00000060
 	JGE     wide
 	PCALIGN $0x20
 
@@ -2936,7 +2936,7 @@ done3:
 	MOVQ    out_len+64(FP), R9
 	CMPQ    R9, $0x04
 	JL      few
-	CMPQ    DI, $0x00000100
+	CMPQ    DI, $0x00000060
 	JGE     wide
 	PCALIGN $0x20
 
@@ -3763,7 +3763,7 @@ TEXT ·l2RowsAVX512(SB), NOSPLIT, $0-80
 	MOVQ    out_len+64(FP), R9
 	CMPQ    R9, $0x04
 	JL      few
-	CMPQ    DI, $0x00000100
+	CMPQ    DI, $0x00000060
 	JGE     wide
 	PCALIGN $0x20
 
@@ -4769,7 +4769,7 @@ TEXT ·l2RowsHalfAVX512(SB), NOSPLIT, $0-80
 	MOVQ    out_len+64(FP), R9
 	CMPQ    R9, $0x04
 	JL      few
-	CMPQ    DI, $0x00000100
+	CMPQ    DI, $0x00000060
 	JGE     wide
 	PCALIGN $0x20
 
@@ -5833,7 +5833,7 @@ TEXT ·l2RowsI8AVX512(SB), NOSPLIT, $0-80
 	MOVQ         out_len+64(FP), R9
 	CMPQ         R9, $0x04
 	JL           few
-	CMPQ         DI, $0x00000100
+	CMPQ         DI, $0x00000060
 	JGE          wide
 	PCALIGN      $0x20
 
@@ -6839,7 +6839,7 @@ TEXT ·l2RowsU8AVX512(SB), NOSPLIT, $0-80
 	MOVQ         out_len+64(FP), R9
 	CMPQ         R9, $0x04
 	JL           few
-	CMPQ         DI, $0x00000100
+	CMPQ         DI, $0x00000060
 	JGE          wide
 	PCALIGN      $0x20
 
@@ -7823,7 +7823,7 @@ TEXT ·hammingRowsAVX512(SB), NOSPLIT, $0-80
 	MOVQ    out_len+64(FP), R9
 	CMPQ    R9, $0x04
 	JL      few
-	CMPQ    DI, $0x00000100
+	CMPQ    DI, $0x00000060
 	JGE     wide
 	PCALIGN $0x20
 
@@ -8585,7 +8585,7 @@ TEXT ·affineRowsI8AVX512(SB), NOSPLIT, $0-88
 	MOVQ         out_len+72(FP), R9
 	CMPQ         R9, $0x04
 	JL           few
-	CMPQ         DI, $0x00000100
+	CMPQ         DI, $0x00000060
 	JGE          wide
 	PCALIGN      $0x20
 
@@ -9472,7 +9472,7 @@ TEXT ·affineRowsI4AVX512(SB), NOSPLIT, $0-88
 	MOVQ         out_len+72(FP), R9
 	CMPQ         R9, $0x04
 	JL           few
-	CMPQ         DI, $0x00000100
+	CMPQ         DI, $0x00000060
 	JGE          wide
 	PCALIGN      $0x20
 
@@ -10399,7 +10399,7 @@ TEXT ·affineRowsI1AVX512(SB), NOSPLIT, $0-88
 	MOVQ         out_len+72(FP), R9
 	CMPQ         R9, $0x04
 	JL           few
-	CMPQ         DI, $0x00000100
+	CMPQ         DI, $0x00000060
 	JGE          wide
 	PCALIGN      $0x20
 
