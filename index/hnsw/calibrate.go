@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/eiderdb/eider/index"
 )
@@ -28,7 +29,7 @@ const (
 	fewest   = 32       // queries of a calibration where each costs much
 	scanned  = 10 << 30 // bytes that the exact answers of one calibration may read
 	fourfold = 4        // a graph this many times as large is calibrated while it grows
-	beyond   = 4        // places of the grid after the one where all was found
+	beyond   = 6        // places of the grid after the one where all was found
 )
 
 // polite is a context whose holder lets others run whenever it looks at it: scans
@@ -95,6 +96,8 @@ type meter struct {
 	truth  []index.Hit
 	want   []uint32 // slots of truth that count
 	copy   []entry
+	scan   time.Duration   // shortest of an exact answer
+	took   []time.Duration // shortest of walks, by place in grid
 }
 
 // gauge returns the curve of the graph as it is. Errors: the context's, those
@@ -102,7 +105,11 @@ type meter struct {
 func (x *Index) gauge(ctx context.Context, on *searcher) (*curve, error) {
 	n := x.set.Len()
 	m := &meter{x: x, c: on, grid: pools(n)}
-	m.scored = make([]int, len(m.grid))
+	m.scored, m.took = make([]int, len(m.grid)), make([]time.Duration, len(m.grid))
+	m.scan = math.MaxInt64
+	for i := range m.took {
+		m.took[i] = math.MaxInt64
+	}
 	row := x.cfg.Dim
 	if !x.set.Coded() {
 		row *= 4
@@ -135,6 +142,12 @@ func (x *Index) gauge(ctx context.Context, on *searcher) (*curve, error) {
 	}
 	c := newCurve(n, m.grid, m.found, m.scored)
 	c.asked, c.tried = real, len(asked) > 0
+	for i, ef := range m.grid {
+		if m.took[i] > m.scan && len(m.found) > 0 {
+			c.most = ef
+			break
+		}
+	}
 	return c, nil
 }
 
@@ -166,9 +179,11 @@ func (m *meter) ask(ctx context.Context, q []float32, skip uint32) error {
 	}
 	x.set.Trace(&c.probe, q)
 	var err error
+	start := time.Now()
 	if m.truth, _, err = c.scan.Exact(ctx, x.set, &c.probe, index.Params{K: counted + ties + 1}, m.truth[:0]); err != nil {
 		return err
 	}
+	m.scan = min(m.scan, time.Since(start))
 	if skip == none && len(m.truth) > 0 && x.cfg.Metric != index.IP && m.truth[0].Distance <= same {
 		if skip, ok = x.set.Slot(m.truth[0].ID); !ok {
 			return nil
@@ -223,10 +238,14 @@ func (m *meter) walk(ctx context.Context, skip uint32) error {
 		c.pool.insert(d, at)
 	}
 	shares := make([]float64, 0, len(m.grid))
+	var took time.Duration
 	for i, ef := range m.grid {
+		start := time.Now()
 		if err := x.walkTo(ctx, c, &c.probe, 0, ef); err != nil {
 			return err
 		}
+		took += time.Since(start)
+		m.took[i] = min(m.took[i], took)
 		shares = append(shares, m.share(ef))
 		m.scored[i] += c.scored
 		if c.scored > x.set.Len()/2 {

@@ -14,6 +14,7 @@ type curve struct {
 	asked  bool // of queries that were asked, not of stored vectors
 	tried  bool // to measure those
 	points []index.Pool
+	most   int // pool from which on a scan took less time than a walk, 0 if none
 }
 
 // usual is the recall that a search is for which says nothing.
@@ -83,18 +84,20 @@ func (c *curve) scale(n, k int) (times, more float64) {
 	return times, more
 }
 
-// recall is what a pool of ef is predicted to find.
-func (c *curve) recall(ef, n, k int) float64 {
+// predict is the recall that a pool of ef is predicted to have, and whether a scan
+// is likely to take less time than its walk.
+func (c *curve) predict(ef, n, k int) (recall float64, scan bool) {
 	times, more := c.scale(n, k)
 	at := (float64(ef) - more) / times
+	scan = c.most > 0 && at >= float64(c.most)
 	var last index.Pool
 	for _, p := range c.points {
 		if at < float64(p.Ef) {
-			return last.Recall + (p.Recall-last.Recall)*max(0, at-float64(last.Ef))/float64(p.Ef-last.Ef)
+			return last.Recall + (p.Recall-last.Recall)*max(0, at-float64(last.Ef))/float64(p.Ef-last.Ef), scan
 		}
 		last = p
 	}
-	return last.Recall
+	return last.Recall, scan
 }
 
 // ef is the pool size that p asks for and the recall predicted of it, 0 if that
@@ -130,11 +133,16 @@ func (x *Index) ef(p index.Params, n int) (int, float64) {
 	if narrow && c != nil && p.Ef <= 0 {
 		ef *= narrowed
 	}
+	chosen := p.Recall > 0 || p.Ef <= 0 && x.cfg.Ef <= 0
 	ef = max(ef, x.set.Slack(p))
 	if c == nil || narrow {
 		return ef, 0
 	}
-	return ef, c.recall(ef, n, p.K)
+	recall, scan := c.predict(ef, n, p.K)
+	if chosen && scan && p.Allow == nil {
+		return n, 1
+	}
+	return ef, recall
 }
 
 // narrowed is by how much larger pools are where distances are over fewer
