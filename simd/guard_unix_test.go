@@ -3,6 +3,7 @@
 package simd
 
 import (
+	"math"
 	"runtime/debug"
 	"slices"
 	"testing"
@@ -154,4 +155,28 @@ func TestNoOtherKernelTouchesMemoryOutsideItsSlices(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestFetchingStaysInsideItsListsWhateverTheRows(t *testing.T) {
+	debug.SetPanicOnFault(true) // of this test's goroutine
+	defer faults(t)
+	a, b, c := newGuarded(t, 4096), newGuarded(t, 4096), newGuarded(t, 4096)
+	rows := make([]float32, 16)
+	for n := range 70 {
+		for _, at := range []func(guarded, int) []uint32{first[uint32], last[uint32]} {
+			ids, spare := at(a, n), at(b, n)
+			seen := last[uint8](c, n)
+			for i := range ids {
+				ids[i] = []uint32{uint32(i), uint32(n), math.MaxUint32}[i%3]
+				seen[i] = uint8(i % 2)
+			}
+			before := slices.Clone(ids)
+			Fetch(ids)
+			FetchRows(ids, seen, 1, rows, 1<<20, 300, spare)
+			FetchRows(ids, nil, 1, rows[:0], 0, 0, spare)
+			if !slices.Equal(ids, before) {
+				t.Fatalf("ids became %v, were %v", ids, before)
+			}
+		}
+	}
 }

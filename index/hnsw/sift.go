@@ -242,11 +242,12 @@ func (x *Index) sift(ctx context.Context, c *searcher, b budget) (bool, error) {
 		if hop%lookout == lookout-1 && done(ctx) {
 			return false, ctx.Err()
 		}
-		m := x.gather(c, e.slot)
+		m := c.unseen(c.gv.base(e.slot), c.slots)
 		c.hops++
 		if m == 0 {
 			continue
 		}
+		x.fetch(c, c.front[:min(3, len(c.front))], 0)
 		slots, out := c.slots[:m], c.out[:m]
 		x.set.Near(&c.probe, c.sv, slots, out, f.limit())
 		c.scored += m
@@ -261,22 +262,4 @@ func (x *Index) sift(ctx context.Context, c *searcher, b budget) (bool, error) {
 		}
 	}
 	return true, nil
-}
-
-// gather collects the unseen neighbours of slot in c.slots and returns their
-// number.
-func (x *Index) gather(c *searcher, slot uint32) int {
-	m := 0
-	row := c.gv.base(slot)
-	for i := range row {
-		n := atomic.LoadUint32(&row[i])
-		if n == none {
-			break
-		}
-		if c.see(n) {
-			c.slots[m] = n
-			m++
-		}
-	}
-	return m
 }

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/eiderdb/eider/index/vectors"
+	"github.com/eiderdb/eider/simd"
 )
 
 // lookout is how many hops a walk takes between looks at the context.
@@ -26,6 +27,7 @@ type searcher struct {
 	front  front
 	slots  []uint32
 	out    []float32
+	next   []uint32 // spare, for fetch
 	bridge []uint32
 	probe  vectors.Probe
 	tail   []uint32
@@ -43,7 +45,7 @@ type searcher struct {
 }
 
 func newSearcher(hint uint32, m0 int) *searcher {
-	return &searcher{hint: hint, copies: m0 / 4, slots: make([]uint32, 4*m0), out: make([]float32, 4*m0)}
+	return &searcher{hint: hint, copies: m0 / 4, slots: make([]uint32, 4*m0), next: make([]uint32, m0), out: make([]float32, 4*m0)}
 }
 
 // enter takes the views of x as they are now.
@@ -119,7 +121,6 @@ func (x *Index) walk(ctx context.Context, c *searcher, q *vectors.Probe, level i
 // to go on to a larger ef.
 func (x *Index) walkTo(ctx context.Context, c *searcher, q *vectors.Probe, level, ef int) error {
 	p := &c.pool
-	seen, epoch, limit := c.seen, c.epoch, c.limit
 	slots, out := c.slots, c.out
 	for cur, hop := 0, 0; cur < min(ef, len(p.e)); {
 		s := p.e[cur].slot
@@ -131,31 +132,60 @@ func (x *Index) walkTo(ctx context.Context, c *searcher, q *vectors.Probe, level
 		if hop++; hop%lookout == 0 && done(ctx) {
 			return ctx.Err()
 		}
-		m := 0
-		row := c.gv.list(s, level)
-		for i := range row {
-			n := atomic.LoadUint32(&row[i])
-			if n >= limit {
-				if n == none {
-					break
-				}
-				continue
-			}
-			if seen[n] != epoch {
-				seen[n] = epoch
-				slots[m] = n
-				m++
-			}
-		}
+		m := c.unseen(c.gv.list(s, level), slots)
 		c.hops++
 		if cur++; m == 0 {
 			continue
 		}
+		x.fetch(c, p.e[cur:], level)
 		x.set.Near(q, c.sv, slots[:m], out, p.limit())
 		c.scored += m
 		cur = min(cur, x.offer(c, p, slots[:m], out[:m]))
 	}
 	return nil
+}
+
+// unseen writes the neighbours in row that the walk has not seen to dst, of at
+// least as many, marks them and returns their number. Each takes the same steps:
+// whether one was seen is a coin toss to the CPU, and wrong guesses cost more.
+func (c *searcher) unseen(row, dst []uint32) int {
+	seen, epoch := c.seen[:c.limit], c.epoch
+	dst = dst[:len(row)]
+	m := 0
+	for i := range row {
+		n := atomic.LoadUint32(&row[i])
+		if uint(n) >= uint(len(seen)) {
+			if n == none {
+				break
+			}
+			continue
+		}
+		dst[m] = n
+		unseen := 0
+		if seen[n] != epoch {
+			unseen = 1
+		}
+		seen[n] = epoch
+		m += unseen
+	}
+	return m
+}
+
+// fetch asks for the memory of the hops that come next unless nearer nodes are
+// found first: what the first node of e that is not expanded will score, and the
+// lists of the two after it. Once they are first, the CPU has their lists.
+func (x *Index) fetch(c *searcher, e []entry, level int) {
+	for i, n := 0, 0; i < len(e) && n < 3; i++ {
+		if e[i].slot&expanded != 0 {
+			continue
+		}
+		row := c.gv.list(e[i].slot, level)
+		if n++; n == 1 {
+			x.set.Fetch(c.sv, row, c.seen[:c.limit], c.epoch, c.next)
+		} else {
+			simd.Fetch(row)
+		}
+	}
 }
 
 // offer inserts scored nodes that get in and returns the least place taken. Of

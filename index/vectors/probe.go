@@ -2,6 +2,7 @@ package vectors
 
 import (
 	"github.com/eiderdb/eider/index/quant"
+	"github.com/eiderdb/eider/simd"
 )
 
 // Probe is a query as a walk wants it: against codes where the set keeps them, else
@@ -50,6 +51,19 @@ func (s *Set) Near(p *Probe, v *View, slots []uint32, out []float32, limit float
 		return
 	}
 	s.ScoreWithin(v, p.Vec, slots, out, limit, &p.partial)
+}
+
+// Fetch asks for the memory that Near will read of slots, save of those whose byte
+// of seen is epoch; see simd.FetchRows.
+func (s *Set) Fetch(v *View, slots []uint32, seen []uint8, epoch uint8, spare []uint32) {
+	switch {
+	case s.codec != nil:
+		simd.FetchRows(slots, seen, epoch, v.Code, s.codec.Size(), s.codec.Head(), spare)
+	case s.half:
+		simd.FetchRows(slots, seen, epoch, v.F16, s.stride, s.dim, spare)
+	default:
+		simd.FetchRows(slots, seen, epoch, v.F32, s.stride, s.dim, spare)
+	}
 }
 
 // Rounding is how far two distances by Near may differ that ought to be equal:

@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	isa := flag.String("isa", "", "avx512 or avx2")
+	isa := flag.String("isa", "", "avx512, avx2 or hop")
 	flag.Parse()
 	ConstraintExpr("!purego")
 	var i ISA
@@ -27,8 +27,12 @@ func main() {
 		i = AVX2
 		masks()
 		cpuid()
+	case "hop":
+		hops()
+		Generate()
+		return
 	default:
-		log.Fatalf("isa %q: must be avx512 or avx2", *isa)
+		log.Fatalf("isa %q: must be avx512, avx2 or hop", *isa)
 	}
 	for _, l2 := range []bool{false, true} {
 		shapes(&float{isa: i, l2: l2})
