@@ -54,6 +54,9 @@ type kernels struct {
 	affineGatherI4 func(q []int8, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
 	affineRowsI1   func(q []uint64, k *[5]float32, rows []uint8, stride int, out []float32)
 	affineGatherI1 func(q []uint64, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
+
+	span     func(v []float32) (lo, hi float32, parts uint32)
+	quantise func(codes []uint8, v []float32, k *[5]float32) (sum, square int32, err float32, bits uint32)
 }
 
 var (

@@ -68,6 +68,8 @@ var generic = kernels{
 	affineGatherI4: affineGatherI4,
 	affineRowsI1:   affineRowsI1,
 	affineGatherI1: affineGatherI1,
+	span:           spanGeneric,
+	quantise:       quantiseGeneric,
 }
 
 // eachRow scores q against consecutive rows.

@@ -180,3 +180,19 @@ func TestFetchingStaysInsideItsListsWhateverTheRows(t *testing.T) {
 		}
 	}
 }
+
+func TestQuantisingTouchesNothingOutsideItsSlices(t *testing.T) {
+	implementations(t, func(t *testing.T) {
+		debug.SetPanicOnFault(true) // of this test's goroutine
+		defer faults(t)
+		a, b := newGuarded(t, 8192), newGuarded(t, 2048)
+		for _, n := range edges() {
+			v, codes := first[float32](a, n), first[uint8](b, n)
+			Span(v)
+			Quantise(codes, v, &Steps{Scale: 1, Inv: 1, Hi: 255})
+			v, codes = last[float32](a, n), last[uint8](b, n)
+			Span(v)
+			Quantise(codes, v, &Steps{Scale: 1, Inv: 1, Hi: 255})
+		}
+	})
+}

@@ -9,3 +9,23 @@ func fetchAMD64(s []uint32)
 
 //go:noescape
 func fetchRowsAMD64(ids []uint32, seen []uint8, epoch uint8, rows *uint8, stride int, width int, spare []uint32)
+
+// spanAVX2 reads len(v) rounded down to a multiple of 16 elements, which must not be 0.
+//
+//go:noescape
+func spanAVX2(v []float32) (lo float32, hi float32, parts uint32)
+
+// quantiseAVX2 takes len(v) rounded down to a multiple of 16 elements, which must not be 0.
+//
+//go:noescape
+func quantiseAVX2(codes []uint8, v []float32, k *[5]float32) (sum int32, square int32, err float32, bits uint32)
+
+// spanAVX512 reads len(v) rounded down to a multiple of 16 elements, which must not be 0.
+//
+//go:noescape
+func spanAVX512(v []float32) (lo float32, hi float32, parts uint32)
+
+// quantiseAVX512 takes len(v) rounded down to a multiple of 16 elements, which must not be 0.
+//
+//go:noescape
+func quantiseAVX512(codes []uint8, v []float32, k *[5]float32) (sum int32, square int32, err float32, bits uint32)

@@ -75,3 +75,270 @@ more:
 	SUBQ $0x01, R8
 	JAE  row
 	RET
+
+// func spanAVX2(v []float32) (lo float32, hi float32, parts uint32)
+// Requires: AVX, AVX2, SSE
+TEXT ·spanAVX2(SB), NOSPLIT, $0-36
+	MOVQ         v_base+0(FP), AX
+	MOVQ         v_len+8(FP), CX
+	ANDQ         $-16, CX
+	LEAQ         (AX)(CX*4), CX
+	VBROADCASTSS (AX), Y0
+	VBROADCASTSS (AX), Y1
+	VPXOR        Y4, Y4, Y4
+	PCALIGN      $0x20
+
+loop:
+	VMOVUPS      (AX), Y14
+	VMINPS       Y14, Y0, Y0
+	VMAXPS       Y14, Y1, Y1
+	VCVTTPS2DQ   Y14, Y13
+	VCVTDQ2PS    Y13, Y13
+	VSUBPS       Y13, Y14, Y13
+	VPOR         Y13, Y4, Y4
+	ADDQ         $0x20, AX
+	CMPQ         AX, CX
+	JB           loop
+	VEXTRACTF128 $0x01, Y0, X15
+	VMINPS       X15, X0, X0
+	VPSRLDQ      $0x08, X0, X15
+	VMINPS       X15, X0, X0
+	VPSRLDQ      $0x04, X0, X15
+	VMINPS       X15, X0, X0
+	VEXTRACTF128 $0x01, Y1, X15
+	VMAXPS       X15, X1, X1
+	VPSRLDQ      $0x08, X1, X15
+	VMAXPS       X15, X1, X1
+	VPSRLDQ      $0x04, X1, X15
+	VMAXPS       X15, X1, X1
+	VEXTRACTF128 $0x01, Y4, X15
+	VPOR         X15, X4, X4
+	VPSRLDQ      $0x08, X4, X15
+	VPOR         X15, X4, X4
+	VPSRLDQ      $0x04, X4, X15
+	VPOR         X15, X4, X4
+	MOVSS        X0, lo+24(FP)
+	MOVSS        X1, hi+28(FP)
+	VMOVD        X4, AX
+	MOVL         AX, parts+32(FP)
+	VZEROUPPER
+	RET
+
+// func quantiseAVX2(codes []uint8, v []float32, k *[5]float32) (sum int32, square int32, err float32, bits uint32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·quantiseAVX2(SB), NOSPLIT, $0-72
+	MOVQ         codes_base+0(FP), AX
+	MOVQ         v_base+24(FP), CX
+	MOVQ         v_len+32(FP), DX
+	MOVQ         k+48(FP), BX
+	ANDQ         $-16, DX
+	LEAQ         (CX)(DX*4), DX
+	VBROADCASTSS (BX), Y8
+	VBROADCASTSS 4(BX), Y9
+	VBROADCASTSS 8(BX), Y10
+	VBROADCASTSS 12(BX), Y11
+	VBROADCASTSS 16(BX), Y12
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	MOVL         $0x0c080400, BX
+	VMOVD        BX, X5
+	VPBROADCASTD X5, Y5
+	PCALIGN      $0x20
+
+loop:
+	VMOVUPS      (CX), Y14
+	VSUBPS       Y8, Y14, Y13
+	VMULPS       Y10, Y13, Y13
+	VMAXPS       Y11, Y13, Y13
+	VMINPS       Y12, Y13, Y13
+	VCVTPS2DQ    Y13, Y15
+	VCVTDQ2PS    Y15, Y13
+	VMULPS       Y9, Y13, Y13
+	VADDPS       Y13, Y8, Y13
+	VSUBPS       Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y2
+	VPOR         Y13, Y3, Y3
+	VPADDD       Y15, Y0, Y0
+	VPMULLD      Y15, Y15, Y14
+	VPADDD       Y14, Y1, Y1
+	VPSHUFB      Y5, Y15, Y15
+	VEXTRACTI128 $0x01, Y15, X14
+	VPUNPCKLDQ   X14, X15, X15
+	VMOVQ        X15, (AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x08, AX
+	CMPQ         CX, DX
+	JB           loop
+	VEXTRACTF128 $0x01, Y0, X15
+	VPADDD       X15, X0, X0
+	VPSRLDQ      $0x08, X0, X15
+	VPADDD       X15, X0, X0
+	VPSRLDQ      $0x04, X0, X15
+	VPADDD       X15, X0, X0
+	VEXTRACTF128 $0x01, Y1, X15
+	VPADDD       X15, X1, X1
+	VPSRLDQ      $0x08, X1, X15
+	VPADDD       X15, X1, X1
+	VPSRLDQ      $0x04, X1, X15
+	VPADDD       X15, X1, X1
+	VEXTRACTF128 $0x01, Y2, X15
+	VADDPS       X15, X2, X2
+	VPSRLDQ      $0x08, X2, X15
+	VADDPS       X15, X2, X2
+	VPSRLDQ      $0x04, X2, X15
+	VADDPS       X15, X2, X2
+	VEXTRACTF128 $0x01, Y3, X15
+	VPOR         X15, X3, X3
+	VPSRLDQ      $0x08, X3, X15
+	VPOR         X15, X3, X3
+	VPSRLDQ      $0x04, X3, X15
+	VPOR         X15, X3, X3
+	VMOVD        X0, AX
+	MOVL         AX, sum+56(FP)
+	VMOVD        X1, AX
+	MOVL         AX, square+60(FP)
+	MOVSS        X2, err+64(FP)
+	VMOVD        X3, AX
+	MOVL         AX, bits+68(FP)
+	VZEROUPPER
+	RET
+
+// func spanAVX512(v []float32) (lo float32, hi float32, parts uint32)
+// Requires: AVX, AVX2, AVX512F, SSE
+TEXT ·spanAVX512(SB), NOSPLIT, $0-36
+	MOVQ         v_base+0(FP), AX
+	MOVQ         v_len+8(FP), CX
+	ANDQ         $-16, CX
+	LEAQ         (AX)(CX*4), CX
+	VBROADCASTSS (AX), Z0
+	VBROADCASTSS (AX), Z1
+	VPXORD       Z4, Z4, Z4
+	PCALIGN      $0x20
+
+loop:
+	VMOVUPS       (AX), Z14
+	VMINPS        Z14, Z0, Z0
+	VMAXPS        Z14, Z1, Z1
+	VCVTTPS2DQ    Z14, Z13
+	VCVTDQ2PS     Z13, Z13
+	VSUBPS        Z13, Z14, Z13
+	VPORD         Z13, Z4, Z4
+	ADDQ          $0x40, AX
+	CMPQ          AX, CX
+	JB            loop
+	VEXTRACTF64X4 $0x01, Z0, Y15
+	VMINPS        Y15, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X15
+	VMINPS        X15, X0, X0
+	VPSRLDQ       $0x08, X0, X15
+	VMINPS        X15, X0, X0
+	VPSRLDQ       $0x04, X0, X15
+	VMINPS        X15, X0, X0
+	VEXTRACTF64X4 $0x01, Z1, Y15
+	VMAXPS        Y15, Y1, Y1
+	VEXTRACTF128  $0x01, Y1, X15
+	VMAXPS        X15, X1, X1
+	VPSRLDQ       $0x08, X1, X15
+	VMAXPS        X15, X1, X1
+	VPSRLDQ       $0x04, X1, X15
+	VMAXPS        X15, X1, X1
+	VEXTRACTF64X4 $0x01, Z4, Y15
+	VPOR          Y15, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X15
+	VPOR          X15, X4, X4
+	VPSRLDQ       $0x08, X4, X15
+	VPOR          X15, X4, X4
+	VPSRLDQ       $0x04, X4, X15
+	VPOR          X15, X4, X4
+	MOVSS         X0, lo+24(FP)
+	MOVSS         X1, hi+28(FP)
+	VMOVD         X4, AX
+	MOVL          AX, parts+32(FP)
+	VZEROUPPER
+	RET
+
+// func quantiseAVX512(codes []uint8, v []float32, k *[5]float32) (sum int32, square int32, err float32, bits uint32)
+// Requires: AVX, AVX2, AVX512F, SSE
+TEXT ·quantiseAVX512(SB), NOSPLIT, $0-72
+	MOVQ         codes_base+0(FP), AX
+	MOVQ         v_base+24(FP), CX
+	MOVQ         v_len+32(FP), DX
+	MOVQ         k+48(FP), BX
+	ANDQ         $-16, DX
+	LEAQ         (CX)(DX*4), DX
+	VBROADCASTSS (BX), Z8
+	VBROADCASTSS 4(BX), Z9
+	VBROADCASTSS 8(BX), Z10
+	VBROADCASTSS 12(BX), Z11
+	VBROADCASTSS 16(BX), Z12
+	VPXORD       Z0, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	PCALIGN      $0x20
+
+loop:
+	VMOVUPS       (CX), Z14
+	VSUBPS        Z8, Z14, Z13
+	VMULPS        Z10, Z13, Z13
+	VMAXPS        Z11, Z13, Z13
+	VMINPS        Z12, Z13, Z13
+	VCVTPS2DQ     Z13, Z15
+	VCVTDQ2PS     Z15, Z13
+	VMULPS        Z9, Z13, Z13
+	VADDPS        Z13, Z8, Z13
+	VSUBPS        Z13, Z14, Z13
+	VFMADD231PS   Z13, Z13, Z2
+	VPORD         Z13, Z3, Z3
+	VPADDD        Z15, Z0, Z0
+	VPMULLD       Z15, Z15, Z14
+	VPADDD        Z14, Z1, Z1
+	VPMOVDB       Z15, X14
+	VMOVDQU       X14, (AX)
+	ADDQ          $0x40, CX
+	ADDQ          $0x10, AX
+	CMPQ          CX, DX
+	JB            loop
+	VEXTRACTF64X4 $0x01, Z0, Y15
+	VPADDD        Y15, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X15
+	VPADDD        X15, X0, X0
+	VPSRLDQ       $0x08, X0, X15
+	VPADDD        X15, X0, X0
+	VPSRLDQ       $0x04, X0, X15
+	VPADDD        X15, X0, X0
+	VEXTRACTF64X4 $0x01, Z1, Y15
+	VPADDD        Y15, Y1, Y1
+	VEXTRACTF128  $0x01, Y1, X15
+	VPADDD        X15, X1, X1
+	VPSRLDQ       $0x08, X1, X15
+	VPADDD        X15, X1, X1
+	VPSRLDQ       $0x04, X1, X15
+	VPADDD        X15, X1, X1
+	VEXTRACTF64X4 $0x01, Z2, Y15
+	VADDPS        Y15, Y2, Y2
+	VEXTRACTF128  $0x01, Y2, X15
+	VADDPS        X15, X2, X2
+	VPSRLDQ       $0x08, X2, X15
+	VADDPS        X15, X2, X2
+	VPSRLDQ       $0x04, X2, X15
+	VADDPS        X15, X2, X2
+	VEXTRACTF64X4 $0x01, Z3, Y15
+	VPOR          Y15, Y3, Y3
+	VEXTRACTF128  $0x01, Y3, X15
+	VPOR          X15, X3, X3
+	VPSRLDQ       $0x08, X3, X15
+	VPOR          X15, X3, X3
+	VPSRLDQ       $0x04, X3, X15
+	VPOR          X15, X3, X3
+	VMOVD         X0, AX
+	MOVL          AX, sum+56(FP)
+	VMOVD         X1, AX
+	MOVL          AX, square+60(FP)
+	MOVSS         X2, err+64(FP)
+	VMOVD         X3, AX
+	MOVL          AX, bits+68(FP)
+	VZEROUPPER
+	RET

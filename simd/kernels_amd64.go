@@ -34,6 +34,7 @@ func avx512(two *kernels, vnni, popcnt bool) *kernels {
 	k.toHalf, k.fromHalf = toHalfAVX512, fromHalfAVX512
 	k.dotHalf, k.dotRowsHalf, k.dotGatherHalf = dotHalfAVX512, dotRowsHalfAVX512, dotGatherHalfAVX512
 	k.l2Half, k.l2RowsHalf, k.l2GatherHalf = l2HalfAVX512, l2RowsHalfAVX512, l2GatherHalfAVX512
+	k.span, k.quantise = wholeSpan(spanAVX512), wholeQuantise(quantiseAVX512)
 	if vnni {
 		k.dotI8, k.dotRowsI8, k.dotGatherI8 = dotI8AVX512, dotRowsI8AVX512, dotGatherI8AVX512
 		k.l2I8, k.l2RowsI8, k.l2GatherI8 = l2I8AVX512, l2RowsI8AVX512, l2GatherI8AVX512
@@ -143,6 +144,8 @@ func avx2() *kernels {
 		}, g.affineGatherI4),
 		affineRowsI1:   affineRowsI1AVX2,
 		affineGatherI1: affineGatherI1AVX2,
+		span:           wholeSpan(spanAVX2),
+		quantise:       wholeQuantise(quantiseAVX2),
 	}
 }
 
@@ -206,5 +209,35 @@ func longAffineGather[Q any](n int, long, short func([]Q, *[5]float32, []uint8, 
 		} else {
 			long(q, k, rows, stride, ids, out)
 		}
+	}
+}
+
+// encodeBlock is what the kernels of codes take at a time; the rest is the plain
+// loop's.
+const encodeBlock = 16
+
+// wholeSpan is whole for blocks.
+func wholeSpan(whole func([]float32) (lo, hi float32, parts uint32)) func([]float32) (lo, hi float32, parts uint32) {
+	return func(v []float32) (lo, hi float32, parts uint32) {
+		if len(v) < encodeBlock {
+			return spanGeneric(v)
+		}
+		lo, hi, parts = whole(v)
+		return spanRest(v[len(v)&^(encodeBlock-1):], lo, hi, parts)
+	}
+}
+
+// wholeQuantise is whole for blocks.
+func wholeQuantise(whole func([]uint8, []float32, *[5]float32) (sum, square int32, err float32, bits uint32)) func([]uint8, []float32, *[5]float32) (sum, square int32, err float32, bits uint32) {
+	return func(codes []uint8, v []float32, k *[5]float32) (sum, square int32, err float32, bits uint32) {
+		if len(v) < encodeBlock {
+			return quantiseGeneric(codes, v, k)
+		}
+		sum, square, err, bits = whole(codes, v, k)
+		if n := len(v) &^ (encodeBlock - 1); n < len(v) {
+			a, b, e, any := quantiseGeneric(codes[n:], v[n:], k)
+			sum, square, err, bits = sum+a, square+b, err+e, bits|any
+		}
+		return sum, square, err, bits
 	}
 }

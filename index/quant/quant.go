@@ -155,12 +155,12 @@ func (b *block) decode(dst []float32, row []byte) {
 			if j >= half {
 				u >>= 4
 			}
-			dst[j] = offset + scale*float32(u&15)
+			dst[j] = offset + float32(scale*float32(u&15))
 		}
 		return
 	}
 	for j := range dst {
-		dst[j] = offset + scale*float32(int8(row[header+j]))
+		dst[j] = offset + float32(scale*float32(int8(row[header+j])))
 	}
 }
 
@@ -256,7 +256,7 @@ func bfloat(x float32) float32 {
 	return math.Float32frombits((b + 0x7fff + b>>16&1) &^ 0xffff)
 }
 
-// clamp brings x into lo..hi. Like bounds it compares, for speed; x is a number.
+// clamp brings x into lo..hi. It compares, for speed; x is a number.
 func clamp(x, lo, hi float32) float32 {
 	if x < lo {
 		return lo
@@ -267,39 +267,15 @@ func clamp(x, lo, hi float32) float32 {
 	return x
 }
 
-// bounds returns the least and the largest component.
-func bounds(v []float32) (lo, hi float32) {
-	lo, hi = v[0], v[0]
-	for _, x := range v[1:] { // comparisons: the built-in min and max see to NaN and take three times as long
-		if x < lo {
-			lo = x
-		}
-		if x > hi {
-			hi = x
-		}
-	}
-	return lo, hi
-}
-
-// whole reports whether every component is an integer.
-func whole(v []float32) bool {
-	for _, x := range v {
-		if x != float32(int32(x)) {
-			return false
-		}
-	}
-	return true
-}
-
 // magic, added and taken away, rounds a float32 of magnitude below 2²² to the
 // nearest integer.
 const magic = 3 << 22
 
 func (b *block) encode8(row []byte, v []float32) {
-	lo, hi := bounds(v)
+	lo, hi, whole := simd.Span(v)
 	var scale, offset float32
 	exact := false
-	if hi-lo <= 255 && lo >= -1<<20 && hi <= 1<<20 && whole(v) {
+	if integers(lo, hi, whole) {
 		offset, scale = bfloat(float32(math.Floor(float64(lo+hi+1)/2))), 1
 		exact = lo-offset >= -128 && hi-offset <= 127
 	}
@@ -308,22 +284,15 @@ func (b *block) encode8(row []byte, v []float32) {
 		scale = max((hi-offset)/127, (offset-lo)/128)
 	}
 	scale, inv := inverse(scale)
-	codes := row[header : header+len(v)]
-	var sum, square int32 // below 2²⁶
-	var err float32
-	var any uint32
-	for j, x := range v {
-		y := clamp((x-offset)*inv, -128, 127) + magic - magic
-		d := x - (offset + scale*y)
-		err += d * d
-		any |= math.Float32bits(d)
-		i := int32(y)
-		sum += i
-		square += i * i
-		codes[j] = byte(i)
-	}
+	l := simd.Quantise(row[header:header+len(v)], v, &simd.Steps{Offset: offset, Scale: scale, Inv: inv, Lo: -128, Hi: 127})
 	clear(row[header+len(v):])
-	b.seal(row, scale, offset, root(err, any, b.dim()), int(sum), int(square))
+	b.seal(row, scale, offset, root(l.Err, l.Exact, b.dim()), int(l.Sum), int(l.Square))
+}
+
+// integers reports whether steps of 1 can hold components in lo..hi, all of them
+// whole, without loss.
+func integers(lo, hi float32, whole bool) bool {
+	return whole && hi-lo <= 255 && lo >= -1<<20 && hi <= 1<<20
 }
 
 // inverse returns scale and what to multiply by instead of dividing by it: zeros
@@ -336,10 +305,10 @@ func inverse(scale float32) (s, inv float32) {
 }
 
 // root is an upper bound of the norm of dim differences: err is the sum of their
-// squares, which may be short by dim ulps, and any has the bits of all of them.
-// Squares below 2⁻¹⁴⁹ are lost.
-func root(err float32, any uint32, dim int) float64 {
-	if any&^(1<<31) == 0 {
+// squares, which may be short by dim ulps, and exact says that all of them are
+// zero. Squares below 2⁻¹⁴⁹ are lost.
+func root(err float32, exact bool, dim int) float64 {
+	if exact {
 		return 0
 	}
 	return math.Sqrt(float64(err)*(1+float64(dim)*1.2e-7) + float64(dim)*1.5e-45)
@@ -350,7 +319,7 @@ func root(err float32, any uint32, dim int) float64 {
 var clips = [...]float32{1, 0.9, 0.8, 0.7, 0.6}
 
 func (b *block) encode4(row []byte, v []float32) {
-	lo, hi := bounds(v)
+	lo, hi, _ := simd.Span(v)
 	best := float32(math.MaxFloat32)
 	var scale, offset float32
 	for _, clip := range clips {
@@ -369,7 +338,7 @@ func (b *block) encode4(row []byte, v []float32) {
 	var any uint32
 	for j, x := range v {
 		y := clamp((x-offset)*inv, 0, 15) + magic - magic
-		d := x - (offset + scale*y)
+		d := x - (offset + float32(scale*y))
 		err += d * d
 		any |= math.Float32bits(d)
 		i := int(y)
@@ -381,7 +350,7 @@ func (b *block) encode4(row []byte, v []float32) {
 			row[header+j-half] |= byte(i) << 4
 		}
 	}
-	b.seal(row, scale, offset, root(err, any, b.dim()), sum, square)
+	b.seal(row, scale, offset, root(err, any&^(1<<31) == 0, b.dim()), sum, square)
 }
 
 // saturated is the squared error of coding v by 16 levels.
@@ -389,7 +358,7 @@ func saturated(v []float32, offset, scale float32) (err float32) {
 	scale, inv := inverse(scale)
 	for _, x := range v {
 		y := clamp((x-offset)*inv, 0, 15) + magic - magic
-		d := x - (offset + scale*y)
+		d := x - (offset + float32(scale*y))
 		err += d * d
 	}
 	return err

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/eiderdb/eider/index"
+	"github.com/eiderdb/eider/simd"
 )
 
 // Query is a vector made ready to be scored against codes. The zero value is
@@ -76,25 +77,14 @@ func (c *Codec) Rest(q *Query, row []byte, level int) float32 {
 func (b *block) prepare(q *Query, level int, m index.Metric, v []float32) {
 	v = v[b.from:b.to]
 	codes := q.bytes[b.from:b.to]
-	lo, hi := bounds(v)
+	lo, hi, whole := simd.Span(v)
 	a, t := lo, (hi-lo)/255
-	if b.code == index.Int8 && hi-lo <= 255 && lo >= -1<<20 && hi <= 1<<20 && whole(v) {
+	if b.code == index.Int8 && integers(lo, hi, whole) {
 		t = 1
 	}
 	t, inv := inverse(t)
-	var sum, square int32
-	var err float32
-	var any uint32
-	for j, x := range v {
-		y := clamp((x-a)*inv, 0, 255) + magic - magic
-		d := x - (a + t*y)
-		err += d * d
-		any |= math.Float32bits(d)
-		i := int32(y)
-		sum += i
-		square += i * i
-		codes[j] = byte(i)
-	}
+	l := simd.Quantise(codes, v, &simd.Steps{Offset: a, Scale: t, Inv: inv, Lo: 0, Hi: 255})
+	sum, square := l.Sum, l.Square
 	if b.code == index.Int4 {
 		signed := q.signed[b.from:b.to]
 		for j, u := range codes {
@@ -107,7 +97,7 @@ func (b *block) prepare(q *Query, level int, m index.Metric, v []float32) {
 	}
 	n := float64(b.dim())
 	norm := n*float64(a)*float64(a) + 2*float64(a)*float64(t)*float64(sum) + float64(t)*float64(t)*float64(square)
-	q.set(level, m, a, t, float64(sum), max(0, norm), root(err, any, b.dim()), b.dim())
+	q.set(level, m, a, t, float64(sum), max(0, norm), root(l.Err, l.Exact, b.dim()), b.dim())
 }
 
 // PrepareRow makes q the vector that Decode makes of row, for distances over the

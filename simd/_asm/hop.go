@@ -7,11 +7,15 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// hops writes what a walk of a graph needs beside distances. All of it runs on
-// every amd64 CPU.
+// hops writes what a walk of a graph needs beside distances: fetching ahead, which
+// every amd64 CPU has, and the codes of vectors.
 func hops() {
 	fetch()
 	fetchRows()
+	for _, isa := range []ISA{AVX2, AVX512} {
+		spans(isa)
+		quantises(isa)
+	}
 }
 
 // fetch asks for the lines of a slice.
@@ -82,5 +86,149 @@ func fetchRows() {
 	Label("more")
 	SUBQ(U8(1), m)
 	JAE(LabelRef("row"))
+	RET()
+}
+
+// Registers of spans and quantises: 0-4 accumulate, 8-12 hold constants, 13-15
+// pass values.
+
+// reduce folds the lanes of register n to the first.
+func reduce(isa ISA, n int, op func(a, b, c Op)) {
+	if isa == AVX512 {
+		VEXTRACTF64X4(U8(1), isa.Vec(n), Y(15))
+		op(Y(15), Y(n), Y(n))
+	}
+	VEXTRACTF128(U8(1), Y(n), X(15))
+	op(X(15), X(n), X(n))
+	for _, bytes := range []uint64{8, 4} {
+		VPSRLDQ(U8(bytes), X(n), X(15))
+		op(X(15), X(n), X(n))
+	}
+}
+
+func floatMin(a, b, c Op) { VMINPS(a, b, c) }
+func floatMax(a, b, c Op) { VMAXPS(a, b, c) }
+func floatAdd(a, b, c Op) { VADDPS(a, b, c) }
+func intAdd(a, b, c Op)   { VPADDD(a, b, c) }
+func either(a, b, c Op)   { VPOR(a, b, c) }
+
+// either13 adds the bits of register 13 to those of register n.
+func either13(isa ISA, n int) {
+	if isa == AVX512 {
+		VPORD(isa.Vec(13), isa.Vec(n), isa.Vec(n))
+	} else {
+		VPOR(isa.Vec(13), isa.Vec(n), isa.Vec(n))
+	}
+}
+
+// spans is the least and the largest element, and the bits of what rounding
+// towards zero takes from each.
+func spans(isa ISA) {
+	TEXT("span"+isa.Suffix(), 4, "func(v []float32) (lo, hi float32, parts uint32)")
+	Doc("span" + isa.Suffix() + " reads len(v) rounded down to a multiple of 16 elements, which must not be 0.")
+	Pragma("noescape")
+	p := Load(Param("v").Base(), GP64()).(reg.GPVirtual)
+	n := Load(Param("v").Len(), GP64()).(reg.GPVirtual)
+	ANDQ(I8(-16), n)
+	end := GP64()
+	LEAQ(Mem{Base: p, Index: n, Scale: 4}, end)
+	lo, hi, x, t := isa.Vec(0), isa.Vec(1), isa.Vec(14), isa.Vec(13)
+	VBROADCASTSS(Mem{Base: p}, lo)
+	VBROADCASTSS(Mem{Base: p}, hi)
+	isa.zero(4)
+	loop("loop")
+	VMOVUPS(Mem{Base: p}, x)
+	VMINPS(x, lo, lo)
+	VMAXPS(x, hi, hi)
+	VCVTTPS2DQ(x, t)
+	VCVTDQ2PS(t, t)
+	VSUBPS(t, x, t)
+	either13(isa, 4)
+	ADDQ(U8(isa), p)
+	CMPQ(p, end)
+	JB(LabelRef("loop"))
+	reduce(isa, 0, floatMin)
+	reduce(isa, 1, floatMax)
+	reduce(isa, 4, either)
+	Store(X(0), Return("lo"))
+	Store(X(1), Return("hi"))
+	parts := GP32()
+	VMOVD(X(4), parts)
+	Store(parts, Return("parts"))
+	VZEROUPPER()
+	RET()
+}
+
+// quantises is the codes of a vector and what they miss.
+func quantises(isa ISA) {
+	TEXT("quantise"+isa.Suffix(), 4, "func(codes []uint8, v []float32, k *[5]float32) (sum, square int32, err float32, bits uint32)")
+	Doc("quantise" + isa.Suffix() + " takes len(v) rounded down to a multiple of 16 elements, which must not be 0.")
+	Pragma("noescape")
+	dst := Load(Param("codes").Base(), GP64()).(reg.GPVirtual)
+	p := Load(Param("v").Base(), GP64()).(reg.GPVirtual)
+	n := Load(Param("v").Len(), GP64()).(reg.GPVirtual)
+	k := Load(Param("k"), GP64())
+	ANDQ(I8(-16), n)
+	end := GP64()
+	LEAQ(Mem{Base: p, Index: n, Scale: 4}, end)
+	offset, scale, inv, lo, hi := isa.Vec(8), isa.Vec(9), isa.Vec(10), isa.Vec(11), isa.Vec(12)
+	for i := range 5 {
+		VBROADCASTSS(Mem{Base: k, Disp: 4 * i}, isa.Vec(8+i))
+	}
+	sum, square, err := isa.Vec(0), isa.Vec(1), isa.Vec(2)
+	for i := range 4 {
+		isa.zero(i)
+	}
+	x, c, y := isa.Vec(14), isa.Vec(15), isa.Vec(13)
+	if isa == AVX2 {
+		// The low byte of each lane, in the first four.
+		low := GP32()
+		MOVL(U32(0x0c080400), low)
+		VMOVD(low, X(5))
+		VPBROADCASTD(X(5), Y(5))
+	}
+	loop("loop")
+	VMOVUPS(Mem{Base: p}, x)
+	VSUBPS(offset, x, y)
+	VMULPS(inv, y, y)
+	VMAXPS(lo, y, y)
+	VMINPS(hi, y, y)
+	VCVTPS2DQ(y, c)
+	VCVTDQ2PS(c, y)
+	VMULPS(scale, y, y)
+	VADDPS(y, offset, y)
+	VSUBPS(y, x, y)
+	VFMADD231PS(y, y, err)
+	either13(isa, 3)
+	VPADDD(c, sum, sum)
+	VPMULLD(c, c, x)
+	VPADDD(x, square, square)
+	if isa == AVX512 {
+		VPMOVDB(c, X(14))
+		VMOVDQU(X(14), Mem{Base: dst})
+	} else {
+		VPSHUFB(Y(5), c, c)
+		VEXTRACTI128(U8(1), Y(15), X(14))
+		VPUNPCKLDQ(X(14), X(15), X(15))
+		VMOVQ(X(15), Mem{Base: dst})
+	}
+	ADDQ(U8(isa), p)
+	ADDQ(U8(isa/4), dst)
+	CMPQ(p, end)
+	JB(LabelRef("loop"))
+	reduce(isa, 0, intAdd)
+	reduce(isa, 1, intAdd)
+	reduce(isa, 2, floatAdd)
+	reduce(isa, 3, either)
+	for i, name := range []string{"sum", "square"} {
+		t := GP32()
+		VMOVD(X(i), t)
+		Store(t, Return(name))
+	}
+	Store(X(2), Return("err"))
+	bits := GP32()
+	VMOVD(X(3), bits)
+	Store(bits, Return("bits"))
+	VZEROUPPER()
 	RET()
 }
