@@ -44,10 +44,11 @@ func (p polite) Done() <-chan struct{} {
 // stale reports whether the graph should be calibrated: it has no curve, half as
 // many nodes were linked since as it had then, a third of them are gone, or there
 // are real queries now and the curve is of stored vectors. While linkers work it
-// waits, and for repairs. Called under upkeep.mu.
+// waits, and for repairs, and after loading for the vectors to be in memory. Called
+// under upkeep.mu.
 func (x *Index) stale() bool {
 	n := x.set.Len() - x.fresh.len()
-	if n <= small || x.entry.Load() == noEntry {
+	if n <= small || x.entry.Load() == noEntry || x.cfg.Source == nil && !x.set.Resident() {
 		return false
 	}
 	c := x.curve.Load()
@@ -181,7 +182,7 @@ func (m *meter) ask(ctx context.Context, q []float32, skip uint32) error {
 	var err error
 	start := time.Now()
 	if m.truth, _, err = c.scan.Exact(ctx, x.set, &c.probe, index.Params{K: counted + ties + 1}, m.truth[:0]); err != nil {
-		return err
+		return ctx.Err() // what cannot be read is not measured
 	}
 	m.scan = min(m.scan, time.Since(start))
 	if skip == none && len(m.truth) > 0 && x.cfg.Metric != index.IP && m.truth[0].Distance <= same {

@@ -124,6 +124,9 @@ func (x *Index) ef(p index.Params, n int) (int, float64) {
 		}
 	default:
 		ef = c.pool(usual, n, p.K)
+		if ef == 0 && len(c.points) > 0 && x.plain(p) {
+			return n, 1
+		}
 		// Stored vectors may be easier to find than what is asked, and the curve is
 		// not of filtered walks.
 		if !c.asked || !x.plain(p) {

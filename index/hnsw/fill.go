@@ -153,5 +153,6 @@ func (x *Index) Attach() error {
 	if lack := x.set.Attach(); len(lack) > 0 {
 		return fmt.Errorf("%w: no vector was given for ids %v", index.ErrCorrupt, lack)
 	}
+	x.wake() // to calibrate
 	return nil
 }
