@@ -240,6 +240,23 @@ type Stats struct {
 	Curve []Pool `json:"curve,omitempty"`
 }
 
+// squares is Σ v[i]²: NaN or +Inf if a component is not finite. Float64 keeps
+// subnormal vectors apart from zero, and four sums do not wait for each other.
+func squares(v []float32) float64 {
+	var a, b, c, d float64
+	for ; len(v) >= 4; v = v[4:] {
+		w, x, y, z := float64(v[0]), float64(v[1]), float64(v[2]), float64(v[3])
+		a += w * w
+		b += x * x
+		c += y * y
+		d += z * z
+	}
+	for _, x := range v {
+		a += float64(x) * float64(x)
+	}
+	return a + b + (c + d)
+}
+
 // CheckVector reports why v cannot be stored or searched under m with
 // dimension dim: ErrDimension, ErrNotFinite, or ErrZeroVector (cosine only).
 // Subnormals and negative zero are legal. O(dim).
@@ -247,12 +264,14 @@ func CheckVector(m Metric, dim int, v []float32) error {
 	if len(v) != dim {
 		return fmt.Errorf("%w: want %d components, got %d", ErrDimension, dim, len(v))
 	}
-	var sum float64 // of squares; float64 keeps subnormal vectors apart from zero
+	sum := squares(v)
+	if sum > 0 && sum <= math.MaxFloat32/4 {
+		return nil
+	}
 	for i, x := range v {
 		if x != x || x > math.MaxFloat32 || x < -math.MaxFloat32 {
 			return fmt.Errorf("%w: component %d is %v; send finite numbers", ErrNotFinite, i, x)
 		}
-		sum += float64(x) * float64(x)
 	}
 	// A sum that overflows would make every distance infinite and equal. The
 	// bound leaves room for (a-b)^2 <= 2a^2+2b^2.

@@ -79,7 +79,7 @@ func New(cfg index.Config) (*Index, error) {
 // Search is exact; see index.Searcher.
 func (x *Index) Search(ctx context.Context, q []float32, p index.Params, dst []index.Hit) ([]index.Hit, index.Work, error) {
 	w := index.Work{Exact: true}
-	if err := index.CheckVector(x.set.Metric(), x.set.Dim(), q); err != nil {
+	if err := x.set.CheckQuery(q); err != nil {
 		return dst, w, err
 	}
 	s := x.pool.Get().(*searcher)

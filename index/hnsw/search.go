@@ -14,7 +14,7 @@ import (
 // O(ef·M·dim + log n).
 func (x *Index) Search(ctx context.Context, q []float32, p index.Params, dst []index.Hit) ([]index.Hit, index.Work, error) {
 	var w index.Work
-	if err := index.CheckVector(x.cfg.Metric, x.cfg.Dim, q); err != nil {
+	if err := x.set.CheckQuery(q); err != nil {
 		return dst, w, err
 	}
 	c := x.searchers.Get().(*searcher)

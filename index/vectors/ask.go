@@ -13,7 +13,7 @@ import (
 // Distances writes the distance from q to each id to out; +Inf for an id that
 // has no slot. It is what an index's Distances does.
 func (s *Set) Distances(q []float32, ids []uint32, out []float32) error {
-	if err := index.CheckVector(s.metric, s.dim, q); err != nil {
+	if err := s.CheckQuery(q); err != nil {
 		return err
 	}
 	if len(ids) == 0 {

@@ -20,7 +20,7 @@ type Probe struct {
 // Coded reports whether walks go by codes.
 func (s *Set) Coded() bool { return s.codec != nil }
 
-// Trace makes p the query q, which must have passed index.CheckVector and not
+// Trace makes p the query q, which must have passed CheckQuery and not
 // change while p is in use; O(dim).
 func (s *Set) Trace(p *Probe, q []float32) {
 	p.width = 0

@@ -9,7 +9,7 @@ import (
 
 // Query returns q as Score wants it: q itself, or under cosine q normalised into
 // buf, which is grown if need be and returned as the second value. q must have
-// passed index.CheckVector.
+// passed CheckQuery.
 func (s *Set) Query(q, buf []float32) (query, grown []float32) {
 	if s.metric != index.Cosine {
 		return q, buf

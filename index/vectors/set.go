@@ -321,17 +321,22 @@ func (s *Set) reach(want int) error {
 	return nil
 }
 
-// Verify reports why vec cannot be stored: see index.CheckVector; under Float16
-// also a component beyond what binary16 holds.
-func (s *Set) Verify(vec []float32) error {
-	// One pass of a kernel clears nearly every vector: a NaN, an infinity or an
-	// overflow would leave the range.
-	if len(vec) == s.dim && !s.half {
-		if n := simd.Norm(vec); n > 1e-30 && n < math.MaxFloat32/8 {
+// CheckQuery reports why q cannot be searched for: see index.CheckVector. One pass
+// of a kernel clears nearly every vector: a NaN, an infinity or an overflow would
+// leave the range.
+func (s *Set) CheckQuery(q []float32) error {
+	if len(q) == s.dim {
+		if n := simd.Norm(q); n > 1e-30 && n < math.MaxFloat32/8 {
 			return nil
 		}
 	}
-	if err := index.CheckVector(s.metric, s.dim, vec); err != nil {
+	return index.CheckVector(s.metric, s.dim, q)
+}
+
+// Verify reports why vec cannot be stored: see CheckQuery; under Float16 also a
+// component beyond what binary16 holds.
+func (s *Set) Verify(vec []float32) error {
+	if err := s.CheckQuery(vec); err != nil {
 		return err
 	}
 	if s.half && s.metric != index.Cosine {
