@@ -62,7 +62,7 @@ type Retrieve struct {
 	// Recall, above 0 and below 1, chooses the pool in place of Ef: the smallest
 	// that finds this share of the true nearest, on average, as the index measured
 	// on itself. Where a walk cannot, or costs more, every vector is scored. 0 with
-	// Ef 0 means what is usual: 0.95, or more where it is not yet sure of that.
+	// Ef 0 means what is usual: 0.98, or more where it is not yet sure of that.
 	Recall float64 `json:"recall,omitempty"`
 	// Exact scores every vector that passes the filter.
 	Exact bool `json:"exact,omitempty"`

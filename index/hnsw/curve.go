@@ -17,8 +17,12 @@ type curve struct {
 	most   int // pool from which on a scan took less time than a walk, 0 if none
 }
 
-// usual is the recall that a search is for which says nothing.
-const usual = 0.95
+// usual is the recall that a search is for which says nothing: missing one hit in
+// fifty is rarely noticed, one in twenty is.
+const usual = 0.98
+
+// sought is the recall that index.DefaultEf is usually good for.
+const sought = 0.95
 
 // newCurve sums up the shares found by each query at each place of grid. A point
 // is the mean less its standard error, and no more than any after it. Where nothing
@@ -156,8 +160,8 @@ const narrowed = 2
 // for little, more of it the fewer may be missed.
 func guess(recall float64, n, k int) int {
 	ef := float64(index.DefaultEf(n, k))
-	if recall > usual {
-		f := math.Log(1-recall) / math.Log(1-usual)
+	if recall > sought {
+		f := math.Log(1-recall) / math.Log(1-sought)
 		ef *= f * f
 	}
 	return int(min(ef, float64(n)))
