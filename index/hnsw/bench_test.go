@@ -19,6 +19,7 @@ const benchSize, benchDim = 20000, 128
 // bench is the index that benchmarks share, built once.
 var bench = sync.OnceValue(func() (b struct {
 	x       *hnsw.Index
+	coded   *hnsw.Index
 	f       *flat.Index
 	queries [][]float32
 }) {
@@ -29,18 +30,25 @@ var bench = sync.OnceValue(func() (b struct {
 	if b.x, err = hnsw.New(cfg); err != nil {
 		panic(err)
 	}
+	coded := cfg
+	coded.Codes = index.Int8
+	if b.coded, err = hnsw.New(coded); err != nil {
+		panic(err)
+	}
 	if b.f, err = flat.New(cfg); err != nil {
 		panic(err)
 	}
 	for i, v := range vecs[:benchSize] {
-		for _, y := range []index.Index{b.x, b.f} {
+		for _, y := range []index.Index{b.x, b.coded, b.f} {
 			if err := y.Insert(ctx, uint32(i), v); err != nil {
 				panic(err)
 			}
 		}
 	}
-	if err := b.x.Drain(ctx); err != nil {
-		panic(err)
+	for _, x := range []*hnsw.Index{b.x, b.coded} {
+		if err := x.Drain(ctx); err != nil {
+			panic(err)
+		}
 	}
 	b.queries = vecs[benchSize:]
 	return b
@@ -52,6 +60,10 @@ func BenchmarkSearch(b *testing.B) {
 		b.Run(fmt.Sprintf("ef=%d", ef), func(b *testing.B) {
 			run(b, s.x, s.queries, index.Params{K: 10, Ef: ef})
 			b.ReportMetric(recall(b, s.x, s.f, s.queries[:100], index.Params{K: 10, Ef: ef}), "recall")
+		})
+		b.Run(fmt.Sprintf("int8/ef=%d", ef), func(b *testing.B) {
+			run(b, s.coded, s.queries, index.Params{K: 10, Ef: ef})
+			b.ReportMetric(recall(b, s.coded, s.f, s.queries[:100], index.Params{K: 10, Ef: ef}), "recall")
 		})
 	}
 	for _, share := range []float64{0.5, 0.1, 0.01} {
