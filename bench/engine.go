@@ -208,7 +208,7 @@ func (g *graph) close() {
 type rowFile struct {
 	f      *os.File
 	cols   int
-	buffer sync.Pool // of []byte
+	buffer sync.Pool // of *[]byte
 }
 
 func openRows(path string, cols int) (*rowFile, error) {
@@ -216,13 +216,14 @@ func openRows(path string, cols int) (*rowFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &rowFile{f: f, cols: cols, buffer: sync.Pool{New: func() any { return make([]byte, cols*4) }}}, nil
+	return &rowFile{f: f, cols: cols, buffer: sync.Pool{New: func() any { b := make([]byte, cols*4); return &b }}}, nil
 }
 
 // Read appends the row numbered id to dst.
 func (r *rowFile) Read(id uint32, dst []float32) ([]float32, error) {
-	b := r.buffer.Get().([]byte)
-	defer r.buffer.Put(b)
+	p := r.buffer.Get().(*[]byte)
+	defer r.buffer.Put(p)
+	b := *p
 	if _, err := r.f.ReadAt(b, 8+int64(id)*int64(len(b))); err != nil {
 		return dst, err
 	}
