@@ -55,6 +55,7 @@ type kernels struct {
 	affineRowsI1   func(q []uint64, k *[5]float32, rows []uint8, stride int, out []float32)
 	affineGatherI1 func(q []uint64, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
 
+	place    func(e []placed, d float32) int
 	span     func(v []float32) (lo, hi float32, parts uint32)
 	quantise func(codes []uint8, v []float32, k *[5]float32) (sum, square int32, err float32, bits uint32)
 }

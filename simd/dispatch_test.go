@@ -115,6 +115,7 @@ func TestWrongLengthsPanicByName(t *testing.T) {
 		"AffineGatherI4": func() { AffineGatherI4(b[:7], new([5]float32), make([]uint8, 96), 19, ids, out) },
 		"AffineRowsI1":   func() { AffineRowsI1(w[:6], new([5]float32), make([]uint8, 96), 32, out) },
 		"Quantise":       func() { Quantise(u, f[1:], &Steps{}) },
+		"Place":          func() { Place(f, 1) },
 		"FetchRows":      func() { FetchRows(ids, nil, 0, f, 4, 4, ids[:1]) },
 		"AffineGatherI1": func() { AffineGatherI1(w, new([5]float32), make([]uint8, 64), 32, ids, out) },
 	} {

@@ -69,6 +69,7 @@ var generic = kernels{
 	affineRowsI1:   affineRowsI1,
 	affineGatherI1: affineGatherI1,
 	span:           spanGeneric,
+	place:          placeGeneric,
 	quantise:       quantiseGeneric,
 }
 

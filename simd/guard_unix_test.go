@@ -196,3 +196,15 @@ func TestQuantisingTouchesNothingOutsideItsSlices(t *testing.T) {
 		}
 	})
 }
+
+func TestPlacingReadsNothingOutsideItsList(t *testing.T) {
+	implementations(t, func(t *testing.T) {
+		debug.SetPanicOnFault(true) // of this test's goroutine
+		defer faults(t)
+		g := newGuarded(t, 8192)
+		for _, n := range edges() {
+			Place(first[mark](g, min(n, 1024)), 1)
+			Place(last[mark](g, min(n, 1024)), 1)
+		}
+	})
+}

@@ -10,6 +10,9 @@ func fetchAMD64(s []uint32)
 //go:noescape
 func fetchRowsAMD64(ids []uint32, seen []uint8, epoch uint8, rows *uint8, stride int, width int, spare []uint32)
 
+//go:noescape
+func placeAVX512(e *uint8, n int, d float32) int
+
 // spanAVX2 reads len(v) rounded down to a multiple of 16 elements, which must not be 0.
 //
 //go:noescape

@@ -76,6 +76,42 @@ more:
 	JAE  row
 	RET
 
+// func placeAVX512(e *uint8, n int, d float32) int
+// Requires: AVX, AVX512F, BMI2, POPCNT
+TEXT ·placeAVX512(SB), NOSPLIT, $0-32
+	MOVQ         e+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS d+16(FP), Z0
+	MOVL         $0x00005555, DX
+	XORQ         SI, SI
+	SUBQ         $0x08, CX
+	JL           tail
+	PCALIGN      $0x20
+
+loop:
+	VCMPPS  $0x0d, (AX), Z0, K1
+	KMOVW   K1, BX
+	ANDL    DX, BX
+	POPCNTL BX, BX
+	ADDQ    BX, SI
+	ADDQ    $0x40, AX
+	SUBQ    $0x08, CX
+	JGE     loop
+
+tail:
+	ADDQ      $0x08, CX
+	ADDQ      CX, CX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K2
+	VMOVUPS.Z (AX), K2, Z1
+	VCMPPS    $0x0d, Z1, Z0, K2, K1
+	KMOVW     K1, BX
+	POPCNTL   BX, BX
+	ADDQ      BX, SI
+	MOVQ      SI, ret+24(FP)
+	VZEROUPPER
+	RET
+
 // func spanAVX2(v []float32) (lo float32, hi float32, parts uint32)
 // Requires: AVX, AVX2, SSE
 TEXT ·spanAVX2(SB), NOSPLIT, $0-36

@@ -2,7 +2,11 @@
 
 package simd
 
-import "golang.org/x/sys/cpu"
+import (
+	"unsafe"
+
+	"golang.org/x/sys/cpu"
+)
 
 //go:generate go -C _asm run . -isa avx2 -out ../avx2_amd64.s -stubs ../avx2_amd64.go -pkg simd
 //go:generate go -C _asm run . -isa avx512 -out ../avx512_amd64.s -stubs ../avx512_amd64.go -pkg simd
@@ -34,6 +38,7 @@ func avx512(two *kernels, vnni, popcnt bool) *kernels {
 	k.toHalf, k.fromHalf = toHalfAVX512, fromHalfAVX512
 	k.dotHalf, k.dotRowsHalf, k.dotGatherHalf = dotHalfAVX512, dotRowsHalfAVX512, dotGatherHalfAVX512
 	k.l2Half, k.l2RowsHalf, k.l2GatherHalf = l2HalfAVX512, l2RowsHalfAVX512, l2GatherHalfAVX512
+	k.place = placeNear
 	k.span, k.quantise = wholeSpan(spanAVX512), wholeQuantise(quantiseAVX512)
 	if vnni {
 		k.dotI8, k.dotRowsI8, k.dotGatherI8 = dotI8AVX512, dotRowsI8AVX512, dotGatherI8AVX512
@@ -146,6 +151,7 @@ func avx2() *kernels {
 		affineGatherI1: affineGatherI1AVX2,
 		span:           wholeSpan(spanAVX2),
 		quantise:       wholeQuantise(quantiseAVX2),
+		place:          placeGeneric,
 	}
 }
 
@@ -210,6 +216,13 @@ func longAffineGather[Q any](n int, long, short func([]Q, *[5]float32, []uint8, 
 			long(q, k, rows, stride, ids, out)
 		}
 	}
+}
+
+// placeNear halves long lists until counting is faster.
+func placeNear(e []placed, d float32) int {
+	const count = 512
+	at := within(e, d, count)
+	return at + placeAVX512((*uint8)(unsafe.Pointer(&e[at])), min(count, len(e)-at), d)
 }
 
 // encodeBlock is what the kernels of codes take at a time; the rest is the plain

@@ -1,6 +1,10 @@
 package hnsw
 
-import "math"
+import (
+	"math"
+
+	"github.com/eiderdb/eider/simd"
+)
 
 const (
 	expanded = 1 << 31 // set in entry.slot once the node was expanded
@@ -52,19 +56,7 @@ func (p *pool) insert(d float32, slot uint32) int {
 }
 
 // place is where an entry at distance d belongs, after equals.
-func (p *pool) place(d float32) int {
-	e := p.e
-	lo, hi := 0, len(e)
-	for lo < hi {
-		mid := int(uint(lo+hi) >> 1)
-		if e[mid].d <= d {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	return lo
-}
+func (p *pool) place(d float32) int { return simd.Place(p.e, d) }
 
 // put inserts at a place.
 func (p *pool) put(at int, d float32, slot uint32) {
