@@ -66,7 +66,7 @@ func Suites() []Suite {
 		{"import", "bulk load of 100,000 x 384 with the graph, by phase", checked(Import)},
 		{"reopen", "Open to the first hit over 1M x 128, after Close and after SIGKILL", checked(Reopen)},
 		{"latency", "search p50 and p99 while writers take half of the machine, and while it is idle", checked(Latency)},
-		{"kernels", "distance kernels beside the same in C with intrinsics", Kernels},
+		{"kernels", "distance kernels beside the same in C with intrinsics", checked(Kernels)},
 		{"http", "search over HTTP beside the library call, and 1,000 requests/s", checked(HTTP)},
 	}
 }
