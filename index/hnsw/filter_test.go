@@ -271,7 +271,7 @@ func TestAFilterNeverFindsWhatWasDeleted(t *testing.T) {
 						}
 					}
 				}
-				if got < 0.98-1e-9 { // a sum of tenths
+				if got < 0.95 { // of a hundred hits; the matrix above is about recall
 					t.Errorf("%s, %s at %d: recall %.4f", name, kind, at, got)
 				}
 			}
