@@ -151,8 +151,8 @@ func kernels() []kernel {
 		}
 	}
 	for _, dim := range []int{128, 784} {
-		floatKernels(add, "dot", dim, simd.Dot, simd.DotRows, simd.DotGather)
-		floatKernels(add, "l2", dim, simd.L2, simd.L2Rows, simd.L2Gather)
+		floatKernels(add, "dot", dim, dotPairs, simd.DotRows, simd.DotGather)
+		floatKernels(add, "l2", dim, l2Pairs, simd.L2Rows, simd.L2Gather)
 		add("u8", "gather", dim, dim, func(m *rowSpace, dim, _ int, ids []uint32) {
 			simd.L2GatherU8(m.bytes[:dim], m.bytes, dim, ids, m.sums[:])
 		})
@@ -182,21 +182,33 @@ func kernels() []kernel {
 
 // floatKernels adds the three shapes of a float32 distance.
 func floatKernels(add func(name, shape string, dim, stride int, call func(*rowSpace, int, int, []uint32)), name string, dim int,
-	pair func(a, b []float32) float32,
+	pairs func(m *rowSpace, dim, stride int, ids []uint32),
 	rows func(q, rows []float32, stride int, out []float32),
 	gather func(q, rows []float32, stride int, ids []uint32, out []float32),
 ) {
-	add(name, "pair", dim, 4*dim, func(m *rowSpace, dim, _ int, ids []uint32) {
-		for i, id := range ids {
-			m.scores[i] = pair(m.floats[:dim], m.floats[int(id)*dim:][:dim])
-		}
-	})
+	add(name, "pair", dim, 4*dim, pairs)
 	add(name, "rows", dim, 4*dim, func(m *rowSpace, dim, _ int, ids []uint32) {
 		rows(m.floats[:dim], m.floats[int(ids[0])*dim:], dim, m.scores[:])
 	})
 	add(name, "gather", dim, 4*dim, func(m *rowSpace, dim, _ int, ids []uint32) {
 		gather(m.floats[:dim], m.floats, dim, ids, m.scores[:])
 	})
+}
+
+// dotPairs and l2Pairs call a function that is not inlined for each id, as the C
+// program does.
+func dotPairs(m *rowSpace, dim, _ int, ids []uint32) {
+	q := m.floats[:dim]
+	for i, id := range ids {
+		m.scores[i] = simd.Dot(q, m.floats[int(id)*dim:][:dim])
+	}
+}
+
+func l2Pairs(m *rowSpace, dim, _ int, ids []uint32) {
+	q := m.floats[:dim]
+	for i, id := range ids {
+		m.scores[i] = simd.L2(q, m.floats[int(id)*dim:][:dim])
+	}
 }
 
 // affineStride is a row of so many bytes of codes, of whole 16 bytes.

@@ -37,14 +37,29 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-52
 	MOVQ    a_len+8(FP), CX
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
-	MOVQ    CX, BX
-	ANDQ    $0x00000007, BX
-	LEAQ    maskTable<>+0(SB), SI
-	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
 	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
+	LEAQ    -32(DX), DI
+	CMPQ    BX, DI
+	JG      unpaired5
+	PCALIGN $0x20
+
+pair4:
+	VMOVUPS     (AX)(BX*4), Y8
+	VFMADD231PS (SI)(BX*4), Y8, Y0
+	VMOVUPS     32(AX)(BX*4), Y9
+	VFMADD231PS 32(SI)(BX*4), Y9, Y1
+	VMOVUPS     64(AX)(BX*4), Y8
+	VFMADD231PS 64(SI)(BX*4), Y8, Y0
+	VMOVUPS     96(AX)(BX*4), Y9
+	VFMADD231PS 96(SI)(BX*4), Y9, Y1
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DI
+	JLE         pair4
+
+unpaired5:
 	CMPQ    BX, DX
 	JGE     tail2
 	PCALIGN $0x20
@@ -61,14 +76,18 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
+	MOVQ        CX, DX
+	ANDQ        $0x00000007, DX
+	LEAQ        maskTable<>+0(SB), DI
+	VMOVDQU     (DI)(DX*4), Y14
 	LEAQ        -8(CX), DX
 	CMPQ        BX, DX
-	JG          half4
+	JG          half6
 	VMOVUPS     (AX)(BX*4), Y8
 	VFMADD231PS (SI)(BX*4), Y8, Y0
 	ADDQ        $0x00000008, BX
 
-half4:
+half6:
 	CMPQ        BX, CX
 	JGE         done3
 	MOVQ        DX, BX
@@ -109,7 +128,11 @@ TEXT ·dotRowsAVX2(SB), NOSPLIT, $0-80
 	CMPQ    R9, $0x04
 	JL      few
 	CMPQ    DI, $0x00000060
-	JGE     wide
+	JL      four
+	CMPQ    R9, $0x40
+	JL      plain
+	CMPB    ·oneStream+0(SB), $0x00
+	JNE     wide
 	PCALIGN $0x20
 
 four:
@@ -211,12 +234,18 @@ done3:
 	JMP          few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXOR   Y0, Y0, Y0
 	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail6
@@ -225,8 +254,14 @@ wide:
 step5:
 	VMOVUPS     (AX)(BX*4), Y8
 	VFMADD231PS (SI)(BX*4), Y8, Y0
+	VFMADD231PS (R10)(BX*4), Y8, Y2
+	VFMADD231PS (R11)(BX*4), Y8, Y4
+	VFMADD231PS (R12)(BX*4), Y8, Y6
 	VMOVUPS     32(AX)(BX*4), Y9
 	VFMADD231PS 32(SI)(BX*4), Y9, Y1
+	VFMADD231PS 32(R10)(BX*4), Y9, Y3
+	VFMADD231PS 32(R11)(BX*4), Y9, Y5
+	VFMADD231PS 32(R12)(BX*4), Y9, Y7
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step5
@@ -239,6 +274,9 @@ tail6:
 	JG          half8
 	VMOVUPS     (AX)(BX*4), Y8
 	VFMADD231PS (SI)(BX*4), Y8, Y0
+	VFMADD231PS (R10)(BX*4), Y8, Y2
+	VFMADD231PS (R11)(BX*4), Y8, Y4
+	VFMADD231PS (R12)(BX*4), Y8, Y6
 	ADDQ        $0x00000008, BX
 
 half8:
@@ -250,10 +288,47 @@ half8:
 	VMOVUPS     (SI)(BX*4), Y10
 	VANDPS      Y14, Y10, Y10
 	VFMADD231PS Y10, Y9, Y1
+	VMOVUPS     (R10)(BX*4), Y11
+	VANDPS      Y14, Y11, Y11
+	VFMADD231PS Y11, Y9, Y3
+	VMOVUPS     (R11)(BX*4), Y12
+	VANDPS      Y14, Y12, Y12
+	VFMADD231PS Y12, Y9, Y5
+	VMOVUPS     (R12)(BX*4), Y13
+	VANDPS      Y14, Y13, Y13
+	VFMADD231PS Y13, Y9, Y7
 
 done7:
-	VPXOR   Y2, Y2, Y2
-	VPXOR   Y3, Y3, Y3
+	VADDPS       Y1, Y0, Y0
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y7, Y6, Y6
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VADDPS       X10, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          plain
+	JMP          few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail10
@@ -261,9 +336,9 @@ done7:
 
 step9:
 	VMOVUPS     (AX)(BX*4), Y8
-	VFMADD231PS (R10)(BX*4), Y8, Y2
+	VFMADD231PS (SI)(BX*4), Y8, Y0
 	VMOVUPS     32(AX)(BX*4), Y9
-	VFMADD231PS 32(R10)(BX*4), Y9, Y3
+	VFMADD231PS 32(SI)(BX*4), Y9, Y1
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step9
@@ -275,7 +350,7 @@ tail10:
 	CMPQ        BX, R13
 	JG          half12
 	VMOVUPS     (AX)(BX*4), Y8
-	VFMADD231PS (R10)(BX*4), Y8, Y2
+	VFMADD231PS (SI)(BX*4), Y8, Y0
 	ADDQ        $0x00000008, BX
 
 half12:
@@ -284,13 +359,13 @@ half12:
 	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
-	VMOVUPS     (R10)(BX*4), Y11
-	VANDPS      Y14, Y11, Y11
-	VFMADD231PS Y11, Y9, Y3
+	VMOVUPS     (SI)(BX*4), Y10
+	VANDPS      Y14, Y10, Y10
+	VFMADD231PS Y10, Y9, Y1
 
 done11:
-	VPXOR   Y4, Y4, Y4
-	VPXOR   Y5, Y5, Y5
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail14
@@ -298,9 +373,9 @@ done11:
 
 step13:
 	VMOVUPS     (AX)(BX*4), Y8
-	VFMADD231PS (R11)(BX*4), Y8, Y4
+	VFMADD231PS (R10)(BX*4), Y8, Y2
 	VMOVUPS     32(AX)(BX*4), Y9
-	VFMADD231PS 32(R11)(BX*4), Y9, Y5
+	VFMADD231PS 32(R10)(BX*4), Y9, Y3
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step13
@@ -308,26 +383,26 @@ step13:
 tail14:
 	CMPQ        BX, CX
 	JGE         done15
-	LEAQ        -8(CX), R10
-	CMPQ        BX, R10
+	LEAQ        -8(CX), R13
+	CMPQ        BX, R13
 	JG          half16
 	VMOVUPS     (AX)(BX*4), Y8
-	VFMADD231PS (R11)(BX*4), Y8, Y4
+	VFMADD231PS (R10)(BX*4), Y8, Y2
 	ADDQ        $0x00000008, BX
 
 half16:
 	CMPQ        BX, CX
 	JGE         done15
-	MOVQ        R10, BX
+	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
-	VMOVUPS     (R11)(BX*4), Y12
-	VANDPS      Y14, Y12, Y12
-	VFMADD231PS Y12, Y9, Y5
+	VMOVUPS     (R10)(BX*4), Y11
+	VANDPS      Y14, Y11, Y11
+	VFMADD231PS Y11, Y9, Y3
 
 done15:
-	VPXOR   Y6, Y6, Y6
-	VPXOR   Y7, Y7, Y7
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail18
@@ -335,9 +410,9 @@ done15:
 
 step17:
 	VMOVUPS     (AX)(BX*4), Y8
-	VFMADD231PS (R12)(BX*4), Y8, Y6
+	VFMADD231PS (R11)(BX*4), Y8, Y4
 	VMOVUPS     32(AX)(BX*4), Y9
-	VFMADD231PS 32(R12)(BX*4), Y9, Y7
+	VFMADD231PS 32(R11)(BX*4), Y9, Y5
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step17
@@ -349,7 +424,7 @@ tail18:
 	CMPQ        BX, R10
 	JG          half20
 	VMOVUPS     (AX)(BX*4), Y8
-	VFMADD231PS (R12)(BX*4), Y8, Y6
+	VFMADD231PS (R11)(BX*4), Y8, Y4
 	ADDQ        $0x00000008, BX
 
 half20:
@@ -358,11 +433,48 @@ half20:
 	MOVQ        R10, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
+	VMOVUPS     (R11)(BX*4), Y12
+	VANDPS      Y14, Y12, Y12
+	VFMADD231PS Y12, Y9, Y5
+
+done19:
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail22
+	PCALIGN $0x20
+
+step21:
+	VMOVUPS     (AX)(BX*4), Y8
+	VFMADD231PS (R12)(BX*4), Y8, Y6
+	VMOVUPS     32(AX)(BX*4), Y9
+	VFMADD231PS 32(R12)(BX*4), Y9, Y7
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step21
+
+tail22:
+	CMPQ        BX, CX
+	JGE         done23
+	LEAQ        -8(CX), R10
+	CMPQ        BX, R10
+	JG          half24
+	VMOVUPS     (AX)(BX*4), Y8
+	VFMADD231PS (R12)(BX*4), Y8, Y6
+	ADDQ        $0x00000008, BX
+
+half24:
+	CMPQ        BX, CX
+	JGE         done23
+	MOVQ        R10, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
 	VMOVUPS     (R12)(BX*4), Y13
 	VANDPS      Y14, Y13, Y13
 	VFMADD231PS Y13, Y9, Y7
 
-done19:
+done23:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
@@ -395,31 +507,31 @@ one:
 	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail22
+	JGE     tail26
 	PCALIGN $0x20
 
-step21:
+step25:
 	VMOVUPS     (AX)(BX*4), Y8
 	VFMADD231PS (SI)(BX*4), Y8, Y0
 	VMOVUPS     32(AX)(BX*4), Y9
 	VFMADD231PS 32(SI)(BX*4), Y9, Y1
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step21
+	JL          step25
 
-tail22:
+tail26:
 	CMPQ        BX, CX
-	JGE         done23
+	JGE         done27
 	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
-	JG          half24
+	JG          half28
 	VMOVUPS     (AX)(BX*4), Y8
 	VFMADD231PS (SI)(BX*4), Y8, Y0
 	ADDQ        $0x00000008, BX
 
-half24:
+half28:
 	CMPQ        BX, CX
-	JGE         done23
+	JGE         done27
 	MOVQ        R10, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -427,7 +539,7 @@ half24:
 	VANDPS      Y14, Y10, Y10
 	VFMADD231PS Y10, Y9, Y1
 
-done23:
+done27:
 	VADDPS       Y1, Y0, Y0
 	VPSHUFD      $0x4e, Y0, Y10
 	VADDPS       Y10, Y0, Y0
@@ -918,14 +1030,33 @@ TEXT ·dotHalfAVX2(SB), NOSPLIT, $0-52
 	MOVQ    a_len+8(FP), CX
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
-	MOVQ    CX, BX
-	ANDQ    $0x00000007, BX
-	LEAQ    maskTable<>+0(SB), SI
-	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
 	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
+	LEAQ    -32(DX), DI
+	CMPQ    BX, DI
+	JG      unpaired5
+	PCALIGN $0x20
+
+pair4:
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (SI)(BX*2), Y10
+	VFMADD231PS Y10, Y8, Y0
+	VMOVUPS     32(AX)(BX*4), Y9
+	VCVTPH2PS   16(SI)(BX*2), Y10
+	VFMADD231PS Y10, Y9, Y1
+	VMOVUPS     64(AX)(BX*4), Y8
+	VCVTPH2PS   32(SI)(BX*2), Y10
+	VFMADD231PS Y10, Y8, Y0
+	VMOVUPS     96(AX)(BX*4), Y9
+	VCVTPH2PS   48(SI)(BX*2), Y10
+	VFMADD231PS Y10, Y9, Y1
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DI
+	JLE         pair4
+
+unpaired5:
 	CMPQ    BX, DX
 	JGE     tail2
 	PCALIGN $0x20
@@ -944,15 +1075,19 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
+	MOVQ        CX, DX
+	ANDQ        $0x00000007, DX
+	LEAQ        maskTable<>+0(SB), DI
+	VMOVDQU     (DI)(DX*4), Y14
 	LEAQ        -8(CX), DX
 	CMPQ        BX, DX
-	JG          half4
+	JG          half6
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (SI)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
 	ADDQ        $0x00000008, BX
 
-half4:
+half6:
 	CMPQ        BX, CX
 	JGE         done3
 	MOVQ        DX, BX
@@ -993,7 +1128,11 @@ TEXT ·dotRowsHalfAVX2(SB), NOSPLIT, $0-80
 	CMPQ    R9, $0x04
 	JL      few
 	CMPQ    DI, $0x00000060
-	JGE     wide
+	JL      four
+	CMPQ    R9, $0x40
+	JL      plain
+	CMPB    ·oneStream+0(SB), $0x00
+	JNE     wide
 	PCALIGN $0x20
 
 four:
@@ -1103,12 +1242,18 @@ done3:
 	JMP          few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXOR   Y0, Y0, Y0
 	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail6
@@ -1118,9 +1263,21 @@ step5:
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (SI)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VFMADD231PS Y11, Y8, Y2
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VFMADD231PS Y12, Y8, Y4
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VFMADD231PS Y13, Y8, Y6
 	VMOVUPS     32(AX)(BX*4), Y9
 	VCVTPH2PS   16(SI)(BX*2), Y10
 	VFMADD231PS Y10, Y9, Y1
+	VCVTPH2PS   16(R10)(BX*2), Y11
+	VFMADD231PS Y11, Y9, Y3
+	VCVTPH2PS   16(R11)(BX*2), Y12
+	VFMADD231PS Y12, Y9, Y5
+	VCVTPH2PS   16(R12)(BX*2), Y13
+	VFMADD231PS Y13, Y9, Y7
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step5
@@ -1134,6 +1291,12 @@ tail6:
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (SI)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VFMADD231PS Y11, Y8, Y2
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VFMADD231PS Y12, Y8, Y4
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VFMADD231PS Y13, Y8, Y6
 	ADDQ        $0x00000008, BX
 
 half8:
@@ -1145,10 +1308,47 @@ half8:
 	VCVTPH2PS   (SI)(BX*2), Y10
 	VANDPS      Y14, Y10, Y10
 	VFMADD231PS Y10, Y9, Y1
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VANDPS      Y14, Y11, Y11
+	VFMADD231PS Y11, Y9, Y3
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VANDPS      Y14, Y12, Y12
+	VFMADD231PS Y12, Y9, Y5
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VANDPS      Y14, Y13, Y13
+	VFMADD231PS Y13, Y9, Y7
 
 done7:
-	VPXOR   Y2, Y2, Y2
-	VPXOR   Y3, Y3, Y3
+	VADDPS       Y1, Y0, Y0
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y7, Y6, Y6
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VADDPS       X10, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          plain
+	JMP          few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail10
@@ -1156,11 +1356,11 @@ done7:
 
 step9:
 	VMOVUPS     (AX)(BX*4), Y8
-	VCVTPH2PS   (R10)(BX*2), Y11
-	VFMADD231PS Y11, Y8, Y2
+	VCVTPH2PS   (SI)(BX*2), Y10
+	VFMADD231PS Y10, Y8, Y0
 	VMOVUPS     32(AX)(BX*4), Y9
-	VCVTPH2PS   16(R10)(BX*2), Y11
-	VFMADD231PS Y11, Y9, Y3
+	VCVTPH2PS   16(SI)(BX*2), Y10
+	VFMADD231PS Y10, Y9, Y1
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step9
@@ -1172,8 +1372,8 @@ tail10:
 	CMPQ        BX, R13
 	JG          half12
 	VMOVUPS     (AX)(BX*4), Y8
-	VCVTPH2PS   (R10)(BX*2), Y11
-	VFMADD231PS Y11, Y8, Y2
+	VCVTPH2PS   (SI)(BX*2), Y10
+	VFMADD231PS Y10, Y8, Y0
 	ADDQ        $0x00000008, BX
 
 half12:
@@ -1182,13 +1382,13 @@ half12:
 	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
-	VCVTPH2PS   (R10)(BX*2), Y11
-	VANDPS      Y14, Y11, Y11
-	VFMADD231PS Y11, Y9, Y3
+	VCVTPH2PS   (SI)(BX*2), Y10
+	VANDPS      Y14, Y10, Y10
+	VFMADD231PS Y10, Y9, Y1
 
 done11:
-	VPXOR   Y4, Y4, Y4
-	VPXOR   Y5, Y5, Y5
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail14
@@ -1196,11 +1396,11 @@ done11:
 
 step13:
 	VMOVUPS     (AX)(BX*4), Y8
-	VCVTPH2PS   (R11)(BX*2), Y12
-	VFMADD231PS Y12, Y8, Y4
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VFMADD231PS Y11, Y8, Y2
 	VMOVUPS     32(AX)(BX*4), Y9
-	VCVTPH2PS   16(R11)(BX*2), Y12
-	VFMADD231PS Y12, Y9, Y5
+	VCVTPH2PS   16(R10)(BX*2), Y11
+	VFMADD231PS Y11, Y9, Y3
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step13
@@ -1208,27 +1408,27 @@ step13:
 tail14:
 	CMPQ        BX, CX
 	JGE         done15
-	LEAQ        -8(CX), R10
-	CMPQ        BX, R10
+	LEAQ        -8(CX), R13
+	CMPQ        BX, R13
 	JG          half16
 	VMOVUPS     (AX)(BX*4), Y8
-	VCVTPH2PS   (R11)(BX*2), Y12
-	VFMADD231PS Y12, Y8, Y4
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VFMADD231PS Y11, Y8, Y2
 	ADDQ        $0x00000008, BX
 
 half16:
 	CMPQ        BX, CX
 	JGE         done15
-	MOVQ        R10, BX
+	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
-	VCVTPH2PS   (R11)(BX*2), Y12
-	VANDPS      Y14, Y12, Y12
-	VFMADD231PS Y12, Y9, Y5
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VANDPS      Y14, Y11, Y11
+	VFMADD231PS Y11, Y9, Y3
 
 done15:
-	VPXOR   Y6, Y6, Y6
-	VPXOR   Y7, Y7, Y7
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail18
@@ -1236,11 +1436,11 @@ done15:
 
 step17:
 	VMOVUPS     (AX)(BX*4), Y8
-	VCVTPH2PS   (R12)(BX*2), Y13
-	VFMADD231PS Y13, Y8, Y6
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VFMADD231PS Y12, Y8, Y4
 	VMOVUPS     32(AX)(BX*4), Y9
-	VCVTPH2PS   16(R12)(BX*2), Y13
-	VFMADD231PS Y13, Y9, Y7
+	VCVTPH2PS   16(R11)(BX*2), Y12
+	VFMADD231PS Y12, Y9, Y5
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step17
@@ -1252,8 +1452,8 @@ tail18:
 	CMPQ        BX, R10
 	JG          half20
 	VMOVUPS     (AX)(BX*4), Y8
-	VCVTPH2PS   (R12)(BX*2), Y13
-	VFMADD231PS Y13, Y8, Y6
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VFMADD231PS Y12, Y8, Y4
 	ADDQ        $0x00000008, BX
 
 half20:
@@ -1262,11 +1462,51 @@ half20:
 	MOVQ        R10, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VANDPS      Y14, Y12, Y12
+	VFMADD231PS Y12, Y9, Y5
+
+done19:
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail22
+	PCALIGN $0x20
+
+step21:
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VFMADD231PS Y13, Y8, Y6
+	VMOVUPS     32(AX)(BX*4), Y9
+	VCVTPH2PS   16(R12)(BX*2), Y13
+	VFMADD231PS Y13, Y9, Y7
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step21
+
+tail22:
+	CMPQ        BX, CX
+	JGE         done23
+	LEAQ        -8(CX), R10
+	CMPQ        BX, R10
+	JG          half24
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VFMADD231PS Y13, Y8, Y6
+	ADDQ        $0x00000008, BX
+
+half24:
+	CMPQ        BX, CX
+	JGE         done23
+	MOVQ        R10, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
 	VCVTPH2PS   (R12)(BX*2), Y13
 	VANDPS      Y14, Y13, Y13
 	VFMADD231PS Y13, Y9, Y7
 
-done19:
+done23:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
@@ -1299,10 +1539,10 @@ one:
 	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail22
+	JGE     tail26
 	PCALIGN $0x20
 
-step21:
+step25:
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (SI)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
@@ -1311,22 +1551,22 @@ step21:
 	VFMADD231PS Y10, Y9, Y1
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step21
+	JL          step25
 
-tail22:
+tail26:
 	CMPQ        BX, CX
-	JGE         done23
+	JGE         done27
 	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
-	JG          half24
+	JG          half28
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (SI)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
 	ADDQ        $0x00000008, BX
 
-half24:
+half28:
 	CMPQ        BX, CX
-	JGE         done23
+	JGE         done27
 	MOVQ        R10, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -1334,7 +1574,7 @@ half24:
 	VANDPS      Y14, Y10, Y10
 	VFMADD231PS Y10, Y9, Y1
 
-done23:
+done27:
 	VADDPS       Y1, Y0, Y0
 	VPSHUFD      $0x4e, Y0, Y10
 	VADDPS       Y10, Y0, Y0
@@ -1913,7 +2153,11 @@ TEXT ·dotRowsI8AVX2(SB), NOSPLIT, $0-80
 	CMPQ    R9, $0x04
 	JL      few
 	CMPQ    DI, $0x00000060
-	JGE     wide
+	JL      four
+	CMPQ    R9, $0x40
+	JL      plain
+	CMPB    ·oneStream+0(SB), $0x00
+	JNE     wide
 	PCALIGN $0x20
 
 four:
@@ -1991,11 +2235,14 @@ done3:
 	JMP          few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXOR   Y0, Y0, Y0
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail5
@@ -2006,6 +2253,15 @@ step4:
 	VPMOVSXBW (SI)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
+	VPMOVSXBW (R10)(BX*1), Y11
+	VPMADDWD  Y11, Y8, Y11
+	VPADDD    Y11, Y2, Y2
+	VPMOVSXBW (R11)(BX*1), Y12
+	VPMADDWD  Y12, Y8, Y12
+	VPADDD    Y12, Y4, Y4
+	VPMOVSXBW (R12)(BX*1), Y13
+	VPMADDWD  Y13, Y8, Y13
+	VPADDD    Y13, Y6, Y6
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
 	JL        step4
@@ -2019,9 +2275,42 @@ tail5:
 	VPMOVSXBW (SI)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
+	VPMOVSXBW (R10)(BX*1), Y11
+	VPMADDWD  Y11, Y8, Y11
+	VPADDD    Y11, Y2, Y2
+	VPMOVSXBW (R11)(BX*1), Y12
+	VPMADDWD  Y12, Y8, Y12
+	VPADDD    Y12, Y4, Y4
+	VPMOVSXBW (R12)(BX*1), Y13
+	VPMADDWD  Y13, Y8, Y13
+	VPADDD    Y13, Y6, Y6
 
 done6:
-	VPXOR   Y2, Y2, Y2
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          plain
+	JMP          few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail8
@@ -2029,9 +2318,9 @@ done6:
 
 step7:
 	VPMOVSXBW (AX)(BX*1), Y8
-	VPMOVSXBW (R10)(BX*1), Y11
-	VPMADDWD  Y11, Y8, Y11
-	VPADDD    Y11, Y2, Y2
+	VPMOVSXBW (SI)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
 	JL        step7
@@ -2042,12 +2331,12 @@ tail8:
 	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
-	VPMOVSXBW (R10)(BX*1), Y11
-	VPMADDWD  Y11, Y8, Y11
-	VPADDD    Y11, Y2, Y2
+	VPMOVSXBW (SI)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y0, Y0
 
 done9:
-	VPXOR   Y4, Y4, Y4
+	VPXOR   Y2, Y2, Y2
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail11
@@ -2055,9 +2344,9 @@ done9:
 
 step10:
 	VPMOVSXBW (AX)(BX*1), Y8
-	VPMOVSXBW (R11)(BX*1), Y12
-	VPMADDWD  Y12, Y8, Y12
-	VPADDD    Y12, Y4, Y4
+	VPMOVSXBW (R10)(BX*1), Y11
+	VPMADDWD  Y11, Y8, Y11
+	VPADDD    Y11, Y2, Y2
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
 	JL        step10
@@ -2068,12 +2357,12 @@ tail11:
 	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
-	VPMOVSXBW (R11)(BX*1), Y12
-	VPMADDWD  Y12, Y8, Y12
-	VPADDD    Y12, Y4, Y4
+	VPMOVSXBW (R10)(BX*1), Y11
+	VPMADDWD  Y11, Y8, Y11
+	VPADDD    Y11, Y2, Y2
 
 done12:
-	VPXOR   Y6, Y6, Y6
+	VPXOR   Y4, Y4, Y4
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail14
@@ -2081,9 +2370,9 @@ done12:
 
 step13:
 	VPMOVSXBW (AX)(BX*1), Y8
-	VPMOVSXBW (R12)(BX*1), Y13
-	VPMADDWD  Y13, Y8, Y13
-	VPADDD    Y13, Y6, Y6
+	VPMOVSXBW (R11)(BX*1), Y12
+	VPMADDWD  Y12, Y8, Y12
+	VPADDD    Y12, Y4, Y4
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
 	JL        step13
@@ -2094,11 +2383,37 @@ tail14:
 	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
+	VPMOVSXBW (R11)(BX*1), Y12
+	VPMADDWD  Y12, Y8, Y12
+	VPADDD    Y12, Y4, Y4
+
+done15:
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPMOVSXBW (R12)(BX*1), Y13
+	VPMADDWD  Y13, Y8, Y13
+	VPADDD    Y13, Y6, Y6
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step16
+
+tail17:
+	CMPQ      BX, CX
+	JGE       done18
+	LEAQ      -16(CX), BX
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPAND     Y14, Y8, Y8
 	VPMOVSXBW (R12)(BX*1), Y13
 	VPMADDWD  Y13, Y8, Y13
 	VPADDD    Y13, Y6, Y6
 
-done15:
+done18:
 	VUNPCKLPS    Y2, Y0, Y10
 	VUNPCKHPS    Y2, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -2126,21 +2441,21 @@ one:
 	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail17
+	JGE     tail20
 	PCALIGN $0x20
 
-step16:
+step19:
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (SI)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step16
+	JL        step19
 
-tail17:
+tail20:
 	CMPQ      BX, CX
-	JGE       done18
+	JGE       done21
 	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
@@ -2148,7 +2463,7 @@ tail17:
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
 
-done18:
+done21:
 	VPSHUFD      $0x4e, Y0, Y10
 	VPADDD       Y10, Y0, Y0
 	VPSHUFD      $0xb1, Y0, Y10
@@ -2651,7 +2966,11 @@ TEXT ·dotRowsU8AVX2(SB), NOSPLIT, $0-80
 	CMPQ    R9, $0x04
 	JL      few
 	CMPQ    DI, $0x00000060
-	JGE     wide
+	JL      four
+	CMPQ    R9, $0x40
+	JL      plain
+	CMPB    ·oneStream+0(SB), $0x00
+	JNE     wide
 	PCALIGN $0x20
 
 four:
@@ -2729,11 +3048,14 @@ done3:
 	JMP          few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXOR   Y0, Y0, Y0
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail5
@@ -2744,6 +3066,15 @@ step4:
 	VPMOVZXBW (SI)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
+	VPMOVZXBW (R10)(BX*1), Y11
+	VPMADDWD  Y11, Y8, Y11
+	VPADDD    Y11, Y2, Y2
+	VPMOVZXBW (R11)(BX*1), Y12
+	VPMADDWD  Y12, Y8, Y12
+	VPADDD    Y12, Y4, Y4
+	VPMOVZXBW (R12)(BX*1), Y13
+	VPMADDWD  Y13, Y8, Y13
+	VPADDD    Y13, Y6, Y6
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
 	JL        step4
@@ -2757,9 +3088,42 @@ tail5:
 	VPMOVZXBW (SI)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
+	VPMOVZXBW (R10)(BX*1), Y11
+	VPMADDWD  Y11, Y8, Y11
+	VPADDD    Y11, Y2, Y2
+	VPMOVZXBW (R11)(BX*1), Y12
+	VPMADDWD  Y12, Y8, Y12
+	VPADDD    Y12, Y4, Y4
+	VPMOVZXBW (R12)(BX*1), Y13
+	VPMADDWD  Y13, Y8, Y13
+	VPADDD    Y13, Y6, Y6
 
 done6:
-	VPXOR   Y2, Y2, Y2
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          plain
+	JMP          few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail8
@@ -2767,9 +3131,9 @@ done6:
 
 step7:
 	VPMOVZXBW (AX)(BX*1), Y8
-	VPMOVZXBW (R10)(BX*1), Y11
-	VPMADDWD  Y11, Y8, Y11
-	VPADDD    Y11, Y2, Y2
+	VPMOVZXBW (SI)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
 	JL        step7
@@ -2780,12 +3144,12 @@ tail8:
 	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
-	VPMOVZXBW (R10)(BX*1), Y11
-	VPMADDWD  Y11, Y8, Y11
-	VPADDD    Y11, Y2, Y2
+	VPMOVZXBW (SI)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y0, Y0
 
 done9:
-	VPXOR   Y4, Y4, Y4
+	VPXOR   Y2, Y2, Y2
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail11
@@ -2793,9 +3157,9 @@ done9:
 
 step10:
 	VPMOVZXBW (AX)(BX*1), Y8
-	VPMOVZXBW (R11)(BX*1), Y12
-	VPMADDWD  Y12, Y8, Y12
-	VPADDD    Y12, Y4, Y4
+	VPMOVZXBW (R10)(BX*1), Y11
+	VPMADDWD  Y11, Y8, Y11
+	VPADDD    Y11, Y2, Y2
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
 	JL        step10
@@ -2806,12 +3170,12 @@ tail11:
 	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
-	VPMOVZXBW (R11)(BX*1), Y12
-	VPMADDWD  Y12, Y8, Y12
-	VPADDD    Y12, Y4, Y4
+	VPMOVZXBW (R10)(BX*1), Y11
+	VPMADDWD  Y11, Y8, Y11
+	VPADDD    Y11, Y2, Y2
 
 done12:
-	VPXOR   Y6, Y6, Y6
+	VPXOR   Y4, Y4, Y4
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail14
@@ -2819,9 +3183,9 @@ done12:
 
 step13:
 	VPMOVZXBW (AX)(BX*1), Y8
-	VPMOVZXBW (R12)(BX*1), Y13
-	VPMADDWD  Y13, Y8, Y13
-	VPADDD    Y13, Y6, Y6
+	VPMOVZXBW (R11)(BX*1), Y12
+	VPMADDWD  Y12, Y8, Y12
+	VPADDD    Y12, Y4, Y4
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
 	JL        step13
@@ -2832,11 +3196,37 @@ tail14:
 	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
+	VPMOVZXBW (R11)(BX*1), Y12
+	VPMADDWD  Y12, Y8, Y12
+	VPADDD    Y12, Y4, Y4
+
+done15:
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVZXBW (R12)(BX*1), Y13
+	VPMADDWD  Y13, Y8, Y13
+	VPADDD    Y13, Y6, Y6
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step16
+
+tail17:
+	CMPQ      BX, CX
+	JGE       done18
+	LEAQ      -16(CX), BX
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPAND     Y14, Y8, Y8
 	VPMOVZXBW (R12)(BX*1), Y13
 	VPMADDWD  Y13, Y8, Y13
 	VPADDD    Y13, Y6, Y6
 
-done15:
+done18:
 	VUNPCKLPS    Y2, Y0, Y10
 	VUNPCKHPS    Y2, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -2864,21 +3254,21 @@ one:
 	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail17
+	JGE     tail20
 	PCALIGN $0x20
 
-step16:
+step19:
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (SI)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step16
+	JL        step19
 
-tail17:
+tail20:
 	CMPQ      BX, CX
-	JGE       done18
+	JGE       done21
 	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
@@ -2886,7 +3276,7 @@ tail17:
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
 
-done18:
+done21:
 	VPSHUFD      $0x4e, Y0, Y10
 	VPADDD       Y10, Y0, Y0
 	VPSHUFD      $0xb1, Y0, Y10
@@ -3328,14 +3718,33 @@ TEXT ·l2AVX2(SB), NOSPLIT, $0-52
 	MOVQ    a_len+8(FP), CX
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
-	MOVQ    CX, BX
-	ANDQ    $0x00000007, BX
-	LEAQ    maskTable<>+0(SB), SI
-	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
 	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
+	LEAQ    -32(DX), DI
+	CMPQ    BX, DI
+	JG      unpaired5
+	PCALIGN $0x20
+
+pair4:
+	VMOVUPS     (AX)(BX*4), Y8
+	VSUBPS      (SI)(BX*4), Y8, Y10
+	VFMADD231PS Y10, Y10, Y0
+	VMOVUPS     32(AX)(BX*4), Y9
+	VSUBPS      32(SI)(BX*4), Y9, Y10
+	VFMADD231PS Y10, Y10, Y1
+	VMOVUPS     64(AX)(BX*4), Y8
+	VSUBPS      64(SI)(BX*4), Y8, Y10
+	VFMADD231PS Y10, Y10, Y0
+	VMOVUPS     96(AX)(BX*4), Y9
+	VSUBPS      96(SI)(BX*4), Y9, Y10
+	VFMADD231PS Y10, Y10, Y1
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DI
+	JLE         pair4
+
+unpaired5:
 	CMPQ    BX, DX
 	JGE     tail2
 	PCALIGN $0x20
@@ -3354,15 +3763,19 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
+	MOVQ        CX, DX
+	ANDQ        $0x00000007, DX
+	LEAQ        maskTable<>+0(SB), DI
+	VMOVDQU     (DI)(DX*4), Y14
 	LEAQ        -8(CX), DX
 	CMPQ        BX, DX
-	JG          half4
+	JG          half6
 	VMOVUPS     (AX)(BX*4), Y8
 	VSUBPS      (SI)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
 	ADDQ        $0x00000008, BX
 
-half4:
+half6:
 	CMPQ        BX, CX
 	JGE         done3
 	MOVQ        DX, BX
@@ -3404,7 +3817,11 @@ TEXT ·l2RowsAVX2(SB), NOSPLIT, $0-80
 	CMPQ    R9, $0x04
 	JL      few
 	CMPQ    DI, $0x00000060
-	JGE     wide
+	JL      four
+	CMPQ    R9, $0x40
+	JL      plain
+	CMPB    ·oneStream+0(SB), $0x00
+	JNE     wide
 	PCALIGN $0x20
 
 four:
@@ -3522,12 +3939,18 @@ done3:
 	JMP          few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXOR   Y0, Y0, Y0
 	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail6
@@ -3537,9 +3960,21 @@ step5:
 	VMOVUPS     (AX)(BX*4), Y8
 	VSUBPS      (SI)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
+	VSUBPS      (R10)(BX*4), Y8, Y11
+	VFMADD231PS Y11, Y11, Y2
+	VSUBPS      (R11)(BX*4), Y8, Y12
+	VFMADD231PS Y12, Y12, Y4
+	VSUBPS      (R12)(BX*4), Y8, Y13
+	VFMADD231PS Y13, Y13, Y6
 	VMOVUPS     32(AX)(BX*4), Y9
 	VSUBPS      32(SI)(BX*4), Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
+	VSUBPS      32(R10)(BX*4), Y9, Y11
+	VFMADD231PS Y11, Y11, Y3
+	VSUBPS      32(R11)(BX*4), Y9, Y12
+	VFMADD231PS Y12, Y12, Y5
+	VSUBPS      32(R12)(BX*4), Y9, Y13
+	VFMADD231PS Y13, Y13, Y7
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step5
@@ -3553,6 +3988,12 @@ tail6:
 	VMOVUPS     (AX)(BX*4), Y8
 	VSUBPS      (SI)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
+	VSUBPS      (R10)(BX*4), Y8, Y11
+	VFMADD231PS Y11, Y11, Y2
+	VSUBPS      (R11)(BX*4), Y8, Y12
+	VFMADD231PS Y12, Y12, Y4
+	VSUBPS      (R12)(BX*4), Y8, Y13
+	VFMADD231PS Y13, Y13, Y6
 	ADDQ        $0x00000008, BX
 
 half8:
@@ -3565,10 +4006,50 @@ half8:
 	VANDPS      Y14, Y10, Y10
 	VSUBPS      Y10, Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
+	VMOVUPS     (R10)(BX*4), Y11
+	VANDPS      Y14, Y11, Y11
+	VSUBPS      Y11, Y9, Y11
+	VFMADD231PS Y11, Y11, Y3
+	VMOVUPS     (R11)(BX*4), Y12
+	VANDPS      Y14, Y12, Y12
+	VSUBPS      Y12, Y9, Y12
+	VFMADD231PS Y12, Y12, Y5
+	VMOVUPS     (R12)(BX*4), Y13
+	VANDPS      Y14, Y13, Y13
+	VSUBPS      Y13, Y9, Y13
+	VFMADD231PS Y13, Y13, Y7
 
 done7:
-	VPXOR   Y2, Y2, Y2
-	VPXOR   Y3, Y3, Y3
+	VADDPS       Y1, Y0, Y0
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y7, Y6, Y6
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VADDPS       X10, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          plain
+	JMP          few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail10
@@ -3576,11 +4057,11 @@ done7:
 
 step9:
 	VMOVUPS     (AX)(BX*4), Y8
-	VSUBPS      (R10)(BX*4), Y8, Y11
-	VFMADD231PS Y11, Y11, Y2
+	VSUBPS      (SI)(BX*4), Y8, Y10
+	VFMADD231PS Y10, Y10, Y0
 	VMOVUPS     32(AX)(BX*4), Y9
-	VSUBPS      32(R10)(BX*4), Y9, Y11
-	VFMADD231PS Y11, Y11, Y3
+	VSUBPS      32(SI)(BX*4), Y9, Y10
+	VFMADD231PS Y10, Y10, Y1
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step9
@@ -3592,8 +4073,8 @@ tail10:
 	CMPQ        BX, R13
 	JG          half12
 	VMOVUPS     (AX)(BX*4), Y8
-	VSUBPS      (R10)(BX*4), Y8, Y11
-	VFMADD231PS Y11, Y11, Y2
+	VSUBPS      (SI)(BX*4), Y8, Y10
+	VFMADD231PS Y10, Y10, Y0
 	ADDQ        $0x00000008, BX
 
 half12:
@@ -3602,14 +4083,14 @@ half12:
 	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
-	VMOVUPS     (R10)(BX*4), Y11
-	VANDPS      Y14, Y11, Y11
-	VSUBPS      Y11, Y9, Y11
-	VFMADD231PS Y11, Y11, Y3
+	VMOVUPS     (SI)(BX*4), Y10
+	VANDPS      Y14, Y10, Y10
+	VSUBPS      Y10, Y9, Y10
+	VFMADD231PS Y10, Y10, Y1
 
 done11:
-	VPXOR   Y4, Y4, Y4
-	VPXOR   Y5, Y5, Y5
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail14
@@ -3617,11 +4098,11 @@ done11:
 
 step13:
 	VMOVUPS     (AX)(BX*4), Y8
-	VSUBPS      (R11)(BX*4), Y8, Y12
-	VFMADD231PS Y12, Y12, Y4
+	VSUBPS      (R10)(BX*4), Y8, Y11
+	VFMADD231PS Y11, Y11, Y2
 	VMOVUPS     32(AX)(BX*4), Y9
-	VSUBPS      32(R11)(BX*4), Y9, Y12
-	VFMADD231PS Y12, Y12, Y5
+	VSUBPS      32(R10)(BX*4), Y9, Y11
+	VFMADD231PS Y11, Y11, Y3
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step13
@@ -3629,28 +4110,28 @@ step13:
 tail14:
 	CMPQ        BX, CX
 	JGE         done15
-	LEAQ        -8(CX), R10
-	CMPQ        BX, R10
+	LEAQ        -8(CX), R13
+	CMPQ        BX, R13
 	JG          half16
 	VMOVUPS     (AX)(BX*4), Y8
-	VSUBPS      (R11)(BX*4), Y8, Y12
-	VFMADD231PS Y12, Y12, Y4
+	VSUBPS      (R10)(BX*4), Y8, Y11
+	VFMADD231PS Y11, Y11, Y2
 	ADDQ        $0x00000008, BX
 
 half16:
 	CMPQ        BX, CX
 	JGE         done15
-	MOVQ        R10, BX
+	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
-	VMOVUPS     (R11)(BX*4), Y12
-	VANDPS      Y14, Y12, Y12
-	VSUBPS      Y12, Y9, Y12
-	VFMADD231PS Y12, Y12, Y5
+	VMOVUPS     (R10)(BX*4), Y11
+	VANDPS      Y14, Y11, Y11
+	VSUBPS      Y11, Y9, Y11
+	VFMADD231PS Y11, Y11, Y3
 
 done15:
-	VPXOR   Y6, Y6, Y6
-	VPXOR   Y7, Y7, Y7
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail18
@@ -3658,11 +4139,11 @@ done15:
 
 step17:
 	VMOVUPS     (AX)(BX*4), Y8
-	VSUBPS      (R12)(BX*4), Y8, Y13
-	VFMADD231PS Y13, Y13, Y6
+	VSUBPS      (R11)(BX*4), Y8, Y12
+	VFMADD231PS Y12, Y12, Y4
 	VMOVUPS     32(AX)(BX*4), Y9
-	VSUBPS      32(R12)(BX*4), Y9, Y13
-	VFMADD231PS Y13, Y13, Y7
+	VSUBPS      32(R11)(BX*4), Y9, Y12
+	VFMADD231PS Y12, Y12, Y5
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step17
@@ -3674,8 +4155,8 @@ tail18:
 	CMPQ        BX, R10
 	JG          half20
 	VMOVUPS     (AX)(BX*4), Y8
-	VSUBPS      (R12)(BX*4), Y8, Y13
-	VFMADD231PS Y13, Y13, Y6
+	VSUBPS      (R11)(BX*4), Y8, Y12
+	VFMADD231PS Y12, Y12, Y4
 	ADDQ        $0x00000008, BX
 
 half20:
@@ -3684,12 +4165,53 @@ half20:
 	MOVQ        R10, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
+	VMOVUPS     (R11)(BX*4), Y12
+	VANDPS      Y14, Y12, Y12
+	VSUBPS      Y12, Y9, Y12
+	VFMADD231PS Y12, Y12, Y5
+
+done19:
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail22
+	PCALIGN $0x20
+
+step21:
+	VMOVUPS     (AX)(BX*4), Y8
+	VSUBPS      (R12)(BX*4), Y8, Y13
+	VFMADD231PS Y13, Y13, Y6
+	VMOVUPS     32(AX)(BX*4), Y9
+	VSUBPS      32(R12)(BX*4), Y9, Y13
+	VFMADD231PS Y13, Y13, Y7
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step21
+
+tail22:
+	CMPQ        BX, CX
+	JGE         done23
+	LEAQ        -8(CX), R10
+	CMPQ        BX, R10
+	JG          half24
+	VMOVUPS     (AX)(BX*4), Y8
+	VSUBPS      (R12)(BX*4), Y8, Y13
+	VFMADD231PS Y13, Y13, Y6
+	ADDQ        $0x00000008, BX
+
+half24:
+	CMPQ        BX, CX
+	JGE         done23
+	MOVQ        R10, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
 	VMOVUPS     (R12)(BX*4), Y13
 	VANDPS      Y14, Y13, Y13
 	VSUBPS      Y13, Y9, Y13
 	VFMADD231PS Y13, Y13, Y7
 
-done19:
+done23:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
@@ -3722,10 +4244,10 @@ one:
 	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail22
+	JGE     tail26
 	PCALIGN $0x20
 
-step21:
+step25:
 	VMOVUPS     (AX)(BX*4), Y8
 	VSUBPS      (SI)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
@@ -3734,22 +4256,22 @@ step21:
 	VFMADD231PS Y10, Y10, Y1
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step21
+	JL          step25
 
-tail22:
+tail26:
 	CMPQ        BX, CX
-	JGE         done23
+	JGE         done27
 	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
-	JG          half24
+	JG          half28
 	VMOVUPS     (AX)(BX*4), Y8
 	VSUBPS      (SI)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
 	ADDQ        $0x00000008, BX
 
-half24:
+half28:
 	CMPQ        BX, CX
-	JGE         done23
+	JGE         done27
 	MOVQ        R10, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -3758,7 +4280,7 @@ half24:
 	VSUBPS      Y10, Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
 
-done23:
+done27:
 	VADDPS       Y1, Y0, Y0
 	VPSHUFD      $0x4e, Y0, Y10
 	VADDPS       Y10, Y0, Y0
@@ -4285,14 +4807,37 @@ TEXT ·l2HalfAVX2(SB), NOSPLIT, $0-52
 	MOVQ    a_len+8(FP), CX
 	MOVQ    CX, DX
 	ANDQ    $-16, DX
-	MOVQ    CX, BX
-	ANDQ    $0x00000007, BX
-	LEAQ    maskTable<>+0(SB), SI
-	VMOVDQU (SI)(BX*4), Y14
 	MOVQ    b_base+24(FP), SI
 	VPXOR   Y0, Y0, Y0
 	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
+	LEAQ    -32(DX), DI
+	CMPQ    BX, DI
+	JG      unpaired5
+	PCALIGN $0x20
+
+pair4:
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (SI)(BX*2), Y10
+	VSUBPS      Y10, Y8, Y10
+	VFMADD231PS Y10, Y10, Y0
+	VMOVUPS     32(AX)(BX*4), Y9
+	VCVTPH2PS   16(SI)(BX*2), Y10
+	VSUBPS      Y10, Y9, Y10
+	VFMADD231PS Y10, Y10, Y1
+	VMOVUPS     64(AX)(BX*4), Y8
+	VCVTPH2PS   32(SI)(BX*2), Y10
+	VSUBPS      Y10, Y8, Y10
+	VFMADD231PS Y10, Y10, Y0
+	VMOVUPS     96(AX)(BX*4), Y9
+	VCVTPH2PS   48(SI)(BX*2), Y10
+	VSUBPS      Y10, Y9, Y10
+	VFMADD231PS Y10, Y10, Y1
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DI
+	JLE         pair4
+
+unpaired5:
 	CMPQ    BX, DX
 	JGE     tail2
 	PCALIGN $0x20
@@ -4313,16 +4858,20 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
+	MOVQ        CX, DX
+	ANDQ        $0x00000007, DX
+	LEAQ        maskTable<>+0(SB), DI
+	VMOVDQU     (DI)(DX*4), Y14
 	LEAQ        -8(CX), DX
 	CMPQ        BX, DX
-	JG          half4
+	JG          half6
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (SI)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
 	ADDQ        $0x00000008, BX
 
-half4:
+half6:
 	CMPQ        BX, CX
 	JGE         done3
 	MOVQ        DX, BX
@@ -4364,7 +4913,11 @@ TEXT ·l2RowsHalfAVX2(SB), NOSPLIT, $0-80
 	CMPQ    R9, $0x04
 	JL      few
 	CMPQ    DI, $0x00000060
-	JGE     wide
+	JL      four
+	CMPQ    R9, $0x40
+	JL      plain
+	CMPB    ·oneStream+0(SB), $0x00
+	JNE     wide
 	PCALIGN $0x20
 
 four:
@@ -4490,12 +5043,18 @@ done3:
 	JMP          few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXOR   Y0, Y0, Y0
 	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail6
@@ -4506,10 +5065,28 @@ step5:
 	VCVTPH2PS   (SI)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VSUBPS      Y11, Y8, Y11
+	VFMADD231PS Y11, Y11, Y2
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VSUBPS      Y12, Y8, Y12
+	VFMADD231PS Y12, Y12, Y4
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VSUBPS      Y13, Y8, Y13
+	VFMADD231PS Y13, Y13, Y6
 	VMOVUPS     32(AX)(BX*4), Y9
 	VCVTPH2PS   16(SI)(BX*2), Y10
 	VSUBPS      Y10, Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
+	VCVTPH2PS   16(R10)(BX*2), Y11
+	VSUBPS      Y11, Y9, Y11
+	VFMADD231PS Y11, Y11, Y3
+	VCVTPH2PS   16(R11)(BX*2), Y12
+	VSUBPS      Y12, Y9, Y12
+	VFMADD231PS Y12, Y12, Y5
+	VCVTPH2PS   16(R12)(BX*2), Y13
+	VSUBPS      Y13, Y9, Y13
+	VFMADD231PS Y13, Y13, Y7
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step5
@@ -4524,6 +5101,15 @@ tail6:
 	VCVTPH2PS   (SI)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VSUBPS      Y11, Y8, Y11
+	VFMADD231PS Y11, Y11, Y2
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VSUBPS      Y12, Y8, Y12
+	VFMADD231PS Y12, Y12, Y4
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VSUBPS      Y13, Y8, Y13
+	VFMADD231PS Y13, Y13, Y6
 	ADDQ        $0x00000008, BX
 
 half8:
@@ -4536,10 +5122,50 @@ half8:
 	VANDPS      Y14, Y10, Y10
 	VSUBPS      Y10, Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VANDPS      Y14, Y11, Y11
+	VSUBPS      Y11, Y9, Y11
+	VFMADD231PS Y11, Y11, Y3
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VANDPS      Y14, Y12, Y12
+	VSUBPS      Y12, Y9, Y12
+	VFMADD231PS Y12, Y12, Y5
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VANDPS      Y14, Y13, Y13
+	VSUBPS      Y13, Y9, Y13
+	VFMADD231PS Y13, Y13, Y7
 
 done7:
-	VPXOR   Y2, Y2, Y2
-	VPXOR   Y3, Y3, Y3
+	VADDPS       Y1, Y0, Y0
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y7, Y6, Y6
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VADDPS       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VADDPS       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VADDPS       X10, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          plain
+	JMP          few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail10
@@ -4547,13 +5173,13 @@ done7:
 
 step9:
 	VMOVUPS     (AX)(BX*4), Y8
-	VCVTPH2PS   (R10)(BX*2), Y11
-	VSUBPS      Y11, Y8, Y11
-	VFMADD231PS Y11, Y11, Y2
+	VCVTPH2PS   (SI)(BX*2), Y10
+	VSUBPS      Y10, Y8, Y10
+	VFMADD231PS Y10, Y10, Y0
 	VMOVUPS     32(AX)(BX*4), Y9
-	VCVTPH2PS   16(R10)(BX*2), Y11
-	VSUBPS      Y11, Y9, Y11
-	VFMADD231PS Y11, Y11, Y3
+	VCVTPH2PS   16(SI)(BX*2), Y10
+	VSUBPS      Y10, Y9, Y10
+	VFMADD231PS Y10, Y10, Y1
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step9
@@ -4565,9 +5191,9 @@ tail10:
 	CMPQ        BX, R13
 	JG          half12
 	VMOVUPS     (AX)(BX*4), Y8
-	VCVTPH2PS   (R10)(BX*2), Y11
-	VSUBPS      Y11, Y8, Y11
-	VFMADD231PS Y11, Y11, Y2
+	VCVTPH2PS   (SI)(BX*2), Y10
+	VSUBPS      Y10, Y8, Y10
+	VFMADD231PS Y10, Y10, Y0
 	ADDQ        $0x00000008, BX
 
 half12:
@@ -4576,20 +5202,64 @@ half12:
 	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
-	VCVTPH2PS   (R10)(BX*2), Y11
-	VANDPS      Y14, Y11, Y11
-	VSUBPS      Y11, Y9, Y11
-	VFMADD231PS Y11, Y11, Y3
+	VCVTPH2PS   (SI)(BX*2), Y10
+	VANDPS      Y14, Y10, Y10
+	VSUBPS      Y10, Y9, Y10
+	VFMADD231PS Y10, Y10, Y1
 
 done11:
-	VPXOR   Y4, Y4, Y4
-	VPXOR   Y5, Y5, Y5
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail14
 	PCALIGN $0x20
 
 step13:
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VSUBPS      Y11, Y8, Y11
+	VFMADD231PS Y11, Y11, Y2
+	VMOVUPS     32(AX)(BX*4), Y9
+	VCVTPH2PS   16(R10)(BX*2), Y11
+	VSUBPS      Y11, Y9, Y11
+	VFMADD231PS Y11, Y11, Y3
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step13
+
+tail14:
+	CMPQ        BX, CX
+	JGE         done15
+	LEAQ        -8(CX), R13
+	CMPQ        BX, R13
+	JG          half16
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VSUBPS      Y11, Y8, Y11
+	VFMADD231PS Y11, Y11, Y2
+	ADDQ        $0x00000008, BX
+
+half16:
+	CMPQ        BX, CX
+	JGE         done15
+	MOVQ        R13, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
+	VCVTPH2PS   (R10)(BX*2), Y11
+	VANDPS      Y14, Y11, Y11
+	VSUBPS      Y11, Y9, Y11
+	VFMADD231PS Y11, Y11, Y3
+
+done15:
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
+
+step17:
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R11)(BX*2), Y12
 	VSUBPS      Y12, Y8, Y12
@@ -4598,50 +5268,6 @@ step13:
 	VCVTPH2PS   16(R11)(BX*2), Y12
 	VSUBPS      Y12, Y9, Y12
 	VFMADD231PS Y12, Y12, Y5
-	ADDQ        $0x00000010, BX
-	CMPQ        BX, DX
-	JL          step13
-
-tail14:
-	CMPQ        BX, CX
-	JGE         done15
-	LEAQ        -8(CX), R10
-	CMPQ        BX, R10
-	JG          half16
-	VMOVUPS     (AX)(BX*4), Y8
-	VCVTPH2PS   (R11)(BX*2), Y12
-	VSUBPS      Y12, Y8, Y12
-	VFMADD231PS Y12, Y12, Y4
-	ADDQ        $0x00000008, BX
-
-half16:
-	CMPQ        BX, CX
-	JGE         done15
-	MOVQ        R10, BX
-	VMOVUPS     (AX)(BX*4), Y9
-	VANDPS      Y14, Y9, Y9
-	VCVTPH2PS   (R11)(BX*2), Y12
-	VANDPS      Y14, Y12, Y12
-	VSUBPS      Y12, Y9, Y12
-	VFMADD231PS Y12, Y12, Y5
-
-done15:
-	VPXOR   Y6, Y6, Y6
-	VPXOR   Y7, Y7, Y7
-	XORQ    BX, BX
-	CMPQ    BX, DX
-	JGE     tail18
-	PCALIGN $0x20
-
-step17:
-	VMOVUPS     (AX)(BX*4), Y8
-	VCVTPH2PS   (R12)(BX*2), Y13
-	VSUBPS      Y13, Y8, Y13
-	VFMADD231PS Y13, Y13, Y6
-	VMOVUPS     32(AX)(BX*4), Y9
-	VCVTPH2PS   16(R12)(BX*2), Y13
-	VSUBPS      Y13, Y9, Y13
-	VFMADD231PS Y13, Y13, Y7
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step17
@@ -4653,9 +5279,9 @@ tail18:
 	CMPQ        BX, R10
 	JG          half20
 	VMOVUPS     (AX)(BX*4), Y8
-	VCVTPH2PS   (R12)(BX*2), Y13
-	VSUBPS      Y13, Y8, Y13
-	VFMADD231PS Y13, Y13, Y6
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VSUBPS      Y12, Y8, Y12
+	VFMADD231PS Y12, Y12, Y4
 	ADDQ        $0x00000008, BX
 
 half20:
@@ -4664,12 +5290,56 @@ half20:
 	MOVQ        R10, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
+	VCVTPH2PS   (R11)(BX*2), Y12
+	VANDPS      Y14, Y12, Y12
+	VSUBPS      Y12, Y9, Y12
+	VFMADD231PS Y12, Y12, Y5
+
+done19:
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail22
+	PCALIGN $0x20
+
+step21:
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VSUBPS      Y13, Y8, Y13
+	VFMADD231PS Y13, Y13, Y6
+	VMOVUPS     32(AX)(BX*4), Y9
+	VCVTPH2PS   16(R12)(BX*2), Y13
+	VSUBPS      Y13, Y9, Y13
+	VFMADD231PS Y13, Y13, Y7
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, DX
+	JL          step21
+
+tail22:
+	CMPQ        BX, CX
+	JGE         done23
+	LEAQ        -8(CX), R10
+	CMPQ        BX, R10
+	JG          half24
+	VMOVUPS     (AX)(BX*4), Y8
+	VCVTPH2PS   (R12)(BX*2), Y13
+	VSUBPS      Y13, Y8, Y13
+	VFMADD231PS Y13, Y13, Y6
+	ADDQ        $0x00000008, BX
+
+half24:
+	CMPQ        BX, CX
+	JGE         done23
+	MOVQ        R10, BX
+	VMOVUPS     (AX)(BX*4), Y9
+	VANDPS      Y14, Y9, Y9
 	VCVTPH2PS   (R12)(BX*2), Y13
 	VANDPS      Y14, Y13, Y13
 	VSUBPS      Y13, Y9, Y13
 	VFMADD231PS Y13, Y13, Y7
 
-done19:
+done23:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
@@ -4702,10 +5372,10 @@ one:
 	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail22
+	JGE     tail26
 	PCALIGN $0x20
 
-step21:
+step25:
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (SI)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
@@ -4716,23 +5386,23 @@ step21:
 	VFMADD231PS Y10, Y10, Y1
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step21
+	JL          step25
 
-tail22:
+tail26:
 	CMPQ        BX, CX
-	JGE         done23
+	JGE         done27
 	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
-	JG          half24
+	JG          half28
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (SI)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
 	ADDQ        $0x00000008, BX
 
-half24:
+half28:
 	CMPQ        BX, CX
-	JGE         done23
+	JGE         done27
 	MOVQ        R10, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -4741,7 +5411,7 @@ half24:
 	VSUBPS      Y10, Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
 
-done23:
+done27:
 	VADDPS       Y1, Y0, Y0
 	VPSHUFD      $0x4e, Y0, Y10
 	VADDPS       Y10, Y0, Y0
@@ -5358,7 +6028,11 @@ TEXT ·l2RowsI8AVX2(SB), NOSPLIT, $0-80
 	CMPQ    R9, $0x04
 	JL      few
 	CMPQ    DI, $0x00000060
-	JGE     wide
+	JL      four
+	CMPQ    R9, $0x40
+	JL      plain
+	CMPB    ·oneStream+0(SB), $0x00
+	JNE     wide
 	PCALIGN $0x20
 
 four:
@@ -5447,11 +6121,14 @@ done3:
 	JMP          few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXOR   Y0, Y0, Y0
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail5
@@ -5463,6 +6140,18 @@ step4:
 	VPSUBW    Y10, Y8, Y10
 	VPMADDWD  Y10, Y10, Y10
 	VPADDD    Y10, Y0, Y0
+	VPMOVSXBW (R10)(BX*1), Y11
+	VPSUBW    Y11, Y8, Y11
+	VPMADDWD  Y11, Y11, Y11
+	VPADDD    Y11, Y2, Y2
+	VPMOVSXBW (R11)(BX*1), Y12
+	VPSUBW    Y12, Y8, Y12
+	VPMADDWD  Y12, Y12, Y12
+	VPADDD    Y12, Y4, Y4
+	VPMOVSXBW (R12)(BX*1), Y13
+	VPSUBW    Y13, Y8, Y13
+	VPMADDWD  Y13, Y13, Y13
+	VPADDD    Y13, Y6, Y6
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
 	JL        step4
@@ -5477,9 +6166,48 @@ tail5:
 	VPAND     Y14, Y10, Y10
 	VPMADDWD  Y10, Y10, Y10
 	VPADDD    Y10, Y0, Y0
+	VPMOVSXBW (R10)(BX*1), Y11
+	VPSUBW    Y11, Y8, Y11
+	VPAND     Y14, Y11, Y11
+	VPMADDWD  Y11, Y11, Y11
+	VPADDD    Y11, Y2, Y2
+	VPMOVSXBW (R11)(BX*1), Y12
+	VPSUBW    Y12, Y8, Y12
+	VPAND     Y14, Y12, Y12
+	VPMADDWD  Y12, Y12, Y12
+	VPADDD    Y12, Y4, Y4
+	VPMOVSXBW (R12)(BX*1), Y13
+	VPSUBW    Y13, Y8, Y13
+	VPAND     Y14, Y13, Y13
+	VPMADDWD  Y13, Y13, Y13
+	VPADDD    Y13, Y6, Y6
 
 done6:
-	VPXOR   Y2, Y2, Y2
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          plain
+	JMP          few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail8
@@ -5487,10 +6215,10 @@ done6:
 
 step7:
 	VPMOVSXBW (AX)(BX*1), Y8
-	VPMOVSXBW (R10)(BX*1), Y11
-	VPSUBW    Y11, Y8, Y11
-	VPMADDWD  Y11, Y11, Y11
-	VPADDD    Y11, Y2, Y2
+	VPMOVSXBW (SI)(BX*1), Y10
+	VPSUBW    Y10, Y8, Y10
+	VPMADDWD  Y10, Y10, Y10
+	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
 	JL        step7
@@ -5500,14 +6228,14 @@ tail8:
 	JGE       done9
 	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
-	VPMOVSXBW (R10)(BX*1), Y11
-	VPSUBW    Y11, Y8, Y11
-	VPAND     Y14, Y11, Y11
-	VPMADDWD  Y11, Y11, Y11
-	VPADDD    Y11, Y2, Y2
+	VPMOVSXBW (SI)(BX*1), Y10
+	VPSUBW    Y10, Y8, Y10
+	VPAND     Y14, Y10, Y10
+	VPMADDWD  Y10, Y10, Y10
+	VPADDD    Y10, Y0, Y0
 
 done9:
-	VPXOR   Y4, Y4, Y4
+	VPXOR   Y2, Y2, Y2
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail11
@@ -5515,10 +6243,10 @@ done9:
 
 step10:
 	VPMOVSXBW (AX)(BX*1), Y8
-	VPMOVSXBW (R11)(BX*1), Y12
-	VPSUBW    Y12, Y8, Y12
-	VPMADDWD  Y12, Y12, Y12
-	VPADDD    Y12, Y4, Y4
+	VPMOVSXBW (R10)(BX*1), Y11
+	VPSUBW    Y11, Y8, Y11
+	VPMADDWD  Y11, Y11, Y11
+	VPADDD    Y11, Y2, Y2
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
 	JL        step10
@@ -5528,14 +6256,14 @@ tail11:
 	JGE       done12
 	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
-	VPMOVSXBW (R11)(BX*1), Y12
-	VPSUBW    Y12, Y8, Y12
-	VPAND     Y14, Y12, Y12
-	VPMADDWD  Y12, Y12, Y12
-	VPADDD    Y12, Y4, Y4
+	VPMOVSXBW (R10)(BX*1), Y11
+	VPSUBW    Y11, Y8, Y11
+	VPAND     Y14, Y11, Y11
+	VPMADDWD  Y11, Y11, Y11
+	VPADDD    Y11, Y2, Y2
 
 done12:
-	VPXOR   Y6, Y6, Y6
+	VPXOR   Y4, Y4, Y4
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail14
@@ -5543,10 +6271,10 @@ done12:
 
 step13:
 	VPMOVSXBW (AX)(BX*1), Y8
-	VPMOVSXBW (R12)(BX*1), Y13
-	VPSUBW    Y13, Y8, Y13
-	VPMADDWD  Y13, Y13, Y13
-	VPADDD    Y13, Y6, Y6
+	VPMOVSXBW (R11)(BX*1), Y12
+	VPSUBW    Y12, Y8, Y12
+	VPMADDWD  Y12, Y12, Y12
+	VPADDD    Y12, Y4, Y4
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
 	JL        step13
@@ -5556,13 +6284,41 @@ tail14:
 	JGE       done15
 	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
+	VPMOVSXBW (R11)(BX*1), Y12
+	VPSUBW    Y12, Y8, Y12
+	VPAND     Y14, Y12, Y12
+	VPMADDWD  Y12, Y12, Y12
+	VPADDD    Y12, Y4, Y4
+
+done15:
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPMOVSXBW (R12)(BX*1), Y13
+	VPSUBW    Y13, Y8, Y13
+	VPMADDWD  Y13, Y13, Y13
+	VPADDD    Y13, Y6, Y6
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step16
+
+tail17:
+	CMPQ      BX, CX
+	JGE       done18
+	LEAQ      -16(CX), BX
+	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (R12)(BX*1), Y13
 	VPSUBW    Y13, Y8, Y13
 	VPAND     Y14, Y13, Y13
 	VPMADDWD  Y13, Y13, Y13
 	VPADDD    Y13, Y6, Y6
 
-done15:
+done18:
 	VUNPCKLPS    Y2, Y0, Y10
 	VUNPCKHPS    Y2, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -5590,10 +6346,10 @@ one:
 	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail17
+	JGE     tail20
 	PCALIGN $0x20
 
-step16:
+step19:
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (SI)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -5601,11 +6357,11 @@ step16:
 	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step16
+	JL        step19
 
-tail17:
+tail20:
 	CMPQ      BX, CX
-	JGE       done18
+	JGE       done21
 	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (SI)(BX*1), Y10
@@ -5614,7 +6370,7 @@ tail17:
 	VPMADDWD  Y10, Y10, Y10
 	VPADDD    Y10, Y0, Y0
 
-done18:
+done21:
 	VPSHUFD      $0x4e, Y0, Y10
 	VPADDD       Y10, Y0, Y0
 	VPSHUFD      $0xb1, Y0, Y10
@@ -6143,7 +6899,11 @@ TEXT ·l2RowsU8AVX2(SB), NOSPLIT, $0-80
 	CMPQ    R9, $0x04
 	JL      few
 	CMPQ    DI, $0x00000060
-	JGE     wide
+	JL      four
+	CMPQ    R9, $0x40
+	JL      plain
+	CMPB    ·oneStream+0(SB), $0x00
+	JNE     wide
 	PCALIGN $0x20
 
 four:
@@ -6232,11 +6992,14 @@ done3:
 	JMP          few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXOR   Y0, Y0, Y0
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail5
@@ -6248,6 +7011,18 @@ step4:
 	VPSUBW    Y10, Y8, Y10
 	VPMADDWD  Y10, Y10, Y10
 	VPADDD    Y10, Y0, Y0
+	VPMOVZXBW (R10)(BX*1), Y11
+	VPSUBW    Y11, Y8, Y11
+	VPMADDWD  Y11, Y11, Y11
+	VPADDD    Y11, Y2, Y2
+	VPMOVZXBW (R11)(BX*1), Y12
+	VPSUBW    Y12, Y8, Y12
+	VPMADDWD  Y12, Y12, Y12
+	VPADDD    Y12, Y4, Y4
+	VPMOVZXBW (R12)(BX*1), Y13
+	VPSUBW    Y13, Y8, Y13
+	VPMADDWD  Y13, Y13, Y13
+	VPADDD    Y13, Y6, Y6
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
 	JL        step4
@@ -6262,9 +7037,48 @@ tail5:
 	VPAND     Y14, Y10, Y10
 	VPMADDWD  Y10, Y10, Y10
 	VPADDD    Y10, Y0, Y0
+	VPMOVZXBW (R10)(BX*1), Y11
+	VPSUBW    Y11, Y8, Y11
+	VPAND     Y14, Y11, Y11
+	VPMADDWD  Y11, Y11, Y11
+	VPADDD    Y11, Y2, Y2
+	VPMOVZXBW (R11)(BX*1), Y12
+	VPSUBW    Y12, Y8, Y12
+	VPAND     Y14, Y12, Y12
+	VPMADDWD  Y12, Y12, Y12
+	VPADDD    Y12, Y4, Y4
+	VPMOVZXBW (R12)(BX*1), Y13
+	VPSUBW    Y13, Y8, Y13
+	VPAND     Y14, Y13, Y13
+	VPMADDWD  Y13, Y13, Y13
+	VPADDD    Y13, Y6, Y6
 
 done6:
-	VPXOR   Y2, Y2, Y2
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          plain
+	JMP          few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail8
@@ -6272,10 +7086,10 @@ done6:
 
 step7:
 	VPMOVZXBW (AX)(BX*1), Y8
-	VPMOVZXBW (R10)(BX*1), Y11
-	VPSUBW    Y11, Y8, Y11
-	VPMADDWD  Y11, Y11, Y11
-	VPADDD    Y11, Y2, Y2
+	VPMOVZXBW (SI)(BX*1), Y10
+	VPSUBW    Y10, Y8, Y10
+	VPMADDWD  Y10, Y10, Y10
+	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
 	JL        step7
@@ -6285,14 +7099,14 @@ tail8:
 	JGE       done9
 	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
-	VPMOVZXBW (R10)(BX*1), Y11
-	VPSUBW    Y11, Y8, Y11
-	VPAND     Y14, Y11, Y11
-	VPMADDWD  Y11, Y11, Y11
-	VPADDD    Y11, Y2, Y2
+	VPMOVZXBW (SI)(BX*1), Y10
+	VPSUBW    Y10, Y8, Y10
+	VPAND     Y14, Y10, Y10
+	VPMADDWD  Y10, Y10, Y10
+	VPADDD    Y10, Y0, Y0
 
 done9:
-	VPXOR   Y4, Y4, Y4
+	VPXOR   Y2, Y2, Y2
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail11
@@ -6300,10 +7114,10 @@ done9:
 
 step10:
 	VPMOVZXBW (AX)(BX*1), Y8
-	VPMOVZXBW (R11)(BX*1), Y12
-	VPSUBW    Y12, Y8, Y12
-	VPMADDWD  Y12, Y12, Y12
-	VPADDD    Y12, Y4, Y4
+	VPMOVZXBW (R10)(BX*1), Y11
+	VPSUBW    Y11, Y8, Y11
+	VPMADDWD  Y11, Y11, Y11
+	VPADDD    Y11, Y2, Y2
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
 	JL        step10
@@ -6313,14 +7127,14 @@ tail11:
 	JGE       done12
 	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
-	VPMOVZXBW (R11)(BX*1), Y12
-	VPSUBW    Y12, Y8, Y12
-	VPAND     Y14, Y12, Y12
-	VPMADDWD  Y12, Y12, Y12
-	VPADDD    Y12, Y4, Y4
+	VPMOVZXBW (R10)(BX*1), Y11
+	VPSUBW    Y11, Y8, Y11
+	VPAND     Y14, Y11, Y11
+	VPMADDWD  Y11, Y11, Y11
+	VPADDD    Y11, Y2, Y2
 
 done12:
-	VPXOR   Y6, Y6, Y6
+	VPXOR   Y4, Y4, Y4
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail14
@@ -6328,10 +7142,10 @@ done12:
 
 step13:
 	VPMOVZXBW (AX)(BX*1), Y8
-	VPMOVZXBW (R12)(BX*1), Y13
-	VPSUBW    Y13, Y8, Y13
-	VPMADDWD  Y13, Y13, Y13
-	VPADDD    Y13, Y6, Y6
+	VPMOVZXBW (R11)(BX*1), Y12
+	VPSUBW    Y12, Y8, Y12
+	VPMADDWD  Y12, Y12, Y12
+	VPADDD    Y12, Y4, Y4
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
 	JL        step13
@@ -6341,13 +7155,41 @@ tail14:
 	JGE       done15
 	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVZXBW (R11)(BX*1), Y12
+	VPSUBW    Y12, Y8, Y12
+	VPAND     Y14, Y12, Y12
+	VPMADDWD  Y12, Y12, Y12
+	VPADDD    Y12, Y4, Y4
+
+done15:
+	VPXOR   Y6, Y6, Y6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVZXBW (R12)(BX*1), Y13
+	VPSUBW    Y13, Y8, Y13
+	VPMADDWD  Y13, Y13, Y13
+	VPADDD    Y13, Y6, Y6
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step16
+
+tail17:
+	CMPQ      BX, CX
+	JGE       done18
+	LEAQ      -16(CX), BX
+	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (R12)(BX*1), Y13
 	VPSUBW    Y13, Y8, Y13
 	VPAND     Y14, Y13, Y13
 	VPMADDWD  Y13, Y13, Y13
 	VPADDD    Y13, Y6, Y6
 
-done15:
+done18:
 	VUNPCKLPS    Y2, Y0, Y10
 	VUNPCKHPS    Y2, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -6375,10 +7217,10 @@ one:
 	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail17
+	JGE     tail20
 	PCALIGN $0x20
 
-step16:
+step19:
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (SI)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -6386,11 +7228,11 @@ step16:
 	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step16
+	JL        step19
 
-tail17:
+tail20:
 	CMPQ      BX, CX
-	JGE       done18
+	JGE       done21
 	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (SI)(BX*1), Y10
@@ -6399,7 +7241,7 @@ tail17:
 	VPMADDWD  Y10, Y10, Y10
 	VPADDD    Y10, Y0, Y0
 
-done18:
+done21:
 	VPSHUFD      $0x4e, Y0, Y10
 	VPADDD       Y10, Y0, Y0
 	VPSHUFD      $0xb1, Y0, Y10
@@ -6990,7 +7832,11 @@ TEXT ·hammingRowsAVX2(SB), NOSPLIT, $0-80
 	CMPQ         R9, $0x04
 	JL           few
 	CMPQ         DI, $0x00000060
-	JGE          wide
+	JL           four
+	CMPQ         R9, $0x40
+	JL           plain
+	CMPB         ·oneStream+0(SB), $0x00
+	JNE          wide
 	PCALIGN      $0x20
 
 four:
@@ -7216,11 +8062,14 @@ done3:
 	JMP          few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXOR   Y0, Y0, Y0
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail7
@@ -7237,6 +8086,33 @@ step6:
 	VPADDB  Y11, Y10, Y10
 	VPSADBW Y15, Y10, Y10
 	VPADDQ  Y10, Y0, Y0
+	VPXOR   (R10)(BX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y2, Y2
+	VPXOR   (R11)(BX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y4, Y4
+	VPXOR   (R12)(BX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y6, Y6
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
 	JL      step6
@@ -7258,6 +8134,36 @@ tail7:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y0, Y0
+	VPMASKMOVQ (R10)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y2, Y2
+	VPMASKMOVQ (R11)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y4, Y4
+	VPMASKMOVQ (R12)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y6, Y6
 	JMP        done8
 
 short9:
@@ -7275,6 +8181,36 @@ short9:
 	VPADDB  Y11, Y10, Y10
 	VPSADBW Y15, Y10, Y10
 	VPADDQ  Y10, Y0, Y0
+	VMOVDQU (R10)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y2, Y2
+	VMOVDQU (R11)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y4, Y4
+	VMOVDQU (R12)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y6, Y6
 	ADDQ    $0x02, BX
 
 word10:
@@ -7291,15 +8227,142 @@ word10:
 	VPADDB  Y11, Y10, Y10
 	VPSADBW Y15, Y10, Y10
 	VPADDQ  Y10, Y0, Y0
+	VMOVQ   (R10)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y2, Y2
+	VMOVQ   (R11)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y4, Y4
+	VMOVQ   (R12)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y6, Y6
 
 done8:
-	VPXOR   Y2, Y2, Y2
+	VUNPCKLPS    Y2, Y0, Y10
+	VUNPCKHPS    Y2, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y6, Y4, Y11
+	VUNPCKHPS    Y6, Y4, Y2
+	VPADDD       Y2, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y2
+	VPADDD       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          plain
+	JMP          few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail12
 	PCALIGN $0x20
 
 step11:
+	VMOVDQU (AX)(BX*8), Y8
+	VPXOR   (SI)(BX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y0, Y0
+	ADDQ    $0x00000004, BX
+	CMPQ    BX, DX
+	JL      step11
+
+tail12:
+	CMPQ       BX, CX
+	JGE        done13
+	LEAQ       -4(CX), BX
+	CMPQ       BX, $+0
+	JL         short14
+	VPMASKMOVQ (AX)(BX*8), Y14, Y8
+	VPMASKMOVQ (SI)(BX*8), Y14, Y10
+	VPXOR      Y10, Y8, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y10
+	VPSADBW    Y15, Y10, Y10
+	VPADDQ     Y10, Y0, Y0
+	JMP        done13
+
+short14:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word15
+	VMOVDQU (AX)(BX*8), X8
+	VMOVDQU (SI)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y0, Y0
+	ADDQ    $0x02, BX
+
+word15:
+	TESTQ   $0x00000001, CX
+	JZ      done13
+	VMOVQ   (AX)(BX*8), X8
+	VMOVQ   (SI)(BX*8), X10
+	VPXOR   Y10, Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y10
+	VPSADBW Y15, Y10, Y10
+	VPADDQ  Y10, Y0, Y0
+
+done13:
+	VPXOR   Y2, Y2, Y2
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
 	VMOVDQU (AX)(BX*8), Y8
 	VPXOR   (R10)(BX*8), Y8, Y10
 	VPSRLW  $0x04, Y10, Y11
@@ -7312,14 +8375,14 @@ step11:
 	VPADDQ  Y10, Y2, Y2
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step11
+	JL      step16
 
-tail12:
+tail17:
 	CMPQ       BX, CX
-	JGE        done13
+	JGE        done18
 	LEAQ       -4(CX), BX
 	CMPQ       BX, $+0
-	JL         short14
+	JL         short19
 	VPMASKMOVQ (AX)(BX*8), Y14, Y8
 	VPMASKMOVQ (R10)(BX*8), Y14, Y10
 	VPXOR      Y10, Y8, Y10
@@ -7331,12 +8394,12 @@ tail12:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y2, Y2
-	JMP        done13
+	JMP        done18
 
-short14:
+short19:
 	XORQ    BX, BX
 	TESTQ   $0x00000002, CX
-	JZ      word15
+	JZ      word20
 	VMOVDQU (AX)(BX*8), X8
 	VMOVDQU (R10)(BX*8), X10
 	VPXOR   Y10, Y8, Y10
@@ -7350,9 +8413,9 @@ short14:
 	VPADDQ  Y10, Y2, Y2
 	ADDQ    $0x02, BX
 
-word15:
+word20:
 	TESTQ   $0x00000001, CX
-	JZ      done13
+	JZ      done18
 	VMOVQ   (AX)(BX*8), X8
 	VMOVQ   (R10)(BX*8), X10
 	VPXOR   Y10, Y8, Y10
@@ -7365,14 +8428,14 @@ word15:
 	VPSADBW Y15, Y10, Y10
 	VPADDQ  Y10, Y2, Y2
 
-done13:
+done18:
 	VPXOR   Y4, Y4, Y4
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail17
+	JGE     tail22
 	PCALIGN $0x20
 
-step16:
+step21:
 	VMOVDQU (AX)(BX*8), Y8
 	VPXOR   (R11)(BX*8), Y8, Y10
 	VPSRLW  $0x04, Y10, Y11
@@ -7385,14 +8448,14 @@ step16:
 	VPADDQ  Y10, Y4, Y4
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step16
+	JL      step21
 
-tail17:
+tail22:
 	CMPQ       BX, CX
-	JGE        done18
+	JGE        done23
 	LEAQ       -4(CX), BX
 	CMPQ       BX, $+0
-	JL         short19
+	JL         short24
 	VPMASKMOVQ (AX)(BX*8), Y14, Y8
 	VPMASKMOVQ (R11)(BX*8), Y14, Y10
 	VPXOR      Y10, Y8, Y10
@@ -7404,12 +8467,12 @@ tail17:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y4, Y4
-	JMP        done18
+	JMP        done23
 
-short19:
+short24:
 	XORQ    BX, BX
 	TESTQ   $0x00000002, CX
-	JZ      word20
+	JZ      word25
 	VMOVDQU (AX)(BX*8), X8
 	VMOVDQU (R11)(BX*8), X10
 	VPXOR   Y10, Y8, Y10
@@ -7423,9 +8486,9 @@ short19:
 	VPADDQ  Y10, Y4, Y4
 	ADDQ    $0x02, BX
 
-word20:
+word25:
 	TESTQ   $0x00000001, CX
-	JZ      done18
+	JZ      done23
 	VMOVQ   (AX)(BX*8), X8
 	VMOVQ   (R11)(BX*8), X10
 	VPXOR   Y10, Y8, Y10
@@ -7438,14 +8501,14 @@ word20:
 	VPSADBW Y15, Y10, Y10
 	VPADDQ  Y10, Y4, Y4
 
-done18:
+done23:
 	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail22
+	JGE     tail27
 	PCALIGN $0x20
 
-step21:
+step26:
 	VMOVDQU (AX)(BX*8), Y8
 	VPXOR   (R12)(BX*8), Y8, Y10
 	VPSRLW  $0x04, Y10, Y11
@@ -7458,14 +8521,14 @@ step21:
 	VPADDQ  Y10, Y6, Y6
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step21
+	JL      step26
 
-tail22:
+tail27:
 	CMPQ       BX, CX
-	JGE        done23
+	JGE        done28
 	LEAQ       -4(CX), BX
 	CMPQ       BX, $+0
-	JL         short24
+	JL         short29
 	VPMASKMOVQ (AX)(BX*8), Y14, Y8
 	VPMASKMOVQ (R12)(BX*8), Y14, Y10
 	VPXOR      Y10, Y8, Y10
@@ -7477,12 +8540,12 @@ tail22:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y6, Y6
-	JMP        done23
+	JMP        done28
 
-short24:
+short29:
 	XORQ    BX, BX
 	TESTQ   $0x00000002, CX
-	JZ      word25
+	JZ      word30
 	VMOVDQU (AX)(BX*8), X8
 	VMOVDQU (R12)(BX*8), X10
 	VPXOR   Y10, Y8, Y10
@@ -7496,9 +8559,9 @@ short24:
 	VPADDQ  Y10, Y6, Y6
 	ADDQ    $0x02, BX
 
-word25:
+word30:
 	TESTQ   $0x00000001, CX
-	JZ      done23
+	JZ      done28
 	VMOVQ   (AX)(BX*8), X8
 	VMOVQ   (R12)(BX*8), X10
 	VPXOR   Y10, Y8, Y10
@@ -7511,7 +8574,7 @@ word25:
 	VPSADBW Y15, Y10, Y10
 	VPADDQ  Y10, Y6, Y6
 
-done23:
+done28:
 	VUNPCKLPS    Y2, Y0, Y10
 	VUNPCKHPS    Y2, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -7539,10 +8602,10 @@ one:
 	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail27
+	JGE     tail32
 	PCALIGN $0x20
 
-step26:
+step31:
 	VMOVDQU (AX)(BX*8), Y8
 	VPXOR   (SI)(BX*8), Y8, Y10
 	VPSRLW  $0x04, Y10, Y11
@@ -7555,14 +8618,14 @@ step26:
 	VPADDQ  Y10, Y0, Y0
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step26
+	JL      step31
 
-tail27:
+tail32:
 	CMPQ       BX, CX
-	JGE        done28
+	JGE        done33
 	LEAQ       -4(CX), BX
 	CMPQ       BX, $+0
-	JL         short29
+	JL         short34
 	VPMASKMOVQ (AX)(BX*8), Y14, Y8
 	VPMASKMOVQ (SI)(BX*8), Y14, Y10
 	VPXOR      Y10, Y8, Y10
@@ -7574,12 +8637,12 @@ tail27:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y0, Y0
-	JMP        done28
+	JMP        done33
 
-short29:
+short34:
 	XORQ    BX, BX
 	TESTQ   $0x00000002, CX
-	JZ      word30
+	JZ      word35
 	VMOVDQU (AX)(BX*8), X8
 	VMOVDQU (SI)(BX*8), X10
 	VPXOR   Y10, Y8, Y10
@@ -7593,9 +8656,9 @@ short29:
 	VPADDQ  Y10, Y0, Y0
 	ADDQ    $0x02, BX
 
-word30:
+word35:
 	TESTQ   $0x00000001, CX
-	JZ      done28
+	JZ      done33
 	VMOVQ   (AX)(BX*8), X8
 	VMOVQ   (SI)(BX*8), X10
 	VPXOR   Y10, Y8, Y10
@@ -7608,7 +8671,7 @@ word30:
 	VPSADBW Y15, Y10, Y10
 	VPADDQ  Y10, Y0, Y0
 
-done28:
+done33:
 	VPSHUFD      $0x4e, Y0, Y10
 	VPADDD       Y10, Y0, Y0
 	VPSHUFD      $0xb1, Y0, Y10
@@ -8415,7 +9478,11 @@ TEXT ·affineRowsI8AVX2(SB), NOSPLIT, $0-88
 	CMPQ         R9, $0x04
 	JL           few
 	CMPQ         DI, $0x00000060
-	JGE          wide
+	JL           four
+	CMPQ         R9, $0x40
+	JL           plain
+	CMPB         ·oneStream+0(SB), $0x00
+	JNE          wide
 	PCALIGN      $0x20
 
 four:
@@ -8517,11 +9584,14 @@ done3:
 	JMP          few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail5
@@ -8532,6 +9602,15 @@ step4:
 	VPMOVSXBW 16(SI)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
+	VPMOVSXBW 16(R10)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y1, Y1
+	VPMOVSXBW 16(R11)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y2, Y2
+	VPMOVSXBW 16(R12)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y3, Y3
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
 	JL        step4
@@ -8545,9 +9624,66 @@ tail5:
 	VPMOVSXBW 16(SI)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
+	VPMOVSXBW 16(R10)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y1, Y1
+	VPMOVSXBW 16(R11)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y2, Y2
+	VPMOVSXBW 16(R12)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y3, Y3
 
 done6:
-	VPXOR   Y1, Y1, Y1
+	VUNPCKLPS    Y1, Y0, Y10
+	VUNPCKHPS    Y1, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y3, Y2, Y11
+	VUNPCKHPS    Y3, Y2, Y1
+	VPADDD       Y1, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y1
+	VPADDD       Y1, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
+	VMOVUPS      (SI), X1
+	VMOVUPS      (R10), X2
+	VMOVUPS      (R11), X3
+	VMOVUPS      (R12), X8
+	VUNPCKLPS    X2, X1, X10
+	VUNPCKHPS    X2, X1, X11
+	VUNPCKLPS    X8, X3, X1
+	VUNPCKHPS    X8, X3, X2
+	VUNPCKLPD    X1, X10, X3
+	VUNPCKHPD    X1, X10, X8
+	VUNPCKLPD    X2, X11, X10
+	VUNPCKHPD    X2, X11, X11
+	VPSRLD       $0x10, X8, X8
+	VPSLLD       $0x10, X8, X8
+	VCVTDQ2PS    X0, X0
+	VMULPS       X8, X6, X8
+	VADDPS       X8, X4, X8
+	VMULPS       X10, X7, X10
+	VMULPS       X11, X9, X11
+	VADDPS       X11, X10, X10
+	VADDPS       X10, X8, X8
+	VMULPS       X3, X5, X3
+	VMULPS       X3, X0, X0
+	VADDPS       X8, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          plain
+	JMP          few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail8
@@ -8555,9 +9691,9 @@ done6:
 
 step7:
 	VPMOVZXBW (AX)(BX*1), Y8
-	VPMOVSXBW 16(R10)(BX*1), Y10
+	VPMOVSXBW 16(SI)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
-	VPADDD    Y10, Y1, Y1
+	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
 	JL        step7
@@ -8568,12 +9704,12 @@ tail8:
 	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
-	VPMOVSXBW 16(R10)(BX*1), Y10
+	VPMOVSXBW 16(SI)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
-	VPADDD    Y10, Y1, Y1
+	VPADDD    Y10, Y0, Y0
 
 done9:
-	VPXOR   Y2, Y2, Y2
+	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail11
@@ -8581,9 +9717,9 @@ done9:
 
 step10:
 	VPMOVZXBW (AX)(BX*1), Y8
-	VPMOVSXBW 16(R11)(BX*1), Y10
+	VPMOVSXBW 16(R10)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
-	VPADDD    Y10, Y2, Y2
+	VPADDD    Y10, Y1, Y1
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
 	JL        step10
@@ -8594,12 +9730,12 @@ tail11:
 	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
-	VPMOVSXBW 16(R11)(BX*1), Y10
+	VPMOVSXBW 16(R10)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
-	VPADDD    Y10, Y2, Y2
+	VPADDD    Y10, Y1, Y1
 
 done12:
-	VPXOR   Y3, Y3, Y3
+	VPXOR   Y2, Y2, Y2
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail14
@@ -8607,9 +9743,9 @@ done12:
 
 step13:
 	VPMOVZXBW (AX)(BX*1), Y8
-	VPMOVSXBW 16(R12)(BX*1), Y10
+	VPMOVSXBW 16(R11)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
-	VPADDD    Y10, Y3, Y3
+	VPADDD    Y10, Y2, Y2
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
 	JL        step13
@@ -8620,11 +9756,37 @@ tail14:
 	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
+	VPMOVSXBW 16(R11)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y2, Y2
+
+done15:
+	VPXOR   Y3, Y3, Y3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVSXBW 16(R12)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y3, Y3
+	ADDQ      $0x00000010, BX
+	CMPQ      BX, DX
+	JL        step16
+
+tail17:
+	CMPQ      BX, CX
+	JGE       done18
+	LEAQ      -16(CX), BX
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPAND     Y14, Y8, Y8
 	VPMOVSXBW 16(R12)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y3, Y3
 
-done15:
+done18:
 	VUNPCKLPS    Y1, Y0, Y10
 	VUNPCKHPS    Y1, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -8678,10 +9840,10 @@ one:
 	XORQ    BX, BX
 	LEAQ    -32(DX), R10
 	CMPQ    BX, R10
-	JG      unpaired20
+	JG      unpaired23
 	PCALIGN $0x20
 
-pair19:
+pair22:
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVSXBW 16(SI)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
@@ -8692,25 +9854,25 @@ pair19:
 	VPADDD    Y10, Y1, Y1
 	ADDQ      $0x00000020, BX
 	CMPQ      BX, R10
-	JLE       pair19
+	JLE       pair22
 
-unpaired20:
+unpaired23:
 	CMPQ    BX, DX
-	JGE     tail17
+	JGE     tail20
 	PCALIGN $0x20
 
-step16:
+step19:
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVSXBW 16(SI)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step16
+	JL        step19
 
-tail17:
+tail20:
 	CMPQ      BX, CX
-	JGE       done18
+	JGE       done21
 	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
@@ -8718,7 +9880,7 @@ tail17:
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
 
-done18:
+done21:
 	VPADDD       Y1, Y0, Y0
 	VPSHUFD      $0x4e, Y0, Y10
 	VPADDD       Y10, Y0, Y0
@@ -9303,7 +10465,11 @@ TEXT ·affineRowsI4AVX2(SB), NOSPLIT, $0-96
 	CMPQ         R9, $0x04
 	JL           few
 	CMPQ         DI, $0x00000060
-	JGE          wide
+	JL           four
+	CMPQ         R9, $0x40
+	JL           plain
+	CMPB         ·oneStream+0(SB), $0x00
+	JNE          wide
 	PCALIGN      $0x20
 
 four:
@@ -9458,11 +10624,14 @@ done3:
 	JMP          few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
 	XORQ    BX, BX
 	CMPQ    BX, CX
 	JGE     tail5
@@ -9481,6 +10650,33 @@ step4:
 	VPADDW     Y11, Y10, Y10
 	VPMADDWD   Y12, Y10, Y10
 	VPADDD     Y10, Y0, Y0
+	VMOVDQU    16(R10)(BX*1), Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y15, Y10, Y10
+	VPAND      Y15, Y11, Y11
+	VPMADDUBSW Y8, Y10, Y10
+	VPMADDUBSW Y14, Y11, Y11
+	VPADDW     Y11, Y10, Y10
+	VPMADDWD   Y12, Y10, Y10
+	VPADDD     Y10, Y1, Y1
+	VMOVDQU    16(R11)(BX*1), Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y15, Y10, Y10
+	VPAND      Y15, Y11, Y11
+	VPMADDUBSW Y8, Y10, Y10
+	VPMADDUBSW Y14, Y11, Y11
+	VPADDW     Y11, Y10, Y10
+	VPMADDWD   Y12, Y10, Y10
+	VPADDD     Y10, Y2, Y2
+	VMOVDQU    16(R12)(BX*1), Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y15, Y10, Y10
+	VPAND      Y15, Y11, Y11
+	VPMADDUBSW Y8, Y10, Y10
+	VPMADDUBSW Y14, Y11, Y11
+	VPADDW     Y11, Y10, Y10
+	VPMADDWD   Y12, Y10, Y10
+	VPADDD     Y10, Y3, Y3
 	ADDQ       $0x00000020, BX
 	CMPQ       BX, CX
 	JL         step4
@@ -9501,18 +10697,6 @@ tail5:
 	VPADDW     Y11, Y10, Y10
 	VPMADDWD   Y12, Y10, Y10
 	VPADDD     Y10, Y0, Y0
-
-done6:
-	VPXOR   Y1, Y1, Y1
-	XORQ    BX, BX
-	CMPQ    BX, CX
-	JGE     tail8
-	PCALIGN $0x20
-
-step7:
-	LEAQ       (AX)(DX*1), R13
-	VMOVDQU    (AX)(BX*1), Y8
-	VMOVDQU    (R13)(BX*1), Y14
 	VMOVDQU    16(R10)(BX*1), Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y15, Y10, Y10
@@ -9522,6 +10706,93 @@ step7:
 	VPADDW     Y11, Y10, Y10
 	VPMADDWD   Y12, Y10, Y10
 	VPADDD     Y10, Y1, Y1
+	VMOVDQU    16(R11)(BX*1), Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y15, Y10, Y10
+	VPAND      Y15, Y11, Y11
+	VPMADDUBSW Y8, Y10, Y10
+	VPMADDUBSW Y14, Y11, Y11
+	VPADDW     Y11, Y10, Y10
+	VPMADDWD   Y12, Y10, Y10
+	VPADDD     Y10, Y2, Y2
+	VMOVDQU    16(R12)(BX*1), Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y15, Y10, Y10
+	VPAND      Y15, Y11, Y11
+	VPMADDUBSW Y8, Y10, Y10
+	VPMADDUBSW Y14, Y11, Y11
+	VPADDW     Y11, Y10, Y10
+	VPMADDWD   Y12, Y10, Y10
+	VPADDD     Y10, Y3, Y3
+
+done6:
+	VUNPCKLPS    Y1, Y0, Y10
+	VUNPCKHPS    Y1, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y3, Y2, Y11
+	VUNPCKHPS    Y3, Y2, Y1
+	VPADDD       Y1, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y1
+	VPADDD       Y1, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
+	VMOVUPS      (SI), X1
+	VMOVUPS      (R10), X2
+	VMOVUPS      (R11), X3
+	VMOVUPS      (R12), X8
+	VUNPCKLPS    X2, X1, X10
+	VUNPCKHPS    X2, X1, X11
+	VUNPCKLPS    X8, X3, X1
+	VUNPCKHPS    X8, X3, X2
+	VUNPCKLPD    X1, X10, X3
+	VUNPCKHPD    X1, X10, X8
+	VUNPCKLPD    X2, X11, X10
+	VUNPCKHPD    X2, X11, X11
+	VPSRLD       $0x10, X8, X8
+	VPSLLD       $0x10, X8, X8
+	VCVTDQ2PS    X0, X0
+	VMULPS       X8, X6, X8
+	VADDPS       X8, X4, X8
+	VMULPS       X10, X7, X10
+	VMULPS       X11, X9, X11
+	VADDPS       X11, X10, X10
+	VADDPS       X10, X8, X8
+	VMULPS       X3, X5, X3
+	VMULPS       X3, X0, X0
+	VADDPS       X8, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          plain
+	JMP          few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
+	XORQ    BX, BX
+	CMPQ    BX, CX
+	JGE     tail8
+	PCALIGN $0x20
+
+step7:
+	LEAQ       (AX)(DX*1), R13
+	VMOVDQU    (AX)(BX*1), Y8
+	VMOVDQU    (R13)(BX*1), Y14
+	VMOVDQU    16(SI)(BX*1), Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y15, Y10, Y10
+	VPAND      Y15, Y11, Y11
+	VPMADDUBSW Y8, Y10, Y10
+	VPMADDUBSW Y14, Y11, Y11
+	VPADDW     Y11, Y10, Y10
+	VPMADDWD   Y12, Y10, Y10
+	VPADDD     Y10, Y0, Y0
 	ADDQ       $0x00000020, BX
 	CMPQ       BX, CX
 	JL         step7
@@ -9533,7 +10804,7 @@ tail8:
 	MOVQ       tail+0(FP), R13
 	VMOVDQU    (R13), Y8
 	VMOVDQU    32(R13), Y14
-	VMOVDQU    16(R10)(BX*1), Y10
+	VMOVDQU    16(SI)(BX*1), Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y15, Y10, Y10
 	VPAND      Y15, Y11, Y11
@@ -9541,10 +10812,10 @@ tail8:
 	VPMADDUBSW Y14, Y11, Y11
 	VPADDW     Y11, Y10, Y10
 	VPMADDWD   Y12, Y10, Y10
-	VPADDD     Y10, Y1, Y1
+	VPADDD     Y10, Y0, Y0
 
 done9:
-	VPXOR   Y2, Y2, Y2
+	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
 	CMPQ    BX, CX
 	JGE     tail11
@@ -9554,7 +10825,7 @@ step10:
 	LEAQ       (AX)(DX*1), R13
 	VMOVDQU    (AX)(BX*1), Y8
 	VMOVDQU    (R13)(BX*1), Y14
-	VMOVDQU    16(R11)(BX*1), Y10
+	VMOVDQU    16(R10)(BX*1), Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y15, Y10, Y10
 	VPAND      Y15, Y11, Y11
@@ -9562,7 +10833,7 @@ step10:
 	VPMADDUBSW Y14, Y11, Y11
 	VPADDW     Y11, Y10, Y10
 	VPMADDWD   Y12, Y10, Y10
-	VPADDD     Y10, Y2, Y2
+	VPADDD     Y10, Y1, Y1
 	ADDQ       $0x00000020, BX
 	CMPQ       BX, CX
 	JL         step10
@@ -9574,6 +10845,47 @@ tail11:
 	MOVQ       tail+0(FP), R13
 	VMOVDQU    (R13), Y8
 	VMOVDQU    32(R13), Y14
+	VMOVDQU    16(R10)(BX*1), Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y15, Y10, Y10
+	VPAND      Y15, Y11, Y11
+	VPMADDUBSW Y8, Y10, Y10
+	VPMADDUBSW Y14, Y11, Y11
+	VPADDW     Y11, Y10, Y10
+	VPMADDWD   Y12, Y10, Y10
+	VPADDD     Y10, Y1, Y1
+
+done12:
+	VPXOR   Y2, Y2, Y2
+	XORQ    BX, BX
+	CMPQ    BX, CX
+	JGE     tail14
+	PCALIGN $0x20
+
+step13:
+	LEAQ       (AX)(DX*1), R13
+	VMOVDQU    (AX)(BX*1), Y8
+	VMOVDQU    (R13)(BX*1), Y14
+	VMOVDQU    16(R11)(BX*1), Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y15, Y10, Y10
+	VPAND      Y15, Y11, Y11
+	VPMADDUBSW Y8, Y10, Y10
+	VPMADDUBSW Y14, Y11, Y11
+	VPADDW     Y11, Y10, Y10
+	VPMADDWD   Y12, Y10, Y10
+	VPADDD     Y10, Y2, Y2
+	ADDQ       $0x00000020, BX
+	CMPQ       BX, CX
+	JL         step13
+
+tail14:
+	CMPQ       BX, DX
+	JGE        done15
+	LEAQ       -32(DX), BX
+	MOVQ       tail+0(FP), R13
+	VMOVDQU    (R13), Y8
+	VMOVDQU    32(R13), Y14
 	VMOVDQU    16(R11)(BX*1), Y10
 	VPSRLW     $0x04, Y10, Y11
 	VPAND      Y15, Y10, Y10
@@ -9584,14 +10896,14 @@ tail11:
 	VPMADDWD   Y12, Y10, Y10
 	VPADDD     Y10, Y2, Y2
 
-done12:
+done15:
 	VPXOR   Y3, Y3, Y3
 	XORQ    BX, BX
 	CMPQ    BX, CX
-	JGE     tail14
+	JGE     tail17
 	PCALIGN $0x20
 
-step13:
+step16:
 	LEAQ       (AX)(DX*1), R13
 	VMOVDQU    (AX)(BX*1), Y8
 	VMOVDQU    (R13)(BX*1), Y14
@@ -9606,11 +10918,11 @@ step13:
 	VPADDD     Y10, Y3, Y3
 	ADDQ       $0x00000020, BX
 	CMPQ       BX, CX
-	JL         step13
+	JL         step16
 
-tail14:
+tail17:
 	CMPQ       BX, DX
-	JGE        done15
+	JGE        done18
 	LEAQ       -32(DX), BX
 	MOVQ       tail+0(FP), R13
 	VMOVDQU    (R13), Y8
@@ -9625,7 +10937,7 @@ tail14:
 	VPMADDWD   Y12, Y10, Y10
 	VPADDD     Y10, Y3, Y3
 
-done15:
+done18:
 	VUNPCKLPS    Y1, Y0, Y10
 	VUNPCKHPS    Y1, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -9679,10 +10991,10 @@ one:
 	XORQ    BX, BX
 	LEAQ    -64(CX), R10
 	CMPQ    BX, R10
-	JG      unpaired20
+	JG      unpaired23
 	PCALIGN $0x20
 
-pair19:
+pair22:
 	LEAQ       (AX)(DX*1), R11
 	VMOVDQU    (AX)(BX*1), Y8
 	VMOVDQU    (R11)(BX*1), Y14
@@ -9709,14 +11021,14 @@ pair19:
 	VPADDD     Y10, Y1, Y1
 	ADDQ       $0x00000040, BX
 	CMPQ       BX, R10
-	JLE        pair19
+	JLE        pair22
 
-unpaired20:
+unpaired23:
 	CMPQ    BX, CX
-	JGE     tail17
+	JGE     tail20
 	PCALIGN $0x20
 
-step16:
+step19:
 	LEAQ       (AX)(DX*1), R10
 	VMOVDQU    (AX)(BX*1), Y8
 	VMOVDQU    (R10)(BX*1), Y14
@@ -9731,11 +11043,11 @@ step16:
 	VPADDD     Y10, Y0, Y0
 	ADDQ       $0x00000020, BX
 	CMPQ       BX, CX
-	JL         step16
+	JL         step19
 
-tail17:
+tail20:
 	CMPQ       BX, DX
-	JGE        done18
+	JGE        done21
 	LEAQ       -32(DX), BX
 	MOVQ       tail+0(FP), R10
 	VMOVDQU    (R10), Y8
@@ -9750,7 +11062,7 @@ tail17:
 	VPMADDWD   Y12, Y10, Y10
 	VPADDD     Y10, Y0, Y0
 
-done18:
+done21:
 	VPADDD       Y1, Y0, Y0
 	VPSHUFD      $0x4e, Y0, Y10
 	VPADDD       Y10, Y0, Y0
@@ -10272,7 +11584,11 @@ TEXT ·affineRowsI1AVX2(SB), NOSPLIT, $0-88
 	CMPQ         R9, $0x04
 	JL           few
 	CMPQ         DI, $0x00000060
-	JGE          wide
+	JL           four
+	CMPQ         R9, $0x40
+	JL           plain
+	CMPB         ·oneStream+0(SB), $0x00
+	JNE          wide
 	PCALIGN      $0x20
 
 four:
@@ -11030,11 +12346,14 @@ done3:
 	JMP          few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail7
@@ -11082,6 +12401,120 @@ step6:
 	VPXOR   Y11, Y11, Y11
 	VPSADBW Y11, Y15, Y10
 	VPADDQ  Y10, Y0, Y0
+	VMOVDQU 16(R10)(BX*8), Y8
+	VPAND   (R14)(CX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VPAND   (R14), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPAND   (R13)(CX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPAND   (R13), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y1, Y1
+	VMOVDQU 16(R11)(BX*8), Y8
+	VPAND   (R14)(CX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VPAND   (R14), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPAND   (R13)(CX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPAND   (R13), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y2, Y2
+	VMOVDQU 16(R12)(BX*8), Y8
+	VPAND   (R14)(CX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VPAND   (R14), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPAND   (R13)(CX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPAND   (R13), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y3, Y3
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
 	JL      step6
@@ -11137,6 +12570,132 @@ tail7:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y0, Y0
+	VMOVDQU    16(R10)(BX*8), Y8
+	VPMASKMOVQ (R14)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y15
+	VPMASKMOVQ (R14), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R13)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R13), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPXOR      Y11, Y11, Y11
+	VPSADBW    Y11, Y15, Y10
+	VPADDQ     Y10, Y1, Y1
+	VMOVDQU    16(R11)(BX*8), Y8
+	VPMASKMOVQ (R14)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y15
+	VPMASKMOVQ (R14), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R13)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R13), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPXOR      Y11, Y11, Y11
+	VPSADBW    Y11, Y15, Y10
+	VPADDQ     Y10, Y2, Y2
+	VMOVDQU    16(R12)(BX*8), Y8
+	VPMASKMOVQ (R14)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y15
+	VPMASKMOVQ (R14), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R13)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R13), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPXOR      Y11, Y11, Y11
+	VPSADBW    Y11, Y15, Y10
+	VPADDQ     Y10, Y3, Y3
 	JMP        done8
 
 short9:
@@ -11188,6 +12747,132 @@ short9:
 	VPXOR   Y11, Y11, Y11
 	VPSADBW Y11, Y15, Y10
 	VPADDQ  Y10, Y0, Y0
+	VMOVDQU 16(R10)(BX*8), X8
+	VMOVDQU (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVDQU (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y1, Y1
+	VMOVDQU 16(R11)(BX*8), X8
+	VMOVDQU (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVDQU (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y2, Y2
+	VMOVDQU 16(R12)(BX*8), X8
+	VMOVDQU (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVDQU (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y3, Y3
 	ADDQ    $0x02, BX
 
 word10:
@@ -11238,15 +12923,395 @@ word10:
 	VPXOR   Y11, Y11, Y11
 	VPSADBW Y11, Y15, Y10
 	VPADDQ  Y10, Y0, Y0
+	VMOVQ   16(R10)(BX*8), X8
+	VMOVQ   (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVQ   (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y1, Y1
+	VMOVQ   16(R11)(BX*8), X8
+	VMOVQ   (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVQ   (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y2, Y2
+	VMOVQ   16(R12)(BX*8), X8
+	VMOVQ   (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVQ   (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y3, Y3
 
 done8:
-	VPXOR   Y1, Y1, Y1
+	VUNPCKLPS    Y1, Y0, Y10
+	VUNPCKHPS    Y1, Y0, Y11
+	VPADDD       Y11, Y10, Y10
+	VUNPCKLPS    Y3, Y2, Y11
+	VUNPCKHPS    Y3, Y2, Y1
+	VPADDD       Y1, Y11, Y11
+	VUNPCKLPD    Y11, Y10, Y0
+	VUNPCKHPD    Y11, Y10, Y1
+	VPADDD       Y1, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDD       X10, X0, X0
+	VMOVUPS      (SI), X1
+	VMOVUPS      (R10), X2
+	VMOVUPS      (R11), X3
+	VMOVUPS      (R12), X8
+	VUNPCKLPS    X2, X1, X10
+	VUNPCKHPS    X2, X1, X11
+	VUNPCKLPS    X8, X3, X1
+	VUNPCKHPS    X8, X3, X2
+	VUNPCKLPD    X1, X10, X3
+	VUNPCKHPD    X1, X10, X8
+	VUNPCKLPD    X2, X11, X10
+	VUNPCKHPD    X2, X11, X11
+	VPSRLD       $0x10, X8, X8
+	VPSLLD       $0x10, X8, X8
+	VCVTDQ2PS    X0, X0
+	VMULPS       X8, X6, X8
+	VADDPS       X8, X4, X8
+	VMULPS       X10, X7, X10
+	VMULPS       X11, X9, X11
+	VADDPS       X11, X10, X10
+	VADDPS       X10, X8, X8
+	VMULPS       X3, X5, X3
+	VMULPS       X3, X0, X0
+	VADDPS       X8, X0, X0
+	VMOVDQU      X0, (R8)
+	ADDQ         $0x10, R8
+	LEAQ         (SI)(DI*4), SI
+	SUBQ         $0x04, R9
+	CMPQ         R9, $0x04
+	JGE          plain
+	JMP          few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail12
 	PCALIGN $0x20
 
 step11:
+	LEAQ    (AX)(BX*8), R13
+	LEAQ    (R13)(CX*8), R14
+	LEAQ    (R14)(CX*8), R14
+	VMOVDQU 16(SI)(BX*8), Y8
+	VPAND   (R14)(CX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VPAND   (R14), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPAND   (R13)(CX*8), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPAND   (R13), Y8, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y0, Y0
+	ADDQ    $0x00000004, BX
+	CMPQ    BX, DX
+	JL      step11
+
+tail12:
+	CMPQ       BX, CX
+	JGE        done13
+	LEAQ       -4(CX), BX
+	CMPQ       BX, $+0
+	JL         short14
+	LEAQ       (AX)(BX*8), R13
+	LEAQ       (R13)(CX*8), R14
+	LEAQ       (R14)(CX*8), R14
+	VMOVDQU    16(SI)(BX*8), Y8
+	VPMASKMOVQ (R14)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y11, Y10, Y15
+	VPMASKMOVQ (R14), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R13)(CX*8), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPMASKMOVQ (R13), Y14, Y10
+	VPAND      Y8, Y10, Y10
+	VPSRLW     $0x04, Y10, Y11
+	VPAND      Y13, Y10, Y10
+	VPAND      Y13, Y11, Y11
+	VPSHUFB    Y10, Y12, Y10
+	VPSHUFB    Y11, Y12, Y11
+	VPADDB     Y15, Y15, Y15
+	VPADDB     Y11, Y10, Y10
+	VPADDB     Y10, Y15, Y15
+	VPXOR      Y11, Y11, Y11
+	VPSADBW    Y11, Y15, Y10
+	VPADDQ     Y10, Y0, Y0
+	JMP        done13
+
+short14:
+	XORQ    BX, BX
+	TESTQ   $0x00000002, CX
+	JZ      word15
+	LEAQ    (AX)(BX*8), R13
+	LEAQ    (R13)(CX*8), R14
+	LEAQ    (R14)(CX*8), R14
+	VMOVDQU 16(SI)(BX*8), X8
+	VMOVDQU (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVDQU (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVDQU (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y0, Y0
+	ADDQ    $0x02, BX
+
+word15:
+	TESTQ   $0x00000001, CX
+	JZ      done13
+	LEAQ    (AX)(BX*8), R13
+	LEAQ    (R13)(CX*8), R14
+	LEAQ    (R14)(CX*8), R14
+	VMOVQ   16(SI)(BX*8), X8
+	VMOVQ   (R14)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y11, Y10, Y15
+	VMOVQ   (R14), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13)(CX*8), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VMOVQ   (R13), X10
+	VPAND   Y8, Y10, Y10
+	VPSRLW  $0x04, Y10, Y11
+	VPAND   Y13, Y10, Y10
+	VPAND   Y13, Y11, Y11
+	VPSHUFB Y10, Y12, Y10
+	VPSHUFB Y11, Y12, Y11
+	VPADDB  Y15, Y15, Y15
+	VPADDB  Y11, Y10, Y10
+	VPADDB  Y10, Y15, Y15
+	VPXOR   Y11, Y11, Y11
+	VPSADBW Y11, Y15, Y10
+	VPADDQ  Y10, Y0, Y0
+
+done13:
+	VPXOR   Y1, Y1, Y1
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
 	LEAQ    (AX)(BX*8), R13
 	LEAQ    (R13)(CX*8), R14
 	LEAQ    (R14)(CX*8), R14
@@ -11290,14 +13355,14 @@ step11:
 	VPADDQ  Y10, Y1, Y1
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step11
+	JL      step16
 
-tail12:
+tail17:
 	CMPQ       BX, CX
-	JGE        done13
+	JGE        done18
 	LEAQ       -4(CX), BX
 	CMPQ       BX, $+0
-	JL         short14
+	JL         short19
 	LEAQ       (AX)(BX*8), R13
 	LEAQ       (R13)(CX*8), R14
 	LEAQ       (R14)(CX*8), R14
@@ -11343,12 +13408,12 @@ tail12:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y1, Y1
-	JMP        done13
+	JMP        done18
 
-short14:
+short19:
 	XORQ    BX, BX
 	TESTQ   $0x00000002, CX
-	JZ      word15
+	JZ      word20
 	LEAQ    (AX)(BX*8), R13
 	LEAQ    (R13)(CX*8), R14
 	LEAQ    (R14)(CX*8), R14
@@ -11396,9 +13461,9 @@ short14:
 	VPADDQ  Y10, Y1, Y1
 	ADDQ    $0x02, BX
 
-word15:
+word20:
 	TESTQ   $0x00000001, CX
-	JZ      done13
+	JZ      done18
 	LEAQ    (AX)(BX*8), R13
 	LEAQ    (R13)(CX*8), R14
 	LEAQ    (R14)(CX*8), R14
@@ -11445,14 +13510,14 @@ word15:
 	VPSADBW Y11, Y15, Y10
 	VPADDQ  Y10, Y1, Y1
 
-done13:
+done18:
 	VPXOR   Y2, Y2, Y2
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail17
+	JGE     tail22
 	PCALIGN $0x20
 
-step16:
+step21:
 	LEAQ    (AX)(BX*8), R13
 	LEAQ    (R13)(CX*8), R14
 	LEAQ    (R14)(CX*8), R14
@@ -11496,14 +13561,14 @@ step16:
 	VPADDQ  Y10, Y2, Y2
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step16
+	JL      step21
 
-tail17:
+tail22:
 	CMPQ       BX, CX
-	JGE        done18
+	JGE        done23
 	LEAQ       -4(CX), BX
 	CMPQ       BX, $+0
-	JL         short19
+	JL         short24
 	LEAQ       (AX)(BX*8), R13
 	LEAQ       (R13)(CX*8), R14
 	LEAQ       (R14)(CX*8), R14
@@ -11549,12 +13614,12 @@ tail17:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y2, Y2
-	JMP        done18
+	JMP        done23
 
-short19:
+short24:
 	XORQ    BX, BX
 	TESTQ   $0x00000002, CX
-	JZ      word20
+	JZ      word25
 	LEAQ    (AX)(BX*8), R13
 	LEAQ    (R13)(CX*8), R14
 	LEAQ    (R14)(CX*8), R14
@@ -11602,9 +13667,9 @@ short19:
 	VPADDQ  Y10, Y2, Y2
 	ADDQ    $0x02, BX
 
-word20:
+word25:
 	TESTQ   $0x00000001, CX
-	JZ      done18
+	JZ      done23
 	LEAQ    (AX)(BX*8), R13
 	LEAQ    (R13)(CX*8), R14
 	LEAQ    (R14)(CX*8), R14
@@ -11651,14 +13716,14 @@ word20:
 	VPSADBW Y11, Y15, Y10
 	VPADDQ  Y10, Y2, Y2
 
-done18:
+done23:
 	VPXOR   Y3, Y3, Y3
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail22
+	JGE     tail27
 	PCALIGN $0x20
 
-step21:
+step26:
 	LEAQ    (AX)(BX*8), R13
 	LEAQ    (R13)(CX*8), R14
 	LEAQ    (R14)(CX*8), R14
@@ -11702,14 +13767,14 @@ step21:
 	VPADDQ  Y10, Y3, Y3
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step21
+	JL      step26
 
-tail22:
+tail27:
 	CMPQ       BX, CX
-	JGE        done23
+	JGE        done28
 	LEAQ       -4(CX), BX
 	CMPQ       BX, $+0
-	JL         short24
+	JL         short29
 	LEAQ       (AX)(BX*8), R13
 	LEAQ       (R13)(CX*8), R14
 	LEAQ       (R14)(CX*8), R14
@@ -11755,12 +13820,12 @@ tail22:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y3, Y3
-	JMP        done23
+	JMP        done28
 
-short24:
+short29:
 	XORQ    BX, BX
 	TESTQ   $0x00000002, CX
-	JZ      word25
+	JZ      word30
 	LEAQ    (AX)(BX*8), R13
 	LEAQ    (R13)(CX*8), R14
 	LEAQ    (R14)(CX*8), R14
@@ -11808,9 +13873,9 @@ short24:
 	VPADDQ  Y10, Y3, Y3
 	ADDQ    $0x02, BX
 
-word25:
+word30:
 	TESTQ   $0x00000001, CX
-	JZ      done23
+	JZ      done28
 	LEAQ    (AX)(BX*8), R13
 	LEAQ    (R13)(CX*8), R14
 	LEAQ    (R14)(CX*8), R14
@@ -11857,7 +13922,7 @@ word25:
 	VPSADBW Y11, Y15, Y10
 	VPADDQ  Y10, Y3, Y3
 
-done23:
+done28:
 	VUNPCKLPS    Y1, Y0, Y10
 	VUNPCKHPS    Y1, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -11911,10 +13976,10 @@ one:
 	XORQ    BX, BX
 	LEAQ    -8(DX), R10
 	CMPQ    BX, R10
-	JG      unpaired30
+	JG      unpaired35
 	PCALIGN $0x20
 
-pair29:
+pair34:
 	LEAQ    (AX)(BX*8), R11
 	LEAQ    (R11)(CX*8), R12
 	LEAQ    (R12)(CX*8), R12
@@ -11999,14 +14064,14 @@ pair29:
 	VPADDQ  Y10, Y1, Y1
 	ADDQ    $0x00000008, BX
 	CMPQ    BX, R10
-	JLE     pair29
+	JLE     pair34
 
-unpaired30:
+unpaired35:
 	CMPQ    BX, DX
-	JGE     tail27
+	JGE     tail32
 	PCALIGN $0x20
 
-step26:
+step31:
 	LEAQ    (AX)(BX*8), R10
 	LEAQ    (R10)(CX*8), R11
 	LEAQ    (R11)(CX*8), R11
@@ -12050,14 +14115,14 @@ step26:
 	VPADDQ  Y10, Y0, Y0
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step26
+	JL      step31
 
-tail27:
+tail32:
 	CMPQ       BX, CX
-	JGE        done28
+	JGE        done33
 	LEAQ       -4(CX), BX
 	CMPQ       BX, $+0
-	JL         short31
+	JL         short36
 	LEAQ       (AX)(BX*8), R10
 	LEAQ       (R10)(CX*8), R11
 	LEAQ       (R11)(CX*8), R11
@@ -12103,12 +14168,12 @@ tail27:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y0, Y0
-	JMP        done28
+	JMP        done33
 
-short31:
+short36:
 	XORQ    BX, BX
 	TESTQ   $0x00000002, CX
-	JZ      word32
+	JZ      word37
 	LEAQ    (AX)(BX*8), R10
 	LEAQ    (R10)(CX*8), R11
 	LEAQ    (R11)(CX*8), R11
@@ -12156,9 +14221,9 @@ short31:
 	VPADDQ  Y10, Y0, Y0
 	ADDQ    $0x02, BX
 
-word32:
+word37:
 	TESTQ   $0x00000001, CX
-	JZ      done28
+	JZ      done33
 	LEAQ    (AX)(BX*8), R10
 	LEAQ    (R10)(CX*8), R11
 	LEAQ    (R11)(CX*8), R11
@@ -12205,7 +14270,7 @@ word32:
 	VPSADBW Y11, Y15, Y10
 	VPADDQ  Y10, Y0, Y0
 
-done28:
+done33:
 	VPADDD       Y1, Y0, Y0
 	VPSHUFD      $0x4e, Y0, Y10
 	VPADDD       Y10, Y0, Y0

@@ -11,22 +11,29 @@ TEXT ·dotAVX512(SB), NOSPLIT, $0-52
 	MOVQ    a_len+8(FP), CX
 	MOVQ    CX, DX
 	ANDQ    $-32, DX
-	MOVQ    CX, BX
-	SUBQ    DX, BX
-	ANDQ    $0x0000000f, BX
-	MOVQ    $-1, SI
-	BZHIQ   BX, SI, SI
-	MOVQ    $0x00000010, DI
-	SUBQ    BX, DI
-	XORQ    BX, BX
-	CMPQ    CX, $0x10
-	CMOVQLT BX, DI
-	SHLXQ   DI, SI, SI
-	KMOVQ   SI, K1
 	MOVQ    b_base+24(FP), SI
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
+	LEAQ    -64(DX), DI
+	CMPQ    BX, DI
+	JG      unpaired5
+	PCALIGN $0x20
+
+pair4:
+	VMOVUPS     (AX)(BX*4), Z8
+	VFMADD231PS (SI)(BX*4), Z8, Z0
+	VMOVUPS     64(AX)(BX*4), Z9
+	VFMADD231PS 64(SI)(BX*4), Z9, Z1
+	VMOVUPS     128(AX)(BX*4), Z8
+	VFMADD231PS 128(SI)(BX*4), Z8, Z0
+	VMOVUPS     192(AX)(BX*4), Z9
+	VFMADD231PS 192(SI)(BX*4), Z9, Z1
+	ADDQ        $0x00000040, BX
+	CMPQ        BX, DI
+	JLE         pair4
+
+unpaired5:
 	CMPQ    BX, DX
 	JGE     tail2
 	PCALIGN $0x20
@@ -43,14 +50,26 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
+	MOVQ        CX, DI
+	SUBQ        DX, DI
+	ANDQ        $0x0000000f, DI
+	MOVQ        $-1, DX
+	BZHIQ       DI, DX, DX
+	MOVQ        $0x00000010, R8
+	SUBQ        DI, R8
+	XORQ        DI, DI
+	CMPQ        CX, $0x10
+	CMOVQLT     DI, R8
+	SHLXQ       R8, DX, DX
+	KMOVQ       DX, K1
 	LEAQ        -16(CX), DX
 	CMPQ        BX, DX
-	JG          half4
+	JG          half6
 	VMOVUPS     (AX)(BX*4), Z8
 	VFMADD231PS (SI)(BX*4), Z8, Z0
 	ADDQ        $0x00000010, BX
 
-half4:
+half6:
 	CMPQ        BX, CX
 	JGE         done3
 	XORQ        BX, BX
@@ -101,7 +120,11 @@ TEXT ·dotRowsAVX512(SB), NOSPLIT, $0-80
 	CMPQ    R9, $0x04
 	JL      few
 	CMPQ    DI, $0x00000060
-	JGE     wide
+	JL      four
+	CMPQ    R9, $0x40
+	JL      plain
+	CMPB    ·oneStream+0(SB), $0x00
+	JNE     wide
 	PCALIGN $0x20
 
 four:
@@ -210,12 +233,18 @@ done3:
 	JMP           few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail6
@@ -224,8 +253,14 @@ wide:
 step5:
 	VMOVUPS     (AX)(BX*4), Z8
 	VFMADD231PS (SI)(BX*4), Z8, Z0
+	VFMADD231PS (R10)(BX*4), Z8, Z2
+	VFMADD231PS (R11)(BX*4), Z8, Z4
+	VFMADD231PS (R12)(BX*4), Z8, Z6
 	VMOVUPS     64(AX)(BX*4), Z9
 	VFMADD231PS 64(SI)(BX*4), Z9, Z1
+	VFMADD231PS 64(R10)(BX*4), Z9, Z3
+	VFMADD231PS 64(R11)(BX*4), Z9, Z5
+	VFMADD231PS 64(R12)(BX*4), Z9, Z7
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step5
@@ -238,6 +273,9 @@ tail6:
 	JG          half8
 	VMOVUPS     (AX)(BX*4), Z8
 	VFMADD231PS (SI)(BX*4), Z8, Z0
+	VFMADD231PS (R10)(BX*4), Z8, Z2
+	VFMADD231PS (R11)(BX*4), Z8, Z4
+	VFMADD231PS (R12)(BX*4), Z8, Z6
 	ADDQ        $0x00000010, BX
 
 half8:
@@ -249,10 +287,46 @@ half8:
 	VMOVUPS.Z   (AX)(BX*4), K1, Z9
 	VMOVUPS.Z   (SI)(BX*4), K1, Z10
 	VFMADD231PS Z10, Z9, Z1
+	VMOVUPS.Z   (R10)(BX*4), K1, Z11
+	VFMADD231PS Z11, Z9, Z3
+	VMOVUPS.Z   (R11)(BX*4), K1, Z12
+	VFMADD231PS Z12, Z9, Z5
+	VMOVUPS.Z   (R12)(BX*4), K1, Z13
+	VFMADD231PS Z13, Z9, Z7
 
 done7:
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
+	VADDPS        Z1, Z0, Z0
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z5, Z4, Z4
+	VADDPS        Z7, Z6, Z6
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VADDPS        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VADDPS        X10, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           plain
+	JMP           few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail10
@@ -260,9 +334,9 @@ done7:
 
 step9:
 	VMOVUPS     (AX)(BX*4), Z8
-	VFMADD231PS (R10)(BX*4), Z8, Z2
+	VFMADD231PS (SI)(BX*4), Z8, Z0
 	VMOVUPS     64(AX)(BX*4), Z9
-	VFMADD231PS 64(R10)(BX*4), Z9, Z3
+	VFMADD231PS 64(SI)(BX*4), Z9, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step9
@@ -274,7 +348,7 @@ tail10:
 	CMPQ        BX, R13
 	JG          half12
 	VMOVUPS     (AX)(BX*4), Z8
-	VFMADD231PS (R10)(BX*4), Z8, Z2
+	VFMADD231PS (SI)(BX*4), Z8, Z0
 	ADDQ        $0x00000010, BX
 
 half12:
@@ -284,12 +358,12 @@ half12:
 	CMPQ        R13, $+0
 	CMOVQGE     R13, BX
 	VMOVUPS.Z   (AX)(BX*4), K1, Z9
-	VMOVUPS.Z   (R10)(BX*4), K1, Z11
-	VFMADD231PS Z11, Z9, Z3
+	VMOVUPS.Z   (SI)(BX*4), K1, Z10
+	VFMADD231PS Z10, Z9, Z1
 
 done11:
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail14
@@ -297,9 +371,9 @@ done11:
 
 step13:
 	VMOVUPS     (AX)(BX*4), Z8
-	VFMADD231PS (R11)(BX*4), Z8, Z4
+	VFMADD231PS (R10)(BX*4), Z8, Z2
 	VMOVUPS     64(AX)(BX*4), Z9
-	VFMADD231PS 64(R11)(BX*4), Z9, Z5
+	VFMADD231PS 64(R10)(BX*4), Z9, Z3
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step13
@@ -307,26 +381,26 @@ step13:
 tail14:
 	CMPQ        BX, CX
 	JGE         done15
-	LEAQ        -16(CX), R10
-	CMPQ        BX, R10
+	LEAQ        -16(CX), R13
+	CMPQ        BX, R13
 	JG          half16
 	VMOVUPS     (AX)(BX*4), Z8
-	VFMADD231PS (R11)(BX*4), Z8, Z4
+	VFMADD231PS (R10)(BX*4), Z8, Z2
 	ADDQ        $0x00000010, BX
 
 half16:
 	CMPQ        BX, CX
 	JGE         done15
 	XORQ        BX, BX
-	CMPQ        R10, $+0
-	CMOVQGE     R10, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
 	VMOVUPS.Z   (AX)(BX*4), K1, Z9
-	VMOVUPS.Z   (R11)(BX*4), K1, Z12
-	VFMADD231PS Z12, Z9, Z5
+	VMOVUPS.Z   (R10)(BX*4), K1, Z11
+	VFMADD231PS Z11, Z9, Z3
 
 done15:
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail18
@@ -334,9 +408,9 @@ done15:
 
 step17:
 	VMOVUPS     (AX)(BX*4), Z8
-	VFMADD231PS (R12)(BX*4), Z8, Z6
+	VFMADD231PS (R11)(BX*4), Z8, Z4
 	VMOVUPS     64(AX)(BX*4), Z9
-	VFMADD231PS 64(R12)(BX*4), Z9, Z7
+	VFMADD231PS 64(R11)(BX*4), Z9, Z5
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step17
@@ -348,7 +422,7 @@ tail18:
 	CMPQ        BX, R10
 	JG          half20
 	VMOVUPS     (AX)(BX*4), Z8
-	VFMADD231PS (R12)(BX*4), Z8, Z6
+	VFMADD231PS (R11)(BX*4), Z8, Z4
 	ADDQ        $0x00000010, BX
 
 half20:
@@ -358,10 +432,47 @@ half20:
 	CMPQ        R10, $+0
 	CMOVQGE     R10, BX
 	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (R11)(BX*4), K1, Z12
+	VFMADD231PS Z12, Z9, Z5
+
+done19:
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail22
+	PCALIGN $0x20
+
+step21:
+	VMOVUPS     (AX)(BX*4), Z8
+	VFMADD231PS (R12)(BX*4), Z8, Z6
+	VMOVUPS     64(AX)(BX*4), Z9
+	VFMADD231PS 64(R12)(BX*4), Z9, Z7
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step21
+
+tail22:
+	CMPQ        BX, CX
+	JGE         done23
+	LEAQ        -16(CX), R10
+	CMPQ        BX, R10
+	JG          half24
+	VMOVUPS     (AX)(BX*4), Z8
+	VFMADD231PS (R12)(BX*4), Z8, Z6
+	ADDQ        $0x00000010, BX
+
+half24:
+	CMPQ        BX, CX
+	JGE         done23
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
 	VMOVUPS.Z   (R12)(BX*4), K1, Z13
 	VFMADD231PS Z13, Z9, Z7
 
-done19:
+done23:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
@@ -396,31 +507,31 @@ one:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail22
+	JGE     tail26
 	PCALIGN $0x20
 
-step21:
+step25:
 	VMOVUPS     (AX)(BX*4), Z8
 	VFMADD231PS (SI)(BX*4), Z8, Z0
 	VMOVUPS     64(AX)(BX*4), Z9
 	VFMADD231PS 64(SI)(BX*4), Z9, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step21
+	JL          step25
 
-tail22:
+tail26:
 	CMPQ        BX, CX
-	JGE         done23
+	JGE         done27
 	LEAQ        -16(CX), R10
 	CMPQ        BX, R10
-	JG          half24
+	JG          half28
 	VMOVUPS     (AX)(BX*4), Z8
 	VFMADD231PS (SI)(BX*4), Z8, Z0
 	ADDQ        $0x00000010, BX
 
-half24:
+half28:
 	CMPQ        BX, CX
-	JGE         done23
+	JGE         done27
 	XORQ        BX, BX
 	CMPQ        R10, $+0
 	CMOVQGE     R10, BX
@@ -428,7 +539,7 @@ half24:
 	VMOVUPS.Z   (SI)(BX*4), K1, Z10
 	VFMADD231PS Z10, Z9, Z1
 
-done23:
+done27:
 	VADDPS        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
 	VADDPS        Z10, Z0, Z0
@@ -937,22 +1048,33 @@ TEXT ·dotHalfAVX512(SB), NOSPLIT, $0-52
 	MOVQ    a_len+8(FP), CX
 	MOVQ    CX, DX
 	ANDQ    $-32, DX
-	MOVQ    CX, BX
-	SUBQ    DX, BX
-	ANDQ    $0x0000000f, BX
-	MOVQ    $-1, SI
-	BZHIQ   BX, SI, SI
-	MOVQ    $0x00000010, DI
-	SUBQ    BX, DI
-	XORQ    BX, BX
-	CMPQ    CX, $0x10
-	CMOVQLT BX, DI
-	SHLXQ   DI, SI, SI
-	KMOVQ   SI, K1
 	MOVQ    b_base+24(FP), SI
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
+	LEAQ    -64(DX), DI
+	CMPQ    BX, DI
+	JG      unpaired5
+	PCALIGN $0x20
+
+pair4:
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (SI)(BX*2), Z10
+	VFMADD231PS Z10, Z8, Z0
+	VMOVUPS     64(AX)(BX*4), Z9
+	VCVTPH2PS   32(SI)(BX*2), Z10
+	VFMADD231PS Z10, Z9, Z1
+	VMOVUPS     128(AX)(BX*4), Z8
+	VCVTPH2PS   64(SI)(BX*2), Z10
+	VFMADD231PS Z10, Z8, Z0
+	VMOVUPS     192(AX)(BX*4), Z9
+	VCVTPH2PS   96(SI)(BX*2), Z10
+	VFMADD231PS Z10, Z9, Z1
+	ADDQ        $0x00000040, BX
+	CMPQ        BX, DI
+	JLE         pair4
+
+unpaired5:
 	CMPQ    BX, DX
 	JGE     tail2
 	PCALIGN $0x20
@@ -971,15 +1093,27 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
+	MOVQ        CX, DI
+	SUBQ        DX, DI
+	ANDQ        $0x0000000f, DI
+	MOVQ        $-1, DX
+	BZHIQ       DI, DX, DX
+	MOVQ        $0x00000010, R8
+	SUBQ        DI, R8
+	XORQ        DI, DI
+	CMPQ        CX, $0x10
+	CMOVQLT     DI, R8
+	SHLXQ       R8, DX, DX
+	KMOVQ       DX, K1
 	LEAQ        -16(CX), DX
 	CMPQ        BX, DX
-	JG          half4
+	JG          half6
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (SI)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
 	ADDQ        $0x00000010, BX
 
-half4:
+half6:
 	CMPQ        BX, CX
 	JGE         done3
 	XORQ        BX, BX
@@ -1031,7 +1165,11 @@ TEXT ·dotRowsHalfAVX512(SB), NOSPLIT, $0-80
 	CMPQ    R9, $0x04
 	JL      few
 	CMPQ    DI, $0x00000060
-	JGE     wide
+	JL      four
+	CMPQ    R9, $0x40
+	JL      plain
+	CMPB    ·oneStream+0(SB), $0x00
+	JNE     wide
 	PCALIGN $0x20
 
 four:
@@ -1148,12 +1286,18 @@ done3:
 	JMP           few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail6
@@ -1163,9 +1307,21 @@ step5:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (SI)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
+	VCVTPH2PS   (R10)(BX*2), Z11
+	VFMADD231PS Z11, Z8, Z2
+	VCVTPH2PS   (R11)(BX*2), Z12
+	VFMADD231PS Z12, Z8, Z4
+	VCVTPH2PS   (R12)(BX*2), Z13
+	VFMADD231PS Z13, Z8, Z6
 	VMOVUPS     64(AX)(BX*4), Z9
 	VCVTPH2PS   32(SI)(BX*2), Z10
 	VFMADD231PS Z10, Z9, Z1
+	VCVTPH2PS   32(R10)(BX*2), Z11
+	VFMADD231PS Z11, Z9, Z3
+	VCVTPH2PS   32(R11)(BX*2), Z12
+	VFMADD231PS Z12, Z9, Z5
+	VCVTPH2PS   32(R12)(BX*2), Z13
+	VFMADD231PS Z13, Z9, Z7
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step5
@@ -1179,6 +1335,12 @@ tail6:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (SI)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
+	VCVTPH2PS   (R10)(BX*2), Z11
+	VFMADD231PS Z11, Z8, Z2
+	VCVTPH2PS   (R11)(BX*2), Z12
+	VFMADD231PS Z12, Z8, Z4
+	VCVTPH2PS   (R12)(BX*2), Z13
+	VFMADD231PS Z13, Z8, Z6
 	ADDQ        $0x00000010, BX
 
 half8:
@@ -1191,10 +1353,49 @@ half8:
 	VMOVDQU16.Z (SI)(BX*2), K1, Y10
 	VCVTPH2PS   Y10, Z10
 	VFMADD231PS Z10, Z9, Z1
+	VMOVDQU16.Z (R10)(BX*2), K1, Y11
+	VCVTPH2PS   Y11, Z11
+	VFMADD231PS Z11, Z9, Z3
+	VMOVDQU16.Z (R11)(BX*2), K1, Y12
+	VCVTPH2PS   Y12, Z12
+	VFMADD231PS Z12, Z9, Z5
+	VMOVDQU16.Z (R12)(BX*2), K1, Y13
+	VCVTPH2PS   Y13, Z13
+	VFMADD231PS Z13, Z9, Z7
 
 done7:
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
+	VADDPS        Z1, Z0, Z0
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z5, Z4, Z4
+	VADDPS        Z7, Z6, Z6
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VADDPS        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VADDPS        X10, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           plain
+	JMP           few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail10
@@ -1202,11 +1403,11 @@ done7:
 
 step9:
 	VMOVUPS     (AX)(BX*4), Z8
-	VCVTPH2PS   (R10)(BX*2), Z11
-	VFMADD231PS Z11, Z8, Z2
+	VCVTPH2PS   (SI)(BX*2), Z10
+	VFMADD231PS Z10, Z8, Z0
 	VMOVUPS     64(AX)(BX*4), Z9
-	VCVTPH2PS   32(R10)(BX*2), Z11
-	VFMADD231PS Z11, Z9, Z3
+	VCVTPH2PS   32(SI)(BX*2), Z10
+	VFMADD231PS Z10, Z9, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step9
@@ -1218,8 +1419,8 @@ tail10:
 	CMPQ        BX, R13
 	JG          half12
 	VMOVUPS     (AX)(BX*4), Z8
-	VCVTPH2PS   (R10)(BX*2), Z11
-	VFMADD231PS Z11, Z8, Z2
+	VCVTPH2PS   (SI)(BX*2), Z10
+	VFMADD231PS Z10, Z8, Z0
 	ADDQ        $0x00000010, BX
 
 half12:
@@ -1229,13 +1430,13 @@ half12:
 	CMPQ        R13, $+0
 	CMOVQGE     R13, BX
 	VMOVUPS.Z   (AX)(BX*4), K1, Z9
-	VMOVDQU16.Z (R10)(BX*2), K1, Y11
-	VCVTPH2PS   Y11, Z11
-	VFMADD231PS Z11, Z9, Z3
+	VMOVDQU16.Z (SI)(BX*2), K1, Y10
+	VCVTPH2PS   Y10, Z10
+	VFMADD231PS Z10, Z9, Z1
 
 done11:
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail14
@@ -1243,11 +1444,11 @@ done11:
 
 step13:
 	VMOVUPS     (AX)(BX*4), Z8
-	VCVTPH2PS   (R11)(BX*2), Z12
-	VFMADD231PS Z12, Z8, Z4
+	VCVTPH2PS   (R10)(BX*2), Z11
+	VFMADD231PS Z11, Z8, Z2
 	VMOVUPS     64(AX)(BX*4), Z9
-	VCVTPH2PS   32(R11)(BX*2), Z12
-	VFMADD231PS Z12, Z9, Z5
+	VCVTPH2PS   32(R10)(BX*2), Z11
+	VFMADD231PS Z11, Z9, Z3
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step13
@@ -1255,28 +1456,28 @@ step13:
 tail14:
 	CMPQ        BX, CX
 	JGE         done15
-	LEAQ        -16(CX), R10
-	CMPQ        BX, R10
+	LEAQ        -16(CX), R13
+	CMPQ        BX, R13
 	JG          half16
 	VMOVUPS     (AX)(BX*4), Z8
-	VCVTPH2PS   (R11)(BX*2), Z12
-	VFMADD231PS Z12, Z8, Z4
+	VCVTPH2PS   (R10)(BX*2), Z11
+	VFMADD231PS Z11, Z8, Z2
 	ADDQ        $0x00000010, BX
 
 half16:
 	CMPQ        BX, CX
 	JGE         done15
 	XORQ        BX, BX
-	CMPQ        R10, $+0
-	CMOVQGE     R10, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
 	VMOVUPS.Z   (AX)(BX*4), K1, Z9
-	VMOVDQU16.Z (R11)(BX*2), K1, Y12
-	VCVTPH2PS   Y12, Z12
-	VFMADD231PS Z12, Z9, Z5
+	VMOVDQU16.Z (R10)(BX*2), K1, Y11
+	VCVTPH2PS   Y11, Z11
+	VFMADD231PS Z11, Z9, Z3
 
 done15:
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail18
@@ -1284,11 +1485,11 @@ done15:
 
 step17:
 	VMOVUPS     (AX)(BX*4), Z8
-	VCVTPH2PS   (R12)(BX*2), Z13
-	VFMADD231PS Z13, Z8, Z6
+	VCVTPH2PS   (R11)(BX*2), Z12
+	VFMADD231PS Z12, Z8, Z4
 	VMOVUPS     64(AX)(BX*4), Z9
-	VCVTPH2PS   32(R12)(BX*2), Z13
-	VFMADD231PS Z13, Z9, Z7
+	VCVTPH2PS   32(R11)(BX*2), Z12
+	VFMADD231PS Z12, Z9, Z5
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step17
@@ -1300,8 +1501,8 @@ tail18:
 	CMPQ        BX, R10
 	JG          half20
 	VMOVUPS     (AX)(BX*4), Z8
-	VCVTPH2PS   (R12)(BX*2), Z13
-	VFMADD231PS Z13, Z8, Z6
+	VCVTPH2PS   (R11)(BX*2), Z12
+	VFMADD231PS Z12, Z8, Z4
 	ADDQ        $0x00000010, BX
 
 half20:
@@ -1311,11 +1512,52 @@ half20:
 	CMPQ        R10, $+0
 	CMOVQGE     R10, BX
 	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (R11)(BX*2), K1, Y12
+	VCVTPH2PS   Y12, Z12
+	VFMADD231PS Z12, Z9, Z5
+
+done19:
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail22
+	PCALIGN $0x20
+
+step21:
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R12)(BX*2), Z13
+	VFMADD231PS Z13, Z8, Z6
+	VMOVUPS     64(AX)(BX*4), Z9
+	VCVTPH2PS   32(R12)(BX*2), Z13
+	VFMADD231PS Z13, Z9, Z7
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step21
+
+tail22:
+	CMPQ        BX, CX
+	JGE         done23
+	LEAQ        -16(CX), R10
+	CMPQ        BX, R10
+	JG          half24
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R12)(BX*2), Z13
+	VFMADD231PS Z13, Z8, Z6
+	ADDQ        $0x00000010, BX
+
+half24:
+	CMPQ        BX, CX
+	JGE         done23
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
 	VMOVDQU16.Z (R12)(BX*2), K1, Y13
 	VCVTPH2PS   Y13, Z13
 	VFMADD231PS Z13, Z9, Z7
 
-done19:
+done23:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
@@ -1350,10 +1592,10 @@ one:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail22
+	JGE     tail26
 	PCALIGN $0x20
 
-step21:
+step25:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (SI)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
@@ -1362,22 +1604,22 @@ step21:
 	VFMADD231PS Z10, Z9, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step21
+	JL          step25
 
-tail22:
+tail26:
 	CMPQ        BX, CX
-	JGE         done23
+	JGE         done27
 	LEAQ        -16(CX), R10
 	CMPQ        BX, R10
-	JG          half24
+	JG          half28
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (SI)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
 	ADDQ        $0x00000010, BX
 
-half24:
+half28:
 	CMPQ        BX, CX
-	JGE         done23
+	JGE         done27
 	XORQ        BX, BX
 	CMPQ        R10, $+0
 	CMOVQGE     R10, BX
@@ -1386,7 +1628,7 @@ half24:
 	VCVTPH2PS   Y10, Z10
 	VFMADD231PS Z10, Z9, Z1
 
-done23:
+done27:
 	VADDPS        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
 	VADDPS        Z10, Z0, Z0
@@ -2064,7 +2306,11 @@ done3:
 	CMPQ    R9, $0x04
 	JL      few
 	CMPQ    DI, $0x00000060
-	JGE     wide
+	JL      four
+	CMPQ    R9, $0x40
+	JL      plain
+	CMPB    ·oneStream+0(SB), $0x00
+	JNE     wide
 	PCALIGN $0x20
 
 four:
@@ -2148,11 +2394,14 @@ done6:
 	JMP           few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ      (SI)(DI*1), R10
 	LEAQ      (SI)(DI*2), R11
 	LEAQ      (R10)(DI*2), R12
 	VMOVDQA32 Z9, Z0
+	VMOVDQA32 Z9, Z2
+	VMOVDQA32 Z9, Z4
+	VMOVDQA32 Z9, Z6
 	XORQ      BX, BX
 	CMPQ      BX, DX
 	JGE       tail8
@@ -2162,6 +2411,12 @@ step7:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPXORD   (SI)(BX*1), Z14, Z10
 	VPDPBUSD Z8, Z10, Z0
+	VPXORD   (R10)(BX*1), Z14, Z11
+	VPDPBUSD Z8, Z11, Z2
+	VPXORD   (R11)(BX*1), Z14, Z12
+	VPDPBUSD Z8, Z12, Z4
+	VPXORD   (R12)(BX*1), Z14, Z13
+	VPDPBUSD Z8, Z13, Z6
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
 	JL       step7
@@ -2177,9 +2432,44 @@ tail8:
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
 	VPDPBUSD   Z8, Z10, Z0
+	VMOVDQU8.Z (R10)(BX*1), K1, Z11
+	VPXORD     Z11, Z14, Z11
+	VPDPBUSD   Z8, Z11, Z2
+	VMOVDQU8.Z (R11)(BX*1), K1, Z12
+	VPXORD     Z12, Z14, Z12
+	VPDPBUSD   Z8, Z12, Z4
+	VMOVDQU8.Z (R12)(BX*1), K1, Z13
+	VPXORD     Z13, Z14, Z13
+	VPDPBUSD   Z8, Z13, Z6
 
 done9:
-	VMOVDQA32 Z9, Z2
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           plain
+	JMP           few
+	PCALIGN $0x20
+
+wide:
+	LEAQ      (SI)(DI*1), R10
+	LEAQ      (SI)(DI*2), R11
+	LEAQ      (R10)(DI*2), R12
+	VMOVDQA32 Z9, Z0
 	XORQ      BX, BX
 	CMPQ      BX, DX
 	JGE       tail11
@@ -2187,8 +2477,8 @@ done9:
 
 step10:
 	VMOVDQU8 (AX)(BX*1), Z8
-	VPXORD   (R10)(BX*1), Z14, Z11
-	VPDPBUSD Z8, Z11, Z2
+	VPXORD   (SI)(BX*1), Z14, Z10
+	VPDPBUSD Z8, Z10, Z0
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
 	JL       step10
@@ -2201,12 +2491,12 @@ tail11:
 	CMPQ       R13, $+0
 	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
-	VMOVDQU8.Z (R10)(BX*1), K1, Z11
-	VPXORD     Z11, Z14, Z11
-	VPDPBUSD   Z8, Z11, Z2
+	VMOVDQU8.Z (SI)(BX*1), K1, Z10
+	VPXORD     Z10, Z14, Z10
+	VPDPBUSD   Z8, Z10, Z0
 
 done12:
-	VMOVDQA32 Z9, Z4
+	VMOVDQA32 Z9, Z2
 	XORQ      BX, BX
 	CMPQ      BX, DX
 	JGE       tail14
@@ -2214,8 +2504,8 @@ done12:
 
 step13:
 	VMOVDQU8 (AX)(BX*1), Z8
-	VPXORD   (R11)(BX*1), Z14, Z12
-	VPDPBUSD Z8, Z12, Z4
+	VPXORD   (R10)(BX*1), Z14, Z11
+	VPDPBUSD Z8, Z11, Z2
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
 	JL       step13
@@ -2223,17 +2513,17 @@ step13:
 tail14:
 	CMPQ       BX, CX
 	JGE        done15
-	LEAQ       -64(CX), R10
+	LEAQ       -64(CX), R13
 	XORQ       BX, BX
-	CMPQ       R10, $+0
-	CMOVQGE    R10, BX
+	CMPQ       R13, $+0
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
-	VMOVDQU8.Z (R11)(BX*1), K1, Z12
-	VPXORD     Z12, Z14, Z12
-	VPDPBUSD   Z8, Z12, Z4
+	VMOVDQU8.Z (R10)(BX*1), K1, Z11
+	VPXORD     Z11, Z14, Z11
+	VPDPBUSD   Z8, Z11, Z2
 
 done15:
-	VMOVDQA32 Z9, Z6
+	VMOVDQA32 Z9, Z4
 	XORQ      BX, BX
 	CMPQ      BX, DX
 	JGE       tail17
@@ -2241,8 +2531,8 @@ done15:
 
 step16:
 	VMOVDQU8 (AX)(BX*1), Z8
-	VPXORD   (R12)(BX*1), Z14, Z13
-	VPDPBUSD Z8, Z13, Z6
+	VPXORD   (R11)(BX*1), Z14, Z12
+	VPDPBUSD Z8, Z12, Z4
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
 	JL       step16
@@ -2255,11 +2545,38 @@ tail17:
 	CMPQ       R10, $+0
 	CMOVQGE    R10, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R11)(BX*1), K1, Z12
+	VPXORD     Z12, Z14, Z12
+	VPDPBUSD   Z8, Z12, Z4
+
+done18:
+	VMOVDQA32 Z9, Z6
+	XORQ      BX, BX
+	CMPQ      BX, DX
+	JGE       tail20
+	PCALIGN   $0x20
+
+step19:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPXORD   (R12)(BX*1), Z14, Z13
+	VPDPBUSD Z8, Z13, Z6
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step19
+
+tail20:
+	CMPQ       BX, CX
+	JGE        done21
+	LEAQ       -64(CX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $+0
+	CMOVQGE    R10, BX
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R12)(BX*1), K1, Z13
 	VPXORD     Z13, Z14, Z13
 	VPDPBUSD   Z8, Z13, Z6
 
-done18:
+done21:
 	VUNPCKLPS     Z2, Z0, Z10
 	VUNPCKHPS     Z2, Z0, Z11
 	VPADDD        Z11, Z10, Z10
@@ -2289,20 +2606,20 @@ one:
 	VMOVDQA32 Z9, Z0
 	XORQ      BX, BX
 	CMPQ      BX, DX
-	JGE       tail20
+	JGE       tail23
 	PCALIGN   $0x20
 
-step19:
+step22:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPXORD   (SI)(BX*1), Z14, Z10
 	VPDPBUSD Z8, Z10, Z0
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step19
+	JL       step22
 
-tail20:
+tail23:
 	CMPQ       BX, CX
-	JGE        done21
+	JGE        done24
 	LEAQ       -64(CX), R10
 	XORQ       BX, BX
 	CMPQ       R10, $+0
@@ -2312,7 +2629,7 @@ tail20:
 	VPXORD     Z10, Z14, Z10
 	VPDPBUSD   Z8, Z10, Z0
 
-done21:
+done24:
 	VPSHUFD       $0x4e, Z0, Z10
 	VPADDD        Z10, Z0, Z0
 	VPSHUFD       $0xb1, Z0, Z10
@@ -2937,7 +3254,11 @@ done3:
 	CMPQ    R9, $0x04
 	JL      few
 	CMPQ    DI, $0x00000060
-	JGE     wide
+	JL      four
+	CMPQ    R9, $0x40
+	JL      plain
+	CMPB    ·oneStream+0(SB), $0x00
+	JNE     wide
 	PCALIGN $0x20
 
 four:
@@ -3021,11 +3342,14 @@ done6:
 	JMP           few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ      (SI)(DI*1), R10
 	LEAQ      (SI)(DI*2), R11
 	LEAQ      (R10)(DI*2), R12
 	VMOVDQA32 Z9, Z0
+	VMOVDQA32 Z9, Z2
+	VMOVDQA32 Z9, Z4
+	VMOVDQA32 Z9, Z6
 	XORQ      BX, BX
 	CMPQ      BX, DX
 	JGE       tail8
@@ -3035,6 +3359,12 @@ step7:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPXORD   (SI)(BX*1), Z14, Z10
 	VPDPBUSD Z10, Z8, Z0
+	VPXORD   (R10)(BX*1), Z14, Z11
+	VPDPBUSD Z11, Z8, Z2
+	VPXORD   (R11)(BX*1), Z14, Z12
+	VPDPBUSD Z12, Z8, Z4
+	VPXORD   (R12)(BX*1), Z14, Z13
+	VPDPBUSD Z13, Z8, Z6
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
 	JL       step7
@@ -3050,9 +3380,44 @@ tail8:
 	VMOVDQU8.Z (SI)(BX*1), K1, Z10
 	VPXORD     Z10, Z14, Z10
 	VPDPBUSD   Z10, Z8, Z0
+	VMOVDQU8.Z (R10)(BX*1), K1, Z11
+	VPXORD     Z11, Z14, Z11
+	VPDPBUSD   Z11, Z8, Z2
+	VMOVDQU8.Z (R11)(BX*1), K1, Z12
+	VPXORD     Z12, Z14, Z12
+	VPDPBUSD   Z12, Z8, Z4
+	VMOVDQU8.Z (R12)(BX*1), K1, Z13
+	VPXORD     Z13, Z14, Z13
+	VPDPBUSD   Z13, Z8, Z6
 
 done9:
-	VMOVDQA32 Z9, Z2
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           plain
+	JMP           few
+	PCALIGN $0x20
+
+wide:
+	LEAQ      (SI)(DI*1), R10
+	LEAQ      (SI)(DI*2), R11
+	LEAQ      (R10)(DI*2), R12
+	VMOVDQA32 Z9, Z0
 	XORQ      BX, BX
 	CMPQ      BX, DX
 	JGE       tail11
@@ -3060,8 +3425,8 @@ done9:
 
 step10:
 	VMOVDQU8 (AX)(BX*1), Z8
-	VPXORD   (R10)(BX*1), Z14, Z11
-	VPDPBUSD Z11, Z8, Z2
+	VPXORD   (SI)(BX*1), Z14, Z10
+	VPDPBUSD Z10, Z8, Z0
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
 	JL       step10
@@ -3074,12 +3439,12 @@ tail11:
 	CMPQ       R13, $+0
 	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
-	VMOVDQU8.Z (R10)(BX*1), K1, Z11
-	VPXORD     Z11, Z14, Z11
-	VPDPBUSD   Z11, Z8, Z2
+	VMOVDQU8.Z (SI)(BX*1), K1, Z10
+	VPXORD     Z10, Z14, Z10
+	VPDPBUSD   Z10, Z8, Z0
 
 done12:
-	VMOVDQA32 Z9, Z4
+	VMOVDQA32 Z9, Z2
 	XORQ      BX, BX
 	CMPQ      BX, DX
 	JGE       tail14
@@ -3087,8 +3452,8 @@ done12:
 
 step13:
 	VMOVDQU8 (AX)(BX*1), Z8
-	VPXORD   (R11)(BX*1), Z14, Z12
-	VPDPBUSD Z12, Z8, Z4
+	VPXORD   (R10)(BX*1), Z14, Z11
+	VPDPBUSD Z11, Z8, Z2
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
 	JL       step13
@@ -3096,17 +3461,17 @@ step13:
 tail14:
 	CMPQ       BX, CX
 	JGE        done15
-	LEAQ       -64(CX), R10
+	LEAQ       -64(CX), R13
 	XORQ       BX, BX
-	CMPQ       R10, $+0
-	CMOVQGE    R10, BX
+	CMPQ       R13, $+0
+	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
-	VMOVDQU8.Z (R11)(BX*1), K1, Z12
-	VPXORD     Z12, Z14, Z12
-	VPDPBUSD   Z12, Z8, Z4
+	VMOVDQU8.Z (R10)(BX*1), K1, Z11
+	VPXORD     Z11, Z14, Z11
+	VPDPBUSD   Z11, Z8, Z2
 
 done15:
-	VMOVDQA32 Z9, Z6
+	VMOVDQA32 Z9, Z4
 	XORQ      BX, BX
 	CMPQ      BX, DX
 	JGE       tail17
@@ -3114,8 +3479,8 @@ done15:
 
 step16:
 	VMOVDQU8 (AX)(BX*1), Z8
-	VPXORD   (R12)(BX*1), Z14, Z13
-	VPDPBUSD Z13, Z8, Z6
+	VPXORD   (R11)(BX*1), Z14, Z12
+	VPDPBUSD Z12, Z8, Z4
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
 	JL       step16
@@ -3128,11 +3493,38 @@ tail17:
 	CMPQ       R10, $+0
 	CMOVQGE    R10, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R11)(BX*1), K1, Z12
+	VPXORD     Z12, Z14, Z12
+	VPDPBUSD   Z12, Z8, Z4
+
+done18:
+	VMOVDQA32 Z9, Z6
+	XORQ      BX, BX
+	CMPQ      BX, DX
+	JGE       tail20
+	PCALIGN   $0x20
+
+step19:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPXORD   (R12)(BX*1), Z14, Z13
+	VPDPBUSD Z13, Z8, Z6
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step19
+
+tail20:
+	CMPQ       BX, CX
+	JGE        done21
+	LEAQ       -64(CX), R10
+	XORQ       BX, BX
+	CMPQ       R10, $+0
+	CMOVQGE    R10, BX
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R12)(BX*1), K1, Z13
 	VPXORD     Z13, Z14, Z13
 	VPDPBUSD   Z13, Z8, Z6
 
-done18:
+done21:
 	VUNPCKLPS     Z2, Z0, Z10
 	VUNPCKHPS     Z2, Z0, Z11
 	VPADDD        Z11, Z10, Z10
@@ -3162,20 +3554,20 @@ one:
 	VMOVDQA32 Z9, Z0
 	XORQ      BX, BX
 	CMPQ      BX, DX
-	JGE       tail20
+	JGE       tail23
 	PCALIGN   $0x20
 
-step19:
+step22:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPXORD   (SI)(BX*1), Z14, Z10
 	VPDPBUSD Z10, Z8, Z0
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step19
+	JL       step22
 
-tail20:
+tail23:
 	CMPQ       BX, CX
-	JGE        done21
+	JGE        done24
 	LEAQ       -64(CX), R10
 	XORQ       BX, BX
 	CMPQ       R10, $+0
@@ -3185,7 +3577,7 @@ tail20:
 	VPXORD     Z10, Z14, Z10
 	VPDPBUSD   Z10, Z8, Z0
 
-done21:
+done24:
 	VPSHUFD       $0x4e, Z0, Z10
 	VPADDD        Z10, Z0, Z0
 	VPSHUFD       $0xb1, Z0, Z10
@@ -3670,22 +4062,33 @@ TEXT ·l2AVX512(SB), NOSPLIT, $0-52
 	MOVQ    a_len+8(FP), CX
 	MOVQ    CX, DX
 	ANDQ    $-32, DX
-	MOVQ    CX, BX
-	SUBQ    DX, BX
-	ANDQ    $0x0000000f, BX
-	MOVQ    $-1, SI
-	BZHIQ   BX, SI, SI
-	MOVQ    $0x00000010, DI
-	SUBQ    BX, DI
-	XORQ    BX, BX
-	CMPQ    CX, $0x10
-	CMOVQLT BX, DI
-	SHLXQ   DI, SI, SI
-	KMOVQ   SI, K1
 	MOVQ    b_base+24(FP), SI
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
+	LEAQ    -64(DX), DI
+	CMPQ    BX, DI
+	JG      unpaired5
+	PCALIGN $0x20
+
+pair4:
+	VMOVUPS     (AX)(BX*4), Z8
+	VSUBPS      (SI)(BX*4), Z8, Z10
+	VFMADD231PS Z10, Z10, Z0
+	VMOVUPS     64(AX)(BX*4), Z9
+	VSUBPS      64(SI)(BX*4), Z9, Z10
+	VFMADD231PS Z10, Z10, Z1
+	VMOVUPS     128(AX)(BX*4), Z8
+	VSUBPS      128(SI)(BX*4), Z8, Z10
+	VFMADD231PS Z10, Z10, Z0
+	VMOVUPS     192(AX)(BX*4), Z9
+	VSUBPS      192(SI)(BX*4), Z9, Z10
+	VFMADD231PS Z10, Z10, Z1
+	ADDQ        $0x00000040, BX
+	CMPQ        BX, DI
+	JLE         pair4
+
+unpaired5:
 	CMPQ    BX, DX
 	JGE     tail2
 	PCALIGN $0x20
@@ -3704,15 +4107,27 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
+	MOVQ        CX, DI
+	SUBQ        DX, DI
+	ANDQ        $0x0000000f, DI
+	MOVQ        $-1, DX
+	BZHIQ       DI, DX, DX
+	MOVQ        $0x00000010, R8
+	SUBQ        DI, R8
+	XORQ        DI, DI
+	CMPQ        CX, $0x10
+	CMOVQLT     DI, R8
+	SHLXQ       R8, DX, DX
+	KMOVQ       DX, K1
 	LEAQ        -16(CX), DX
 	CMPQ        BX, DX
-	JG          half4
+	JG          half6
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (SI)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
 	ADDQ        $0x00000010, BX
 
-half4:
+half6:
 	CMPQ        BX, CX
 	JGE         done3
 	XORQ        BX, BX
@@ -3764,7 +4179,11 @@ TEXT ·l2RowsAVX512(SB), NOSPLIT, $0-80
 	CMPQ    R9, $0x04
 	JL      few
 	CMPQ    DI, $0x00000060
-	JGE     wide
+	JL      four
+	CMPQ    R9, $0x40
+	JL      plain
+	CMPB    ·oneStream+0(SB), $0x00
+	JNE     wide
 	PCALIGN $0x20
 
 four:
@@ -3889,12 +4308,18 @@ done3:
 	JMP           few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail6
@@ -3904,9 +4329,21 @@ step5:
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (SI)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
+	VSUBPS      (R10)(BX*4), Z8, Z11
+	VFMADD231PS Z11, Z11, Z2
+	VSUBPS      (R11)(BX*4), Z8, Z12
+	VFMADD231PS Z12, Z12, Z4
+	VSUBPS      (R12)(BX*4), Z8, Z13
+	VFMADD231PS Z13, Z13, Z6
 	VMOVUPS     64(AX)(BX*4), Z9
 	VSUBPS      64(SI)(BX*4), Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
+	VSUBPS      64(R10)(BX*4), Z9, Z11
+	VFMADD231PS Z11, Z11, Z3
+	VSUBPS      64(R11)(BX*4), Z9, Z12
+	VFMADD231PS Z12, Z12, Z5
+	VSUBPS      64(R12)(BX*4), Z9, Z13
+	VFMADD231PS Z13, Z13, Z7
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step5
@@ -3920,6 +4357,12 @@ tail6:
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (SI)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
+	VSUBPS      (R10)(BX*4), Z8, Z11
+	VFMADD231PS Z11, Z11, Z2
+	VSUBPS      (R11)(BX*4), Z8, Z12
+	VFMADD231PS Z12, Z12, Z4
+	VSUBPS      (R12)(BX*4), Z8, Z13
+	VFMADD231PS Z13, Z13, Z6
 	ADDQ        $0x00000010, BX
 
 half8:
@@ -3932,10 +4375,49 @@ half8:
 	VMOVUPS.Z   (SI)(BX*4), K1, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
+	VMOVUPS.Z   (R10)(BX*4), K1, Z11
+	VSUBPS      Z11, Z9, Z11
+	VFMADD231PS Z11, Z11, Z3
+	VMOVUPS.Z   (R11)(BX*4), K1, Z12
+	VSUBPS      Z12, Z9, Z12
+	VFMADD231PS Z12, Z12, Z5
+	VMOVUPS.Z   (R12)(BX*4), K1, Z13
+	VSUBPS      Z13, Z9, Z13
+	VFMADD231PS Z13, Z13, Z7
 
 done7:
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
+	VADDPS        Z1, Z0, Z0
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z5, Z4, Z4
+	VADDPS        Z7, Z6, Z6
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VADDPS        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VADDPS        X10, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           plain
+	JMP           few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail10
@@ -3943,11 +4425,11 @@ done7:
 
 step9:
 	VMOVUPS     (AX)(BX*4), Z8
-	VSUBPS      (R10)(BX*4), Z8, Z11
-	VFMADD231PS Z11, Z11, Z2
+	VSUBPS      (SI)(BX*4), Z8, Z10
+	VFMADD231PS Z10, Z10, Z0
 	VMOVUPS     64(AX)(BX*4), Z9
-	VSUBPS      64(R10)(BX*4), Z9, Z11
-	VFMADD231PS Z11, Z11, Z3
+	VSUBPS      64(SI)(BX*4), Z9, Z10
+	VFMADD231PS Z10, Z10, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step9
@@ -3959,8 +4441,8 @@ tail10:
 	CMPQ        BX, R13
 	JG          half12
 	VMOVUPS     (AX)(BX*4), Z8
-	VSUBPS      (R10)(BX*4), Z8, Z11
-	VFMADD231PS Z11, Z11, Z2
+	VSUBPS      (SI)(BX*4), Z8, Z10
+	VFMADD231PS Z10, Z10, Z0
 	ADDQ        $0x00000010, BX
 
 half12:
@@ -3970,13 +4452,13 @@ half12:
 	CMPQ        R13, $+0
 	CMOVQGE     R13, BX
 	VMOVUPS.Z   (AX)(BX*4), K1, Z9
-	VMOVUPS.Z   (R10)(BX*4), K1, Z11
-	VSUBPS      Z11, Z9, Z11
-	VFMADD231PS Z11, Z11, Z3
+	VMOVUPS.Z   (SI)(BX*4), K1, Z10
+	VSUBPS      Z10, Z9, Z10
+	VFMADD231PS Z10, Z10, Z1
 
 done11:
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail14
@@ -3984,11 +4466,11 @@ done11:
 
 step13:
 	VMOVUPS     (AX)(BX*4), Z8
-	VSUBPS      (R11)(BX*4), Z8, Z12
-	VFMADD231PS Z12, Z12, Z4
+	VSUBPS      (R10)(BX*4), Z8, Z11
+	VFMADD231PS Z11, Z11, Z2
 	VMOVUPS     64(AX)(BX*4), Z9
-	VSUBPS      64(R11)(BX*4), Z9, Z12
-	VFMADD231PS Z12, Z12, Z5
+	VSUBPS      64(R10)(BX*4), Z9, Z11
+	VFMADD231PS Z11, Z11, Z3
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step13
@@ -3996,28 +4478,28 @@ step13:
 tail14:
 	CMPQ        BX, CX
 	JGE         done15
-	LEAQ        -16(CX), R10
-	CMPQ        BX, R10
+	LEAQ        -16(CX), R13
+	CMPQ        BX, R13
 	JG          half16
 	VMOVUPS     (AX)(BX*4), Z8
-	VSUBPS      (R11)(BX*4), Z8, Z12
-	VFMADD231PS Z12, Z12, Z4
+	VSUBPS      (R10)(BX*4), Z8, Z11
+	VFMADD231PS Z11, Z11, Z2
 	ADDQ        $0x00000010, BX
 
 half16:
 	CMPQ        BX, CX
 	JGE         done15
 	XORQ        BX, BX
-	CMPQ        R10, $+0
-	CMOVQGE     R10, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
 	VMOVUPS.Z   (AX)(BX*4), K1, Z9
-	VMOVUPS.Z   (R11)(BX*4), K1, Z12
-	VSUBPS      Z12, Z9, Z12
-	VFMADD231PS Z12, Z12, Z5
+	VMOVUPS.Z   (R10)(BX*4), K1, Z11
+	VSUBPS      Z11, Z9, Z11
+	VFMADD231PS Z11, Z11, Z3
 
 done15:
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail18
@@ -4025,11 +4507,11 @@ done15:
 
 step17:
 	VMOVUPS     (AX)(BX*4), Z8
-	VSUBPS      (R12)(BX*4), Z8, Z13
-	VFMADD231PS Z13, Z13, Z6
+	VSUBPS      (R11)(BX*4), Z8, Z12
+	VFMADD231PS Z12, Z12, Z4
 	VMOVUPS     64(AX)(BX*4), Z9
-	VSUBPS      64(R12)(BX*4), Z9, Z13
-	VFMADD231PS Z13, Z13, Z7
+	VSUBPS      64(R11)(BX*4), Z9, Z12
+	VFMADD231PS Z12, Z12, Z5
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step17
@@ -4041,8 +4523,8 @@ tail18:
 	CMPQ        BX, R10
 	JG          half20
 	VMOVUPS     (AX)(BX*4), Z8
-	VSUBPS      (R12)(BX*4), Z8, Z13
-	VFMADD231PS Z13, Z13, Z6
+	VSUBPS      (R11)(BX*4), Z8, Z12
+	VFMADD231PS Z12, Z12, Z4
 	ADDQ        $0x00000010, BX
 
 half20:
@@ -4052,11 +4534,52 @@ half20:
 	CMPQ        R10, $+0
 	CMOVQGE     R10, BX
 	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (R11)(BX*4), K1, Z12
+	VSUBPS      Z12, Z9, Z12
+	VFMADD231PS Z12, Z12, Z5
+
+done19:
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail22
+	PCALIGN $0x20
+
+step21:
+	VMOVUPS     (AX)(BX*4), Z8
+	VSUBPS      (R12)(BX*4), Z8, Z13
+	VFMADD231PS Z13, Z13, Z6
+	VMOVUPS     64(AX)(BX*4), Z9
+	VSUBPS      64(R12)(BX*4), Z9, Z13
+	VFMADD231PS Z13, Z13, Z7
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step21
+
+tail22:
+	CMPQ        BX, CX
+	JGE         done23
+	LEAQ        -16(CX), R10
+	CMPQ        BX, R10
+	JG          half24
+	VMOVUPS     (AX)(BX*4), Z8
+	VSUBPS      (R12)(BX*4), Z8, Z13
+	VFMADD231PS Z13, Z13, Z6
+	ADDQ        $0x00000010, BX
+
+half24:
+	CMPQ        BX, CX
+	JGE         done23
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
 	VMOVUPS.Z   (R12)(BX*4), K1, Z13
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 
-done19:
+done23:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
@@ -4091,10 +4614,10 @@ one:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail22
+	JGE     tail26
 	PCALIGN $0x20
 
-step21:
+step25:
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (SI)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
@@ -4103,22 +4626,22 @@ step21:
 	VFMADD231PS Z10, Z10, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step21
+	JL          step25
 
-tail22:
+tail26:
 	CMPQ        BX, CX
-	JGE         done23
+	JGE         done27
 	LEAQ        -16(CX), R10
 	CMPQ        BX, R10
-	JG          half24
+	JG          half28
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (SI)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
 	ADDQ        $0x00000010, BX
 
-half24:
+half28:
 	CMPQ        BX, CX
-	JGE         done23
+	JGE         done27
 	XORQ        BX, BX
 	CMPQ        R10, $+0
 	CMOVQGE     R10, BX
@@ -4127,7 +4650,7 @@ half24:
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
 
-done23:
+done27:
 	VADDPS        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
 	VADDPS        Z10, Z0, Z0
@@ -4672,22 +5195,37 @@ TEXT ·l2HalfAVX512(SB), NOSPLIT, $0-52
 	MOVQ    a_len+8(FP), CX
 	MOVQ    CX, DX
 	ANDQ    $-32, DX
-	MOVQ    CX, BX
-	SUBQ    DX, BX
-	ANDQ    $0x0000000f, BX
-	MOVQ    $-1, SI
-	BZHIQ   BX, SI, SI
-	MOVQ    $0x00000010, DI
-	SUBQ    BX, DI
-	XORQ    BX, BX
-	CMPQ    CX, $0x10
-	CMOVQLT BX, DI
-	SHLXQ   DI, SI, SI
-	KMOVQ   SI, K1
 	MOVQ    b_base+24(FP), SI
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
+	LEAQ    -64(DX), DI
+	CMPQ    BX, DI
+	JG      unpaired5
+	PCALIGN $0x20
+
+pair4:
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (SI)(BX*2), Z10
+	VSUBPS      Z10, Z8, Z10
+	VFMADD231PS Z10, Z10, Z0
+	VMOVUPS     64(AX)(BX*4), Z9
+	VCVTPH2PS   32(SI)(BX*2), Z10
+	VSUBPS      Z10, Z9, Z10
+	VFMADD231PS Z10, Z10, Z1
+	VMOVUPS     128(AX)(BX*4), Z8
+	VCVTPH2PS   64(SI)(BX*2), Z10
+	VSUBPS      Z10, Z8, Z10
+	VFMADD231PS Z10, Z10, Z0
+	VMOVUPS     192(AX)(BX*4), Z9
+	VCVTPH2PS   96(SI)(BX*2), Z10
+	VSUBPS      Z10, Z9, Z10
+	VFMADD231PS Z10, Z10, Z1
+	ADDQ        $0x00000040, BX
+	CMPQ        BX, DI
+	JLE         pair4
+
+unpaired5:
 	CMPQ    BX, DX
 	JGE     tail2
 	PCALIGN $0x20
@@ -4708,16 +5246,28 @@ step1:
 tail2:
 	CMPQ        BX, CX
 	JGE         done3
+	MOVQ        CX, DI
+	SUBQ        DX, DI
+	ANDQ        $0x0000000f, DI
+	MOVQ        $-1, DX
+	BZHIQ       DI, DX, DX
+	MOVQ        $0x00000010, R8
+	SUBQ        DI, R8
+	XORQ        DI, DI
+	CMPQ        CX, $0x10
+	CMOVQLT     DI, R8
+	SHLXQ       R8, DX, DX
+	KMOVQ       DX, K1
 	LEAQ        -16(CX), DX
 	CMPQ        BX, DX
-	JG          half4
+	JG          half6
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (SI)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
 	ADDQ        $0x00000010, BX
 
-half4:
+half6:
 	CMPQ        BX, CX
 	JGE         done3
 	XORQ        BX, BX
@@ -4770,7 +5320,11 @@ TEXT ·l2RowsHalfAVX512(SB), NOSPLIT, $0-80
 	CMPQ    R9, $0x04
 	JL      few
 	CMPQ    DI, $0x00000060
-	JGE     wide
+	JL      four
+	CMPQ    R9, $0x40
+	JL      plain
+	CMPB    ·oneStream+0(SB), $0x00
+	JNE     wide
 	PCALIGN $0x20
 
 four:
@@ -4903,12 +5457,18 @@ done3:
 	JMP           few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail6
@@ -4919,10 +5479,28 @@ step5:
 	VCVTPH2PS   (SI)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
+	VCVTPH2PS   (R10)(BX*2), Z11
+	VSUBPS      Z11, Z8, Z11
+	VFMADD231PS Z11, Z11, Z2
+	VCVTPH2PS   (R11)(BX*2), Z12
+	VSUBPS      Z12, Z8, Z12
+	VFMADD231PS Z12, Z12, Z4
+	VCVTPH2PS   (R12)(BX*2), Z13
+	VSUBPS      Z13, Z8, Z13
+	VFMADD231PS Z13, Z13, Z6
 	VMOVUPS     64(AX)(BX*4), Z9
 	VCVTPH2PS   32(SI)(BX*2), Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
+	VCVTPH2PS   32(R10)(BX*2), Z11
+	VSUBPS      Z11, Z9, Z11
+	VFMADD231PS Z11, Z11, Z3
+	VCVTPH2PS   32(R11)(BX*2), Z12
+	VSUBPS      Z12, Z9, Z12
+	VFMADD231PS Z12, Z12, Z5
+	VCVTPH2PS   32(R12)(BX*2), Z13
+	VSUBPS      Z13, Z9, Z13
+	VFMADD231PS Z13, Z13, Z7
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step5
@@ -4937,6 +5515,15 @@ tail6:
 	VCVTPH2PS   (SI)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
+	VCVTPH2PS   (R10)(BX*2), Z11
+	VSUBPS      Z11, Z8, Z11
+	VFMADD231PS Z11, Z11, Z2
+	VCVTPH2PS   (R11)(BX*2), Z12
+	VSUBPS      Z12, Z8, Z12
+	VFMADD231PS Z12, Z12, Z4
+	VCVTPH2PS   (R12)(BX*2), Z13
+	VSUBPS      Z13, Z8, Z13
+	VFMADD231PS Z13, Z13, Z6
 	ADDQ        $0x00000010, BX
 
 half8:
@@ -4950,10 +5537,52 @@ half8:
 	VCVTPH2PS   Y10, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
+	VMOVDQU16.Z (R10)(BX*2), K1, Y11
+	VCVTPH2PS   Y11, Z11
+	VSUBPS      Z11, Z9, Z11
+	VFMADD231PS Z11, Z11, Z3
+	VMOVDQU16.Z (R11)(BX*2), K1, Y12
+	VCVTPH2PS   Y12, Z12
+	VSUBPS      Z12, Z9, Z12
+	VFMADD231PS Z12, Z12, Z5
+	VMOVDQU16.Z (R12)(BX*2), K1, Y13
+	VCVTPH2PS   Y13, Z13
+	VSUBPS      Z13, Z9, Z13
+	VFMADD231PS Z13, Z13, Z7
 
 done7:
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
+	VADDPS        Z1, Z0, Z0
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z5, Z4, Z4
+	VADDPS        Z7, Z6, Z6
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VADDPS        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VADDPS        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VADDPS        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VADDPS        X10, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           plain
+	JMP           few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail10
@@ -4961,13 +5590,13 @@ done7:
 
 step9:
 	VMOVUPS     (AX)(BX*4), Z8
-	VCVTPH2PS   (R10)(BX*2), Z11
-	VSUBPS      Z11, Z8, Z11
-	VFMADD231PS Z11, Z11, Z2
+	VCVTPH2PS   (SI)(BX*2), Z10
+	VSUBPS      Z10, Z8, Z10
+	VFMADD231PS Z10, Z10, Z0
 	VMOVUPS     64(AX)(BX*4), Z9
-	VCVTPH2PS   32(R10)(BX*2), Z11
-	VSUBPS      Z11, Z9, Z11
-	VFMADD231PS Z11, Z11, Z3
+	VCVTPH2PS   32(SI)(BX*2), Z10
+	VSUBPS      Z10, Z9, Z10
+	VFMADD231PS Z10, Z10, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step9
@@ -4979,9 +5608,9 @@ tail10:
 	CMPQ        BX, R13
 	JG          half12
 	VMOVUPS     (AX)(BX*4), Z8
-	VCVTPH2PS   (R10)(BX*2), Z11
-	VSUBPS      Z11, Z8, Z11
-	VFMADD231PS Z11, Z11, Z2
+	VCVTPH2PS   (SI)(BX*2), Z10
+	VSUBPS      Z10, Z8, Z10
+	VFMADD231PS Z10, Z10, Z0
 	ADDQ        $0x00000010, BX
 
 half12:
@@ -4991,20 +5620,65 @@ half12:
 	CMPQ        R13, $+0
 	CMOVQGE     R13, BX
 	VMOVUPS.Z   (AX)(BX*4), K1, Z9
-	VMOVDQU16.Z (R10)(BX*2), K1, Y11
-	VCVTPH2PS   Y11, Z11
-	VSUBPS      Z11, Z9, Z11
-	VFMADD231PS Z11, Z11, Z3
+	VMOVDQU16.Z (SI)(BX*2), K1, Y10
+	VCVTPH2PS   Y10, Z10
+	VSUBPS      Z10, Z9, Z10
+	VFMADD231PS Z10, Z10, Z1
 
 done11:
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail14
 	PCALIGN $0x20
 
 step13:
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R10)(BX*2), Z11
+	VSUBPS      Z11, Z8, Z11
+	VFMADD231PS Z11, Z11, Z2
+	VMOVUPS     64(AX)(BX*4), Z9
+	VCVTPH2PS   32(R10)(BX*2), Z11
+	VSUBPS      Z11, Z9, Z11
+	VFMADD231PS Z11, Z11, Z3
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step13
+
+tail14:
+	CMPQ        BX, CX
+	JGE         done15
+	LEAQ        -16(CX), R13
+	CMPQ        BX, R13
+	JG          half16
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R10)(BX*2), Z11
+	VSUBPS      Z11, Z8, Z11
+	VFMADD231PS Z11, Z11, Z2
+	ADDQ        $0x00000010, BX
+
+half16:
+	CMPQ        BX, CX
+	JGE         done15
+	XORQ        BX, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (R10)(BX*2), K1, Y11
+	VCVTPH2PS   Y11, Z11
+	VSUBPS      Z11, Z9, Z11
+	VFMADD231PS Z11, Z11, Z3
+
+done15:
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail18
+	PCALIGN $0x20
+
+step17:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R11)(BX*2), Z12
 	VSUBPS      Z12, Z8, Z12
@@ -5013,51 +5687,6 @@ step13:
 	VCVTPH2PS   32(R11)(BX*2), Z12
 	VSUBPS      Z12, Z9, Z12
 	VFMADD231PS Z12, Z12, Z5
-	ADDQ        $0x00000020, BX
-	CMPQ        BX, DX
-	JL          step13
-
-tail14:
-	CMPQ        BX, CX
-	JGE         done15
-	LEAQ        -16(CX), R10
-	CMPQ        BX, R10
-	JG          half16
-	VMOVUPS     (AX)(BX*4), Z8
-	VCVTPH2PS   (R11)(BX*2), Z12
-	VSUBPS      Z12, Z8, Z12
-	VFMADD231PS Z12, Z12, Z4
-	ADDQ        $0x00000010, BX
-
-half16:
-	CMPQ        BX, CX
-	JGE         done15
-	XORQ        BX, BX
-	CMPQ        R10, $+0
-	CMOVQGE     R10, BX
-	VMOVUPS.Z   (AX)(BX*4), K1, Z9
-	VMOVDQU16.Z (R11)(BX*2), K1, Y12
-	VCVTPH2PS   Y12, Z12
-	VSUBPS      Z12, Z9, Z12
-	VFMADD231PS Z12, Z12, Z5
-
-done15:
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	XORQ    BX, BX
-	CMPQ    BX, DX
-	JGE     tail18
-	PCALIGN $0x20
-
-step17:
-	VMOVUPS     (AX)(BX*4), Z8
-	VCVTPH2PS   (R12)(BX*2), Z13
-	VSUBPS      Z13, Z8, Z13
-	VFMADD231PS Z13, Z13, Z6
-	VMOVUPS     64(AX)(BX*4), Z9
-	VCVTPH2PS   32(R12)(BX*2), Z13
-	VSUBPS      Z13, Z9, Z13
-	VFMADD231PS Z13, Z13, Z7
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step17
@@ -5069,9 +5698,9 @@ tail18:
 	CMPQ        BX, R10
 	JG          half20
 	VMOVUPS     (AX)(BX*4), Z8
-	VCVTPH2PS   (R12)(BX*2), Z13
-	VSUBPS      Z13, Z8, Z13
-	VFMADD231PS Z13, Z13, Z6
+	VCVTPH2PS   (R11)(BX*2), Z12
+	VSUBPS      Z12, Z8, Z12
+	VFMADD231PS Z12, Z12, Z4
 	ADDQ        $0x00000010, BX
 
 half20:
@@ -5081,12 +5710,57 @@ half20:
 	CMPQ        R10, $+0
 	CMOVQGE     R10, BX
 	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVDQU16.Z (R11)(BX*2), K1, Y12
+	VCVTPH2PS   Y12, Z12
+	VSUBPS      Z12, Z9, Z12
+	VFMADD231PS Z12, Z12, Z5
+
+done19:
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail22
+	PCALIGN $0x20
+
+step21:
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R12)(BX*2), Z13
+	VSUBPS      Z13, Z8, Z13
+	VFMADD231PS Z13, Z13, Z6
+	VMOVUPS     64(AX)(BX*4), Z9
+	VCVTPH2PS   32(R12)(BX*2), Z13
+	VSUBPS      Z13, Z9, Z13
+	VFMADD231PS Z13, Z13, Z7
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, DX
+	JL          step21
+
+tail22:
+	CMPQ        BX, CX
+	JGE         done23
+	LEAQ        -16(CX), R10
+	CMPQ        BX, R10
+	JG          half24
+	VMOVUPS     (AX)(BX*4), Z8
+	VCVTPH2PS   (R12)(BX*2), Z13
+	VSUBPS      Z13, Z8, Z13
+	VFMADD231PS Z13, Z13, Z6
+	ADDQ        $0x00000010, BX
+
+half24:
+	CMPQ        BX, CX
+	JGE         done23
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVUPS.Z   (AX)(BX*4), K1, Z9
 	VMOVDQU16.Z (R12)(BX*2), K1, Y13
 	VCVTPH2PS   Y13, Z13
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 
-done19:
+done23:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
@@ -5121,10 +5795,10 @@ one:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail22
+	JGE     tail26
 	PCALIGN $0x20
 
-step21:
+step25:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (SI)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
@@ -5135,23 +5809,23 @@ step21:
 	VFMADD231PS Z10, Z10, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step21
+	JL          step25
 
-tail22:
+tail26:
 	CMPQ        BX, CX
-	JGE         done23
+	JGE         done27
 	LEAQ        -16(CX), R10
 	CMPQ        BX, R10
-	JG          half24
+	JG          half28
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (SI)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
 	ADDQ        $0x00000010, BX
 
-half24:
+half28:
 	CMPQ        BX, CX
-	JGE         done23
+	JGE         done27
 	XORQ        BX, BX
 	CMPQ        R10, $+0
 	CMOVQGE     R10, BX
@@ -5161,7 +5835,7 @@ half24:
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
 
-done23:
+done27:
 	VADDPS        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
 	VADDPS        Z10, Z0, Z0
@@ -5834,7 +6508,11 @@ TEXT ·l2RowsI8AVX512(SB), NOSPLIT, $0-80
 	CMPQ         R9, $0x04
 	JL           few
 	CMPQ         DI, $0x00000060
-	JGE          wide
+	JL           four
+	CMPQ         R9, $0x40
+	JL           plain
+	CMPB         ·oneStream+0(SB), $0x00
+	JNE          wide
 	PCALIGN      $0x20
 
 four:
@@ -5962,12 +6640,18 @@ done3:
 	JMP           few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail5
@@ -5981,6 +6665,24 @@ step4:
 	VPXORD   Z10, Z14, Z16
 	VPDPBUSD Z16, Z10, Z0
 	VPDPBUSD Z15, Z10, Z1
+	VPMAXSB  (R10)(BX*1), Z8, Z17
+	VPMINSB  (R10)(BX*1), Z8, Z11
+	VPSUBB   Z11, Z17, Z11
+	VPXORD   Z11, Z14, Z17
+	VPDPBUSD Z17, Z11, Z2
+	VPDPBUSD Z15, Z11, Z3
+	VPMAXSB  (R11)(BX*1), Z8, Z18
+	VPMINSB  (R11)(BX*1), Z8, Z12
+	VPSUBB   Z12, Z18, Z12
+	VPXORD   Z12, Z14, Z18
+	VPDPBUSD Z18, Z12, Z4
+	VPDPBUSD Z15, Z12, Z5
+	VPMAXSB  (R12)(BX*1), Z8, Z19
+	VPMINSB  (R12)(BX*1), Z8, Z13
+	VPSUBB   Z13, Z19, Z13
+	VPXORD   Z13, Z14, Z19
+	VPDPBUSD Z19, Z13, Z6
+	VPDPBUSD Z15, Z13, Z7
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
 	JL       step4
@@ -6000,16 +6702,107 @@ tail5:
 	VPXORD     Z10, Z14, Z16
 	VPDPBUSD   Z16, Z10, Z0
 	VPDPBUSD   Z15, Z10, Z1
+	VMOVDQU8.Z (R10)(BX*1), K1, Z11
+	VPMAXSB    Z11, Z8, Z17
+	VPMINSB    Z11, Z8, Z11
+	VPSUBB     Z11, Z17, Z11
+	VPXORD     Z11, Z14, Z17
+	VPDPBUSD   Z17, Z11, Z2
+	VPDPBUSD   Z15, Z11, Z3
+	VMOVDQU8.Z (R11)(BX*1), K1, Z12
+	VPMAXSB    Z12, Z8, Z18
+	VPMINSB    Z12, Z8, Z12
+	VPSUBB     Z12, Z18, Z12
+	VPXORD     Z12, Z14, Z18
+	VPDPBUSD   Z18, Z12, Z4
+	VPDPBUSD   Z15, Z12, Z5
+	VMOVDQU8.Z (R12)(BX*1), K1, Z13
+	VPMAXSB    Z13, Z8, Z19
+	VPMINSB    Z13, Z8, Z13
+	VPSUBB     Z13, Z19, Z13
+	VPXORD     Z13, Z14, Z19
+	VPDPBUSD   Z19, Z13, Z6
+	VPDPBUSD   Z15, Z13, Z7
 
 done6:
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
+	VPSLLD        $0x07, Z1, Z1
+	VPADDD        Z1, Z0, Z0
+	VPSLLD        $0x07, Z3, Z3
+	VPADDD        Z3, Z2, Z2
+	VPSLLD        $0x07, Z5, Z5
+	VPADDD        Z5, Z4, Z4
+	VPSLLD        $0x07, Z7, Z7
+	VPADDD        Z7, Z6, Z6
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           plain
+	JMP           few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail8
 	PCALIGN $0x20
 
 step7:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPMAXSB  (SI)(BX*1), Z8, Z16
+	VPMINSB  (SI)(BX*1), Z8, Z10
+	VPSUBB   Z10, Z16, Z10
+	VPXORD   Z10, Z14, Z16
+	VPDPBUSD Z16, Z10, Z0
+	VPDPBUSD Z15, Z10, Z1
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step7
+
+tail8:
+	CMPQ       BX, CX
+	JGE        done9
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $+0
+	CMOVQGE    R13, BX
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (SI)(BX*1), K1, Z10
+	VPMAXSB    Z10, Z8, Z16
+	VPMINSB    Z10, Z8, Z10
+	VPSUBB     Z10, Z16, Z10
+	VPXORD     Z10, Z14, Z16
+	VPDPBUSD   Z16, Z10, Z0
+	VPDPBUSD   Z15, Z10, Z1
+
+done9:
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPMAXSB  (R10)(BX*1), Z8, Z17
 	VPMINSB  (R10)(BX*1), Z8, Z11
@@ -6019,11 +6812,11 @@ step7:
 	VPDPBUSD Z15, Z11, Z3
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step7
+	JL       step10
 
-tail8:
+tail11:
 	CMPQ       BX, CX
-	JGE        done9
+	JGE        done12
 	LEAQ       -64(CX), R13
 	XORQ       BX, BX
 	CMPQ       R13, $+0
@@ -6037,15 +6830,15 @@ tail8:
 	VPDPBUSD   Z17, Z11, Z2
 	VPDPBUSD   Z15, Z11, Z3
 
-done9:
+done12:
 	VPXORD  Z4, Z4, Z4
 	VPXORD  Z5, Z5, Z5
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail11
+	JGE     tail14
 	PCALIGN $0x20
 
-step10:
+step13:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPMAXSB  (R11)(BX*1), Z8, Z18
 	VPMINSB  (R11)(BX*1), Z8, Z12
@@ -6055,11 +6848,11 @@ step10:
 	VPDPBUSD Z15, Z12, Z5
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step10
+	JL       step13
 
-tail11:
+tail14:
 	CMPQ       BX, CX
-	JGE        done12
+	JGE        done15
 	LEAQ       -64(CX), R10
 	XORQ       BX, BX
 	CMPQ       R10, $+0
@@ -6073,15 +6866,15 @@ tail11:
 	VPDPBUSD   Z18, Z12, Z4
 	VPDPBUSD   Z15, Z12, Z5
 
-done12:
+done15:
 	VPXORD  Z6, Z6, Z6
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail14
+	JGE     tail17
 	PCALIGN $0x20
 
-step13:
+step16:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPMAXSB  (R12)(BX*1), Z8, Z19
 	VPMINSB  (R12)(BX*1), Z8, Z13
@@ -6091,11 +6884,11 @@ step13:
 	VPDPBUSD Z15, Z13, Z7
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step13
+	JL       step16
 
-tail14:
+tail17:
 	CMPQ       BX, CX
-	JGE        done15
+	JGE        done18
 	LEAQ       -64(CX), R10
 	XORQ       BX, BX
 	CMPQ       R10, $+0
@@ -6109,7 +6902,7 @@ tail14:
 	VPDPBUSD   Z19, Z13, Z6
 	VPDPBUSD   Z15, Z13, Z7
 
-done15:
+done18:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
 	VPSLLD        $0x07, Z3, Z3
@@ -6148,10 +6941,10 @@ one:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail17
+	JGE     tail20
 	PCALIGN $0x20
 
-step16:
+step19:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPMAXSB  (SI)(BX*1), Z8, Z16
 	VPMINSB  (SI)(BX*1), Z8, Z10
@@ -6161,11 +6954,11 @@ step16:
 	VPDPBUSD Z15, Z10, Z1
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step16
+	JL       step19
 
-tail17:
+tail20:
 	CMPQ       BX, CX
-	JGE        done18
+	JGE        done21
 	LEAQ       -64(CX), R10
 	XORQ       BX, BX
 	CMPQ       R10, $+0
@@ -6179,7 +6972,7 @@ tail17:
 	VPDPBUSD   Z16, Z10, Z0
 	VPDPBUSD   Z15, Z10, Z1
 
-done18:
+done21:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
@@ -6840,7 +7633,11 @@ TEXT ·l2RowsU8AVX512(SB), NOSPLIT, $0-80
 	CMPQ         R9, $0x04
 	JL           few
 	CMPQ         DI, $0x00000060
-	JGE          wide
+	JL           four
+	CMPQ         R9, $0x40
+	JL           plain
+	CMPB         ·oneStream+0(SB), $0x00
+	JNE          wide
 	PCALIGN      $0x20
 
 four:
@@ -6968,12 +7765,18 @@ done3:
 	JMP           few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail5
@@ -6987,6 +7790,24 @@ step4:
 	VPXORD   Z10, Z14, Z16
 	VPDPBUSD Z16, Z10, Z0
 	VPDPBUSD Z15, Z10, Z1
+	VPMAXUB  (R10)(BX*1), Z8, Z17
+	VPMINUB  (R10)(BX*1), Z8, Z11
+	VPSUBB   Z11, Z17, Z11
+	VPXORD   Z11, Z14, Z17
+	VPDPBUSD Z17, Z11, Z2
+	VPDPBUSD Z15, Z11, Z3
+	VPMAXUB  (R11)(BX*1), Z8, Z18
+	VPMINUB  (R11)(BX*1), Z8, Z12
+	VPSUBB   Z12, Z18, Z12
+	VPXORD   Z12, Z14, Z18
+	VPDPBUSD Z18, Z12, Z4
+	VPDPBUSD Z15, Z12, Z5
+	VPMAXUB  (R12)(BX*1), Z8, Z19
+	VPMINUB  (R12)(BX*1), Z8, Z13
+	VPSUBB   Z13, Z19, Z13
+	VPXORD   Z13, Z14, Z19
+	VPDPBUSD Z19, Z13, Z6
+	VPDPBUSD Z15, Z13, Z7
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
 	JL       step4
@@ -7006,16 +7827,107 @@ tail5:
 	VPXORD     Z10, Z14, Z16
 	VPDPBUSD   Z16, Z10, Z0
 	VPDPBUSD   Z15, Z10, Z1
+	VMOVDQU8.Z (R10)(BX*1), K1, Z11
+	VPMAXUB    Z11, Z8, Z17
+	VPMINUB    Z11, Z8, Z11
+	VPSUBB     Z11, Z17, Z11
+	VPXORD     Z11, Z14, Z17
+	VPDPBUSD   Z17, Z11, Z2
+	VPDPBUSD   Z15, Z11, Z3
+	VMOVDQU8.Z (R11)(BX*1), K1, Z12
+	VPMAXUB    Z12, Z8, Z18
+	VPMINUB    Z12, Z8, Z12
+	VPSUBB     Z12, Z18, Z12
+	VPXORD     Z12, Z14, Z18
+	VPDPBUSD   Z18, Z12, Z4
+	VPDPBUSD   Z15, Z12, Z5
+	VMOVDQU8.Z (R12)(BX*1), K1, Z13
+	VPMAXUB    Z13, Z8, Z19
+	VPMINUB    Z13, Z8, Z13
+	VPSUBB     Z13, Z19, Z13
+	VPXORD     Z13, Z14, Z19
+	VPDPBUSD   Z19, Z13, Z6
+	VPDPBUSD   Z15, Z13, Z7
 
 done6:
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
+	VPSLLD        $0x07, Z1, Z1
+	VPADDD        Z1, Z0, Z0
+	VPSLLD        $0x07, Z3, Z3
+	VPADDD        Z3, Z2, Z2
+	VPSLLD        $0x07, Z5, Z5
+	VPADDD        Z5, Z4, Z4
+	VPSLLD        $0x07, Z7, Z7
+	VPADDD        Z7, Z6, Z6
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           plain
+	JMP           few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail8
 	PCALIGN $0x20
 
 step7:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPMAXUB  (SI)(BX*1), Z8, Z16
+	VPMINUB  (SI)(BX*1), Z8, Z10
+	VPSUBB   Z10, Z16, Z10
+	VPXORD   Z10, Z14, Z16
+	VPDPBUSD Z16, Z10, Z0
+	VPDPBUSD Z15, Z10, Z1
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step7
+
+tail8:
+	CMPQ       BX, CX
+	JGE        done9
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $+0
+	CMOVQGE    R13, BX
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (SI)(BX*1), K1, Z10
+	VPMAXUB    Z10, Z8, Z16
+	VPMINUB    Z10, Z8, Z10
+	VPSUBB     Z10, Z16, Z10
+	VPXORD     Z10, Z14, Z16
+	VPDPBUSD   Z16, Z10, Z0
+	VPDPBUSD   Z15, Z10, Z1
+
+done9:
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPMAXUB  (R10)(BX*1), Z8, Z17
 	VPMINUB  (R10)(BX*1), Z8, Z11
@@ -7025,11 +7937,11 @@ step7:
 	VPDPBUSD Z15, Z11, Z3
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step7
+	JL       step10
 
-tail8:
+tail11:
 	CMPQ       BX, CX
-	JGE        done9
+	JGE        done12
 	LEAQ       -64(CX), R13
 	XORQ       BX, BX
 	CMPQ       R13, $+0
@@ -7043,15 +7955,15 @@ tail8:
 	VPDPBUSD   Z17, Z11, Z2
 	VPDPBUSD   Z15, Z11, Z3
 
-done9:
+done12:
 	VPXORD  Z4, Z4, Z4
 	VPXORD  Z5, Z5, Z5
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail11
+	JGE     tail14
 	PCALIGN $0x20
 
-step10:
+step13:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPMAXUB  (R11)(BX*1), Z8, Z18
 	VPMINUB  (R11)(BX*1), Z8, Z12
@@ -7061,11 +7973,11 @@ step10:
 	VPDPBUSD Z15, Z12, Z5
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step10
+	JL       step13
 
-tail11:
+tail14:
 	CMPQ       BX, CX
-	JGE        done12
+	JGE        done15
 	LEAQ       -64(CX), R10
 	XORQ       BX, BX
 	CMPQ       R10, $+0
@@ -7079,15 +7991,15 @@ tail11:
 	VPDPBUSD   Z18, Z12, Z4
 	VPDPBUSD   Z15, Z12, Z5
 
-done12:
+done15:
 	VPXORD  Z6, Z6, Z6
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail14
+	JGE     tail17
 	PCALIGN $0x20
 
-step13:
+step16:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPMAXUB  (R12)(BX*1), Z8, Z19
 	VPMINUB  (R12)(BX*1), Z8, Z13
@@ -7097,11 +8009,11 @@ step13:
 	VPDPBUSD Z15, Z13, Z7
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step13
+	JL       step16
 
-tail14:
+tail17:
 	CMPQ       BX, CX
-	JGE        done15
+	JGE        done18
 	LEAQ       -64(CX), R10
 	XORQ       BX, BX
 	CMPQ       R10, $+0
@@ -7115,7 +8027,7 @@ tail14:
 	VPDPBUSD   Z19, Z13, Z6
 	VPDPBUSD   Z15, Z13, Z7
 
-done15:
+done18:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
 	VPSLLD        $0x07, Z3, Z3
@@ -7154,10 +8066,10 @@ one:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail17
+	JGE     tail20
 	PCALIGN $0x20
 
-step16:
+step19:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPMAXUB  (SI)(BX*1), Z8, Z16
 	VPMINUB  (SI)(BX*1), Z8, Z10
@@ -7167,11 +8079,11 @@ step16:
 	VPDPBUSD Z15, Z10, Z1
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step16
+	JL       step19
 
-tail17:
+tail20:
 	CMPQ       BX, CX
-	JGE        done18
+	JGE        done21
 	LEAQ       -64(CX), R10
 	XORQ       BX, BX
 	CMPQ       R10, $+0
@@ -7185,7 +8097,7 @@ tail17:
 	VPDPBUSD   Z16, Z10, Z0
 	VPDPBUSD   Z15, Z10, Z1
 
-done18:
+done21:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
@@ -7824,7 +8736,11 @@ TEXT ·hammingRowsAVX512(SB), NOSPLIT, $0-80
 	CMPQ    R9, $0x04
 	JL      few
 	CMPQ    DI, $0x00000060
-	JGE     wide
+	JL      four
+	CMPQ    R9, $0x40
+	JL      plain
+	CMPB    ·oneStream+0(SB), $0x00
+	JNE     wide
 	PCALIGN $0x20
 
 four:
@@ -7916,11 +8832,14 @@ done3:
 	JMP           few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXORD  Z0, Z0, Z0
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z6, Z6, Z6
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail5
@@ -7931,6 +8850,15 @@ step4:
 	VPXORQ    (SI)(BX*8), Z8, Z10
 	VPOPCNTQ  Z10, Z10
 	VPADDQ    Z10, Z0, Z0
+	VPXORQ    (R10)(BX*8), Z8, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z2, Z2
+	VPXORQ    (R11)(BX*8), Z8, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z4, Z4
+	VPXORQ    (R12)(BX*8), Z8, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z6, Z6
 	ADDQ      $0x00000008, BX
 	CMPQ      BX, DX
 	JL        step4
@@ -7947,9 +8875,47 @@ tail5:
 	VPXORQ      Z10, Z8, Z10
 	VPOPCNTQ    Z10, Z10
 	VPADDQ      Z10, Z0, Z0
+	VMOVDQU64.Z (R10)(BX*8), K1, Z10
+	VPXORQ      Z10, Z8, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z2, Z2
+	VMOVDQU64.Z (R11)(BX*8), K1, Z10
+	VPXORQ      Z10, Z8, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z4, Z4
+	VMOVDQU64.Z (R12)(BX*8), K1, Z10
+	VPXORQ      Z10, Z8, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z6, Z6
 
 done6:
-	VPXORD  Z2, Z2, Z2
+	VUNPCKLPS     Z2, Z0, Z10
+	VUNPCKHPS     Z2, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z6, Z4, Z11
+	VUNPCKHPS     Z6, Z4, Z2
+	VPADDD        Z2, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z2
+	VPADDD        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           plain
+	JMP           few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXORD  Z0, Z0, Z0
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail8
@@ -7957,9 +8923,9 @@ done6:
 
 step7:
 	VMOVDQU64 (AX)(BX*8), Z8
-	VPXORQ    (R10)(BX*8), Z8, Z10
+	VPXORQ    (SI)(BX*8), Z8, Z10
 	VPOPCNTQ  Z10, Z10
-	VPADDQ    Z10, Z2, Z2
+	VPADDQ    Z10, Z0, Z0
 	ADDQ      $0x00000008, BX
 	CMPQ      BX, DX
 	JL        step7
@@ -7972,13 +8938,13 @@ tail8:
 	CMPQ        R13, $+0
 	CMOVQGE     R13, BX
 	VMOVDQU64.Z (AX)(BX*8), K1, Z8
-	VMOVDQU64.Z (R10)(BX*8), K1, Z10
+	VMOVDQU64.Z (SI)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
 	VPOPCNTQ    Z10, Z10
-	VPADDQ      Z10, Z2, Z2
+	VPADDQ      Z10, Z0, Z0
 
 done9:
-	VPXORD  Z4, Z4, Z4
+	VPXORD  Z2, Z2, Z2
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail11
@@ -7986,9 +8952,9 @@ done9:
 
 step10:
 	VMOVDQU64 (AX)(BX*8), Z8
-	VPXORQ    (R11)(BX*8), Z8, Z10
+	VPXORQ    (R10)(BX*8), Z8, Z10
 	VPOPCNTQ  Z10, Z10
-	VPADDQ    Z10, Z4, Z4
+	VPADDQ    Z10, Z2, Z2
 	ADDQ      $0x00000008, BX
 	CMPQ      BX, DX
 	JL        step10
@@ -7996,18 +8962,18 @@ step10:
 tail11:
 	CMPQ        BX, CX
 	JGE         done12
-	LEAQ        -8(CX), R10
+	LEAQ        -8(CX), R13
 	XORQ        BX, BX
-	CMPQ        R10, $+0
-	CMOVQGE     R10, BX
+	CMPQ        R13, $+0
+	CMOVQGE     R13, BX
 	VMOVDQU64.Z (AX)(BX*8), K1, Z8
-	VMOVDQU64.Z (R11)(BX*8), K1, Z10
+	VMOVDQU64.Z (R10)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
 	VPOPCNTQ    Z10, Z10
-	VPADDQ      Z10, Z4, Z4
+	VPADDQ      Z10, Z2, Z2
 
 done12:
-	VPXORD  Z6, Z6, Z6
+	VPXORD  Z4, Z4, Z4
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail14
@@ -8015,9 +8981,9 @@ done12:
 
 step13:
 	VMOVDQU64 (AX)(BX*8), Z8
-	VPXORQ    (R12)(BX*8), Z8, Z10
+	VPXORQ    (R11)(BX*8), Z8, Z10
 	VPOPCNTQ  Z10, Z10
-	VPADDQ    Z10, Z6, Z6
+	VPADDQ    Z10, Z4, Z4
 	ADDQ      $0x00000008, BX
 	CMPQ      BX, DX
 	JL        step13
@@ -8030,12 +8996,41 @@ tail14:
 	CMPQ        R10, $+0
 	CMOVQGE     R10, BX
 	VMOVDQU64.Z (AX)(BX*8), K1, Z8
+	VMOVDQU64.Z (R11)(BX*8), K1, Z10
+	VPXORQ      Z10, Z8, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z4, Z4
+
+done15:
+	VPXORD  Z6, Z6, Z6
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	VMOVDQU64 (AX)(BX*8), Z8
+	VPXORQ    (R12)(BX*8), Z8, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z6, Z6
+	ADDQ      $0x00000008, BX
+	CMPQ      BX, DX
+	JL        step16
+
+tail17:
+	CMPQ        BX, CX
+	JGE         done18
+	LEAQ        -8(CX), R10
+	XORQ        BX, BX
+	CMPQ        R10, $+0
+	CMOVQGE     R10, BX
+	VMOVDQU64.Z (AX)(BX*8), K1, Z8
 	VMOVDQU64.Z (R12)(BX*8), K1, Z10
 	VPXORQ      Z10, Z8, Z10
 	VPOPCNTQ    Z10, Z10
 	VPADDQ      Z10, Z6, Z6
 
-done15:
+done18:
 	VUNPCKLPS     Z2, Z0, Z10
 	VUNPCKHPS     Z2, Z0, Z11
 	VPADDD        Z11, Z10, Z10
@@ -8065,21 +9060,21 @@ one:
 	VPXORD  Z0, Z0, Z0
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail17
+	JGE     tail20
 	PCALIGN $0x20
 
-step16:
+step19:
 	VMOVDQU64 (AX)(BX*8), Z8
 	VPXORQ    (SI)(BX*8), Z8, Z10
 	VPOPCNTQ  Z10, Z10
 	VPADDQ    Z10, Z0, Z0
 	ADDQ      $0x00000008, BX
 	CMPQ      BX, DX
-	JL        step16
+	JL        step19
 
-tail17:
+tail20:
 	CMPQ        BX, CX
-	JGE         done18
+	JGE         done21
 	LEAQ        -8(CX), R10
 	XORQ        BX, BX
 	CMPQ        R10, $+0
@@ -8090,7 +9085,7 @@ tail17:
 	VPOPCNTQ    Z10, Z10
 	VPADDQ      Z10, Z0, Z0
 
-done18:
+done21:
 	VPSHUFD       $0x4e, Z0, Z10
 	VPADDD        Z10, Z0, Z0
 	VPSHUFD       $0xb1, Z0, Z10
@@ -8586,7 +9581,11 @@ TEXT ·affineRowsI8AVX512(SB), NOSPLIT, $0-88
 	CMPQ         R9, $0x04
 	JL           few
 	CMPQ         DI, $0x00000060
-	JGE          wide
+	JL           four
+	CMPQ         R9, $0x40
+	JL           plain
+	CMPB         ·oneStream+0(SB), $0x00
+	JNE          wide
 	PCALIGN      $0x20
 
 four:
@@ -8686,11 +9685,14 @@ done3:
 	JMP           few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail5
@@ -8699,6 +9701,9 @@ wide:
 step4:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPDPBUSD 16(SI)(BX*1), Z8, Z0
+	VPDPBUSD 16(R10)(BX*1), Z8, Z1
+	VPDPBUSD 16(R11)(BX*1), Z8, Z2
+	VPDPBUSD 16(R12)(BX*1), Z8, Z3
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
 	JL       step4
@@ -8713,9 +9718,65 @@ tail5:
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z 16(SI)(BX*1), K1, Z10
 	VPDPBUSD   Z10, Z8, Z0
+	VMOVDQU8.Z 16(R10)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z1
+	VMOVDQU8.Z 16(R11)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z2
+	VMOVDQU8.Z 16(R12)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z3
 
 done6:
-	VPXORD  Z1, Z1, Z1
+	VUNPCKLPS     Z1, Z0, Z10
+	VUNPCKHPS     Z1, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z3, Z2, Z11
+	VUNPCKHPS     Z3, Z2, Z1
+	VPADDD        Z1, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z1
+	VPADDD        Z1, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
+	VMOVUPS       (SI), X1
+	VMOVUPS       (R10), X2
+	VMOVUPS       (R11), X3
+	VMOVUPS       (R12), X8
+	VUNPCKLPS     X2, X1, X10
+	VUNPCKHPS     X2, X1, X11
+	VUNPCKLPS     X8, X3, X1
+	VUNPCKHPS     X8, X3, X2
+	VUNPCKLPD     X1, X10, X3
+	VUNPCKHPD     X1, X10, X8
+	VUNPCKLPD     X2, X11, X10
+	VUNPCKHPD     X2, X11, X11
+	VPSRLD        $0x10, X8, X8
+	VPSLLD        $0x10, X8, X8
+	VCVTDQ2PS     X0, X0
+	VMULPS        X8, X6, X8
+	VADDPS        X8, X4, X8
+	VMULPS        X10, X7, X10
+	VMULPS        X11, X9, X11
+	VADDPS        X11, X10, X10
+	VADDPS        X10, X8, X8
+	VMULPS        X3, X5, X3
+	VMULPS        X3, X0, X0
+	VADDPS        X8, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           plain
+	JMP           few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXORD  Z0, Z0, Z0
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail8
@@ -8723,7 +9784,7 @@ done6:
 
 step7:
 	VMOVDQU8 (AX)(BX*1), Z8
-	VPDPBUSD 16(R10)(BX*1), Z8, Z1
+	VPDPBUSD 16(SI)(BX*1), Z8, Z0
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
 	JL       step7
@@ -8736,11 +9797,11 @@ tail8:
 	CMPQ       R13, $-16
 	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
-	VMOVDQU8.Z 16(R10)(BX*1), K1, Z10
-	VPDPBUSD   Z10, Z8, Z1
+	VMOVDQU8.Z 16(SI)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z0
 
 done9:
-	VPXORD  Z2, Z2, Z2
+	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail11
@@ -8748,7 +9809,7 @@ done9:
 
 step10:
 	VMOVDQU8 (AX)(BX*1), Z8
-	VPDPBUSD 16(R11)(BX*1), Z8, Z2
+	VPDPBUSD 16(R10)(BX*1), Z8, Z1
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
 	JL       step10
@@ -8761,11 +9822,11 @@ tail11:
 	CMPQ       R13, $-16
 	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
-	VMOVDQU8.Z 16(R11)(BX*1), K1, Z10
-	VPDPBUSD   Z10, Z8, Z2
+	VMOVDQU8.Z 16(R10)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z1
 
 done12:
-	VPXORD  Z3, Z3, Z3
+	VPXORD  Z2, Z2, Z2
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail14
@@ -8773,7 +9834,7 @@ done12:
 
 step13:
 	VMOVDQU8 (AX)(BX*1), Z8
-	VPDPBUSD 16(R12)(BX*1), Z8, Z3
+	VPDPBUSD 16(R11)(BX*1), Z8, Z2
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
 	JL       step13
@@ -8786,10 +9847,35 @@ tail14:
 	CMPQ       R13, $-16
 	CMOVQGE    R13, BX
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z 16(R11)(BX*1), K1, Z10
+	VPDPBUSD   Z10, Z8, Z2
+
+done15:
+	VPXORD  Z3, Z3, Z3
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	VMOVDQU8 (AX)(BX*1), Z8
+	VPDPBUSD 16(R12)(BX*1), Z8, Z3
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, DX
+	JL       step16
+
+tail17:
+	CMPQ       BX, CX
+	JGE        done18
+	LEAQ       -64(CX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $-16
+	CMOVQGE    R13, BX
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z 16(R12)(BX*1), K1, Z10
 	VPDPBUSD   Z10, Z8, Z3
 
-done15:
+done18:
 	VUNPCKLPS     Z1, Z0, Z10
 	VUNPCKHPS     Z1, Z0, Z11
 	VPADDD        Z11, Z10, Z10
@@ -8845,33 +9931,33 @@ one:
 	XORQ    BX, BX
 	LEAQ    -128(DX), R10
 	CMPQ    BX, R10
-	JG      unpaired20
+	JG      unpaired23
 	PCALIGN $0x20
 
-pair19:
+pair22:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPDPBUSD 16(SI)(BX*1), Z8, Z0
 	VMOVDQU8 64(AX)(BX*1), Z8
 	VPDPBUSD 80(SI)(BX*1), Z8, Z1
 	ADDQ     $0x00000080, BX
 	CMPQ     BX, R10
-	JLE      pair19
+	JLE      pair22
 
-unpaired20:
+unpaired23:
 	CMPQ    BX, DX
-	JGE     tail17
+	JGE     tail20
 	PCALIGN $0x20
 
-step16:
+step19:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPDPBUSD 16(SI)(BX*1), Z8, Z0
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step16
+	JL       step19
 
-tail17:
+tail20:
 	CMPQ       BX, CX
-	JGE        done18
+	JGE        done21
 	LEAQ       -64(CX), R10
 	XORQ       BX, BX
 	CMPQ       R10, $-16
@@ -8880,7 +9966,7 @@ tail17:
 	VMOVDQU8.Z 16(SI)(BX*1), K1, Z10
 	VPDPBUSD   Z10, Z8, Z0
 
-done18:
+done21:
 	VPADDD        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
 	VPADDD        Z10, Z0, Z0
@@ -9473,7 +10559,11 @@ TEXT ·affineRowsI4AVX512(SB), NOSPLIT, $0-88
 	CMPQ         R9, $0x04
 	JL           few
 	CMPQ         DI, $0x00000060
-	JGE          wide
+	JL           four
+	CMPQ         R9, $0x40
+	JL           plain
+	CMPB         ·oneStream+0(SB), $0x00
+	JNE          wide
 	PCALIGN      $0x20
 
 four:
@@ -9613,11 +10703,14 @@ done3:
 	JMP           few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
 	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
 	XORQ    BX, BX
 	CMPQ    BX, CX
 	JGE     tail5
@@ -9633,6 +10726,24 @@ step4:
 	VPANDD   Z15, Z11, Z11
 	VPDPBUSD Z8, Z10, Z0
 	VPDPBUSD Z14, Z11, Z0
+	VMOVDQU8 16(R10)(BX*1), Z10
+	VPSRLW   $0x04, Z10, Z11
+	VPANDD   Z15, Z10, Z10
+	VPANDD   Z15, Z11, Z11
+	VPDPBUSD Z8, Z10, Z1
+	VPDPBUSD Z14, Z11, Z1
+	VMOVDQU8 16(R11)(BX*1), Z10
+	VPSRLW   $0x04, Z10, Z11
+	VPANDD   Z15, Z10, Z10
+	VPANDD   Z15, Z11, Z11
+	VPDPBUSD Z8, Z10, Z2
+	VPDPBUSD Z14, Z11, Z2
+	VMOVDQU8 16(R12)(BX*1), Z10
+	VPSRLW   $0x04, Z10, Z11
+	VPANDD   Z15, Z10, Z10
+	VPANDD   Z15, Z11, Z11
+	VPDPBUSD Z8, Z10, Z3
+	VPDPBUSD Z14, Z11, Z3
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, CX
 	JL       step4
@@ -9653,9 +10764,77 @@ tail5:
 	VPANDD     Z15, Z11, Z11
 	VPDPBUSD   Z8, Z10, Z0
 	VPDPBUSD   Z14, Z11, Z0
+	VMOVDQU8.Z 16(R10)(BX*1), K1, Z10
+	VPSRLW     $0x04, Z10, Z11
+	VPANDD     Z15, Z10, Z10
+	VPANDD     Z15, Z11, Z11
+	VPDPBUSD   Z8, Z10, Z1
+	VPDPBUSD   Z14, Z11, Z1
+	VMOVDQU8.Z 16(R11)(BX*1), K1, Z10
+	VPSRLW     $0x04, Z10, Z11
+	VPANDD     Z15, Z10, Z10
+	VPANDD     Z15, Z11, Z11
+	VPDPBUSD   Z8, Z10, Z2
+	VPDPBUSD   Z14, Z11, Z2
+	VMOVDQU8.Z 16(R12)(BX*1), K1, Z10
+	VPSRLW     $0x04, Z10, Z11
+	VPANDD     Z15, Z10, Z10
+	VPANDD     Z15, Z11, Z11
+	VPDPBUSD   Z8, Z10, Z3
+	VPDPBUSD   Z14, Z11, Z3
 
 done6:
-	VPXORD  Z1, Z1, Z1
+	VUNPCKLPS     Z1, Z0, Z10
+	VUNPCKHPS     Z1, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z3, Z2, Z11
+	VUNPCKHPS     Z3, Z2, Z1
+	VPADDD        Z1, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z1
+	VPADDD        Z1, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
+	VMOVUPS       (SI), X1
+	VMOVUPS       (R10), X2
+	VMOVUPS       (R11), X3
+	VMOVUPS       (R12), X8
+	VUNPCKLPS     X2, X1, X10
+	VUNPCKHPS     X2, X1, X11
+	VUNPCKLPS     X8, X3, X1
+	VUNPCKHPS     X8, X3, X2
+	VUNPCKLPD     X1, X10, X3
+	VUNPCKHPD     X1, X10, X8
+	VUNPCKLPD     X2, X11, X10
+	VUNPCKHPD     X2, X11, X11
+	VPSRLD        $0x10, X8, X8
+	VPSLLD        $0x10, X8, X8
+	VCVTDQ2PS     X0, X0
+	VMULPS        X8, X6, X8
+	VADDPS        X8, X4, X8
+	VMULPS        X10, X7, X10
+	VMULPS        X11, X9, X11
+	VADDPS        X11, X10, X10
+	VADDPS        X10, X8, X8
+	VMULPS        X3, X5, X3
+	VMULPS        X3, X0, X0
+	VADDPS        X8, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           plain
+	JMP           few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXORD  Z0, Z0, Z0
 	XORQ    BX, BX
 	CMPQ    BX, CX
 	JGE     tail8
@@ -9665,12 +10844,12 @@ step7:
 	LEAQ     (AX)(DX*1), R13
 	VMOVDQU8 (AX)(BX*1), Z8
 	VMOVDQU8 (R13)(BX*1), Z14
-	VMOVDQU8 16(R10)(BX*1), Z10
+	VMOVDQU8 16(SI)(BX*1), Z10
 	VPSRLW   $0x04, Z10, Z11
 	VPANDD   Z15, Z10, Z10
 	VPANDD   Z15, Z11, Z11
-	VPDPBUSD Z8, Z10, Z1
-	VPDPBUSD Z14, Z11, Z1
+	VPDPBUSD Z8, Z10, Z0
+	VPDPBUSD Z14, Z11, Z0
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, CX
 	JL       step7
@@ -9685,15 +10864,15 @@ tail8:
 	LEAQ       (AX)(DX*1), R13
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R13)(BX*1), K2, Z14
-	VMOVDQU8.Z 16(R10)(BX*1), K1, Z10
+	VMOVDQU8.Z 16(SI)(BX*1), K1, Z10
 	VPSRLW     $0x04, Z10, Z11
 	VPANDD     Z15, Z10, Z10
 	VPANDD     Z15, Z11, Z11
-	VPDPBUSD   Z8, Z10, Z1
-	VPDPBUSD   Z14, Z11, Z1
+	VPDPBUSD   Z8, Z10, Z0
+	VPDPBUSD   Z14, Z11, Z0
 
 done9:
-	VPXORD  Z2, Z2, Z2
+	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, CX
 	JGE     tail11
@@ -9703,12 +10882,12 @@ step10:
 	LEAQ     (AX)(DX*1), R13
 	VMOVDQU8 (AX)(BX*1), Z8
 	VMOVDQU8 (R13)(BX*1), Z14
-	VMOVDQU8 16(R11)(BX*1), Z10
+	VMOVDQU8 16(R10)(BX*1), Z10
 	VPSRLW   $0x04, Z10, Z11
 	VPANDD   Z15, Z10, Z10
 	VPANDD   Z15, Z11, Z11
-	VPDPBUSD Z8, Z10, Z2
-	VPDPBUSD Z14, Z11, Z2
+	VPDPBUSD Z8, Z10, Z1
+	VPDPBUSD Z14, Z11, Z1
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, CX
 	JL       step10
@@ -9723,15 +10902,15 @@ tail11:
 	LEAQ       (AX)(DX*1), R13
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R13)(BX*1), K2, Z14
-	VMOVDQU8.Z 16(R11)(BX*1), K1, Z10
+	VMOVDQU8.Z 16(R10)(BX*1), K1, Z10
 	VPSRLW     $0x04, Z10, Z11
 	VPANDD     Z15, Z10, Z10
 	VPANDD     Z15, Z11, Z11
-	VPDPBUSD   Z8, Z10, Z2
-	VPDPBUSD   Z14, Z11, Z2
+	VPDPBUSD   Z8, Z10, Z1
+	VPDPBUSD   Z14, Z11, Z1
 
 done12:
-	VPXORD  Z3, Z3, Z3
+	VPXORD  Z2, Z2, Z2
 	XORQ    BX, BX
 	CMPQ    BX, CX
 	JGE     tail14
@@ -9741,12 +10920,12 @@ step13:
 	LEAQ     (AX)(DX*1), R13
 	VMOVDQU8 (AX)(BX*1), Z8
 	VMOVDQU8 (R13)(BX*1), Z14
-	VMOVDQU8 16(R12)(BX*1), Z10
+	VMOVDQU8 16(R11)(BX*1), Z10
 	VPSRLW   $0x04, Z10, Z11
 	VPANDD   Z15, Z10, Z10
 	VPANDD   Z15, Z11, Z11
-	VPDPBUSD Z8, Z10, Z3
-	VPDPBUSD Z14, Z11, Z3
+	VPDPBUSD Z8, Z10, Z2
+	VPDPBUSD Z14, Z11, Z2
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, CX
 	JL       step13
@@ -9761,6 +10940,44 @@ tail14:
 	LEAQ       (AX)(DX*1), R13
 	VMOVDQU8.Z (AX)(BX*1), K1, Z8
 	VMOVDQU8.Z (R13)(BX*1), K2, Z14
+	VMOVDQU8.Z 16(R11)(BX*1), K1, Z10
+	VPSRLW     $0x04, Z10, Z11
+	VPANDD     Z15, Z10, Z10
+	VPANDD     Z15, Z11, Z11
+	VPDPBUSD   Z8, Z10, Z2
+	VPDPBUSD   Z14, Z11, Z2
+
+done15:
+	VPXORD  Z3, Z3, Z3
+	XORQ    BX, BX
+	CMPQ    BX, CX
+	JGE     tail17
+	PCALIGN $0x20
+
+step16:
+	LEAQ     (AX)(DX*1), R13
+	VMOVDQU8 (AX)(BX*1), Z8
+	VMOVDQU8 (R13)(BX*1), Z14
+	VMOVDQU8 16(R12)(BX*1), Z10
+	VPSRLW   $0x04, Z10, Z11
+	VPANDD   Z15, Z10, Z10
+	VPANDD   Z15, Z11, Z11
+	VPDPBUSD Z8, Z10, Z3
+	VPDPBUSD Z14, Z11, Z3
+	ADDQ     $0x00000040, BX
+	CMPQ     BX, CX
+	JL       step16
+
+tail17:
+	CMPQ       BX, DX
+	JGE        done18
+	LEAQ       -64(DX), R13
+	XORQ       BX, BX
+	CMPQ       R13, $-16
+	CMOVQGE    R13, BX
+	LEAQ       (AX)(DX*1), R13
+	VMOVDQU8.Z (AX)(BX*1), K1, Z8
+	VMOVDQU8.Z (R13)(BX*1), K2, Z14
 	VMOVDQU8.Z 16(R12)(BX*1), K1, Z10
 	VPSRLW     $0x04, Z10, Z11
 	VPANDD     Z15, Z10, Z10
@@ -9768,7 +10985,7 @@ tail14:
 	VPDPBUSD   Z8, Z10, Z3
 	VPDPBUSD   Z14, Z11, Z3
 
-done15:
+done18:
 	VUNPCKLPS     Z1, Z0, Z10
 	VUNPCKHPS     Z1, Z0, Z11
 	VPADDD        Z11, Z10, Z10
@@ -9824,10 +11041,10 @@ one:
 	XORQ    BX, BX
 	LEAQ    -128(CX), R10
 	CMPQ    BX, R10
-	JG      unpaired20
+	JG      unpaired23
 	PCALIGN $0x20
 
-pair19:
+pair22:
 	LEAQ     (AX)(DX*1), R11
 	VMOVDQU8 (AX)(BX*1), Z8
 	VMOVDQU8 (R11)(BX*1), Z14
@@ -9848,14 +11065,14 @@ pair19:
 	VPDPBUSD Z14, Z11, Z1
 	ADDQ     $0x00000080, BX
 	CMPQ     BX, R10
-	JLE      pair19
+	JLE      pair22
 
-unpaired20:
+unpaired23:
 	CMPQ    BX, CX
-	JGE     tail17
+	JGE     tail20
 	PCALIGN $0x20
 
-step16:
+step19:
 	LEAQ     (AX)(DX*1), R10
 	VMOVDQU8 (AX)(BX*1), Z8
 	VMOVDQU8 (R10)(BX*1), Z14
@@ -9867,11 +11084,11 @@ step16:
 	VPDPBUSD Z14, Z11, Z0
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, CX
-	JL       step16
+	JL       step19
 
-tail17:
+tail20:
 	CMPQ       BX, DX
-	JGE        done18
+	JGE        done21
 	LEAQ       -64(DX), R10
 	XORQ       BX, BX
 	CMPQ       R10, $-16
@@ -9886,7 +11103,7 @@ tail17:
 	VPDPBUSD   Z8, Z10, Z0
 	VPDPBUSD   Z14, Z11, Z0
 
-done18:
+done21:
 	VPADDD        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
 	VPADDD        Z10, Z0, Z0
@@ -10400,7 +11617,11 @@ TEXT ·affineRowsI1AVX512(SB), NOSPLIT, $0-88
 	CMPQ         R9, $0x04
 	JL           few
 	CMPQ         DI, $0x00000060
-	JGE          wide
+	JL           four
+	CMPQ         R9, $0x40
+	JL           plain
+	CMPB         ·oneStream+0(SB), $0x00
+	JNE          wide
 	PCALIGN      $0x20
 
 four:
@@ -10640,7 +11861,7 @@ done3:
 	JMP           few
 	PCALIGN $0x20
 
-wide:
+plain:
 	LEAQ    (SI)(DI*1), R10
 	LEAQ    (SI)(DI*2), R11
 	LEAQ    (R10)(DI*2), R12
@@ -10648,6 +11869,18 @@ wide:
 	VPXORD  Z17, Z17, Z17
 	VPXORD  Z18, Z18, Z18
 	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
+	VPXORD  Z24, Z24, Z24
+	VPXORD  Z25, Z25, Z25
+	VPXORD  Z26, Z26, Z26
+	VPXORD  Z27, Z27, Z27
+	VPXORD  Z28, Z28, Z28
+	VPXORD  Z29, Z29, Z29
+	VPXORD  Z30, Z30, Z30
+	VPXORD  Z31, Z31, Z31
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail5
@@ -10674,6 +11907,45 @@ step4:
 	VPANDQ    Z15, Z14, Z11
 	VPOPCNTQ  Z11, Z11
 	VPADDQ    Z11, Z19, Z19
+	VMOVDQU64 16(R10)(BX*8), Z15
+	VPANDQ    Z15, Z8, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z20, Z20
+	VPANDQ    Z15, Z12, Z11
+	VPOPCNTQ  Z11, Z11
+	VPADDQ    Z11, Z21, Z21
+	VPANDQ    Z15, Z13, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z22, Z22
+	VPANDQ    Z15, Z14, Z11
+	VPOPCNTQ  Z11, Z11
+	VPADDQ    Z11, Z23, Z23
+	VMOVDQU64 16(R11)(BX*8), Z15
+	VPANDQ    Z15, Z8, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z24, Z24
+	VPANDQ    Z15, Z12, Z11
+	VPOPCNTQ  Z11, Z11
+	VPADDQ    Z11, Z25, Z25
+	VPANDQ    Z15, Z13, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z26, Z26
+	VPANDQ    Z15, Z14, Z11
+	VPOPCNTQ  Z11, Z11
+	VPADDQ    Z11, Z27, Z27
+	VMOVDQU64 16(R12)(BX*8), Z15
+	VPANDQ    Z15, Z8, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z28, Z28
+	VPANDQ    Z15, Z12, Z11
+	VPOPCNTQ  Z11, Z11
+	VPADDQ    Z11, Z29, Z29
+	VPANDQ    Z15, Z13, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z30, Z30
+	VPANDQ    Z15, Z14, Z11
+	VPOPCNTQ  Z11, Z11
+	VPADDQ    Z11, Z31, Z31
 	ADDQ      $0x00000008, BX
 	CMPQ      BX, DX
 	JL        step4
@@ -10705,18 +11977,194 @@ tail5:
 	VPANDQ      Z15, Z14, Z11
 	VPOPCNTQ    Z11, Z11
 	VPADDQ      Z11, Z19, Z19
+	VMOVDQU64.Z 16(R10)(BX*8), K1, Z15
+	VPANDQ      Z15, Z8, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z20, Z20
+	VPANDQ      Z15, Z12, Z11
+	VPOPCNTQ    Z11, Z11
+	VPADDQ      Z11, Z21, Z21
+	VPANDQ      Z15, Z13, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z22, Z22
+	VPANDQ      Z15, Z14, Z11
+	VPOPCNTQ    Z11, Z11
+	VPADDQ      Z11, Z23, Z23
+	VMOVDQU64.Z 16(R11)(BX*8), K1, Z15
+	VPANDQ      Z15, Z8, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z24, Z24
+	VPANDQ      Z15, Z12, Z11
+	VPOPCNTQ    Z11, Z11
+	VPADDQ      Z11, Z25, Z25
+	VPANDQ      Z15, Z13, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z26, Z26
+	VPANDQ      Z15, Z14, Z11
+	VPOPCNTQ    Z11, Z11
+	VPADDQ      Z11, Z27, Z27
+	VMOVDQU64.Z 16(R12)(BX*8), K1, Z15
+	VPANDQ      Z15, Z8, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z28, Z28
+	VPANDQ      Z15, Z12, Z11
+	VPOPCNTQ    Z11, Z11
+	VPADDQ      Z11, Z29, Z29
+	VPANDQ      Z15, Z13, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z30, Z30
+	VPANDQ      Z15, Z14, Z11
+	VPOPCNTQ    Z11, Z11
+	VPADDQ      Z11, Z31, Z31
 
 done6:
-	VPXORD  Z20, Z20, Z20
-	VPXORD  Z21, Z21, Z21
-	VPXORD  Z22, Z22, Z22
-	VPXORD  Z23, Z23, Z23
+	VPADDQ        Z19, Z19, Z19
+	VPADDQ        Z19, Z18, Z18
+	VPADDQ        Z18, Z18, Z18
+	VPADDQ        Z18, Z17, Z17
+	VPADDQ        Z17, Z17, Z17
+	VPADDQ        Z17, Z16, Z0
+	VPADDQ        Z23, Z23, Z23
+	VPADDQ        Z23, Z22, Z22
+	VPADDQ        Z22, Z22, Z22
+	VPADDQ        Z22, Z21, Z21
+	VPADDQ        Z21, Z21, Z21
+	VPADDQ        Z21, Z20, Z1
+	VPADDQ        Z27, Z27, Z27
+	VPADDQ        Z27, Z26, Z26
+	VPADDQ        Z26, Z26, Z26
+	VPADDQ        Z26, Z25, Z25
+	VPADDQ        Z25, Z25, Z25
+	VPADDQ        Z25, Z24, Z2
+	VPADDQ        Z31, Z31, Z31
+	VPADDQ        Z31, Z30, Z30
+	VPADDQ        Z30, Z30, Z30
+	VPADDQ        Z30, Z29, Z29
+	VPADDQ        Z29, Z29, Z29
+	VPADDQ        Z29, Z28, Z3
+	VUNPCKLPS     Z1, Z0, Z10
+	VUNPCKHPS     Z1, Z0, Z11
+	VPADDD        Z11, Z10, Z10
+	VUNPCKLPS     Z3, Z2, Z11
+	VUNPCKHPS     Z3, Z2, Z1
+	VPADDD        Z1, Z11, Z11
+	VUNPCKLPD     Z11, Z10, Z0
+	VUNPCKHPD     Z11, Z10, Z1
+	VPADDD        Z1, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y10
+	VPADDD        Y10, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X10
+	VPADDD        X10, X0, X0
+	VMOVUPS       (SI), X1
+	VMOVUPS       (R10), X2
+	VMOVUPS       (R11), X3
+	VMOVUPS       (R12), X8
+	VUNPCKLPS     X2, X1, X10
+	VUNPCKHPS     X2, X1, X11
+	VUNPCKLPS     X8, X3, X1
+	VUNPCKHPS     X8, X3, X2
+	VUNPCKLPD     X1, X10, X3
+	VUNPCKHPD     X1, X10, X8
+	VUNPCKLPD     X2, X11, X10
+	VUNPCKHPD     X2, X11, X11
+	VPSRLD        $0x10, X8, X8
+	VPSLLD        $0x10, X8, X8
+	VCVTDQ2PS     X0, X0
+	VMULPS        X8, X6, X8
+	VADDPS        X8, X4, X8
+	VMULPS        X10, X7, X10
+	VMULPS        X11, X9, X11
+	VADDPS        X11, X10, X10
+	VADDPS        X10, X8, X8
+	VMULPS        X3, X5, X3
+	VMULPS        X3, X0, X0
+	VADDPS        X8, X0, X0
+	VMOVDQU       X0, (R8)
+	ADDQ          $0x10, R8
+	LEAQ          (SI)(DI*4), SI
+	SUBQ          $0x04, R9
+	CMPQ          R9, $0x04
+	JGE           plain
+	JMP           few
+	PCALIGN $0x20
+
+wide:
+	LEAQ    (SI)(DI*1), R10
+	LEAQ    (SI)(DI*2), R11
+	LEAQ    (R10)(DI*2), R12
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
 	XORQ    BX, BX
 	CMPQ    BX, DX
 	JGE     tail8
 	PCALIGN $0x20
 
 step7:
+	LEAQ      (AX)(BX*8), R13
+	LEAQ      (R13)(CX*8), R14
+	LEAQ      (R14)(CX*8), R14
+	VMOVDQU64 (R13), Z8
+	VMOVDQU64 (R13)(CX*8), Z12
+	VMOVDQU64 (R14), Z13
+	VMOVDQU64 (R14)(CX*8), Z14
+	VMOVDQU64 16(SI)(BX*8), Z15
+	VPANDQ    Z15, Z8, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z16, Z16
+	VPANDQ    Z15, Z12, Z11
+	VPOPCNTQ  Z11, Z11
+	VPADDQ    Z11, Z17, Z17
+	VPANDQ    Z15, Z13, Z10
+	VPOPCNTQ  Z10, Z10
+	VPADDQ    Z10, Z18, Z18
+	VPANDQ    Z15, Z14, Z11
+	VPOPCNTQ  Z11, Z11
+	VPADDQ    Z11, Z19, Z19
+	ADDQ      $0x00000008, BX
+	CMPQ      BX, DX
+	JL        step7
+
+tail8:
+	CMPQ        BX, CX
+	JGE         done9
+	LEAQ        -8(CX), R13
+	XORQ        BX, BX
+	CMPQ        R13, $-2
+	CMOVQGE     R13, BX
+	LEAQ        (AX)(DX*8), R13
+	LEAQ        (R13)(CX*8), R14
+	LEAQ        (R14)(CX*8), R14
+	VPEXPANDQ.Z (R13), K1, Z8
+	VPEXPANDQ.Z (R13)(CX*8), K1, Z12
+	VPEXPANDQ.Z (R14), K1, Z13
+	VPEXPANDQ.Z (R14)(CX*8), K1, Z14
+	VMOVDQU64.Z 16(SI)(BX*8), K1, Z15
+	VPANDQ      Z15, Z8, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z16, Z16
+	VPANDQ      Z15, Z12, Z11
+	VPOPCNTQ    Z11, Z11
+	VPADDQ      Z11, Z17, Z17
+	VPANDQ      Z15, Z13, Z10
+	VPOPCNTQ    Z10, Z10
+	VPADDQ      Z10, Z18, Z18
+	VPANDQ      Z15, Z14, Z11
+	VPOPCNTQ    Z11, Z11
+	VPADDQ      Z11, Z19, Z19
+
+done9:
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
+	XORQ    BX, BX
+	CMPQ    BX, DX
+	JGE     tail11
+	PCALIGN $0x20
+
+step10:
 	LEAQ      (AX)(BX*8), R13
 	LEAQ      (R13)(CX*8), R14
 	LEAQ      (R14)(CX*8), R14
@@ -10739,11 +12187,11 @@ step7:
 	VPADDQ    Z11, Z23, Z23
 	ADDQ      $0x00000008, BX
 	CMPQ      BX, DX
-	JL        step7
+	JL        step10
 
-tail8:
+tail11:
 	CMPQ        BX, CX
-	JGE         done9
+	JGE         done12
 	LEAQ        -8(CX), R13
 	XORQ        BX, BX
 	CMPQ        R13, $-2
@@ -10769,17 +12217,17 @@ tail8:
 	VPOPCNTQ    Z11, Z11
 	VPADDQ      Z11, Z23, Z23
 
-done9:
+done12:
 	VPXORD  Z24, Z24, Z24
 	VPXORD  Z25, Z25, Z25
 	VPXORD  Z26, Z26, Z26
 	VPXORD  Z27, Z27, Z27
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail11
+	JGE     tail14
 	PCALIGN $0x20
 
-step10:
+step13:
 	LEAQ      (AX)(BX*8), R13
 	LEAQ      (R13)(CX*8), R14
 	LEAQ      (R14)(CX*8), R14
@@ -10802,11 +12250,11 @@ step10:
 	VPADDQ    Z11, Z27, Z27
 	ADDQ      $0x00000008, BX
 	CMPQ      BX, DX
-	JL        step10
+	JL        step13
 
-tail11:
+tail14:
 	CMPQ        BX, CX
-	JGE         done12
+	JGE         done15
 	LEAQ        -8(CX), R13
 	XORQ        BX, BX
 	CMPQ        R13, $-2
@@ -10832,17 +12280,17 @@ tail11:
 	VPOPCNTQ    Z11, Z11
 	VPADDQ      Z11, Z27, Z27
 
-done12:
+done15:
 	VPXORD  Z28, Z28, Z28
 	VPXORD  Z29, Z29, Z29
 	VPXORD  Z30, Z30, Z30
 	VPXORD  Z31, Z31, Z31
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail14
+	JGE     tail17
 	PCALIGN $0x20
 
-step13:
+step16:
 	LEAQ      (AX)(BX*8), R13
 	LEAQ      (R13)(CX*8), R14
 	LEAQ      (R14)(CX*8), R14
@@ -10865,11 +12313,11 @@ step13:
 	VPADDQ    Z11, Z31, Z31
 	ADDQ      $0x00000008, BX
 	CMPQ      BX, DX
-	JL        step13
+	JL        step16
 
-tail14:
+tail17:
 	CMPQ        BX, CX
-	JGE         done15
+	JGE         done18
 	LEAQ        -8(CX), R13
 	XORQ        BX, BX
 	CMPQ        R13, $-2
@@ -10895,7 +12343,7 @@ tail14:
 	VPOPCNTQ    Z11, Z11
 	VPADDQ      Z11, Z31, Z31
 
-done15:
+done18:
 	VPADDQ        Z19, Z19, Z19
 	VPADDQ        Z19, Z18, Z18
 	VPADDQ        Z18, Z18, Z18
@@ -10981,10 +12429,10 @@ one:
 	XORQ    BX, BX
 	LEAQ    -16(DX), R10
 	CMPQ    BX, R10
-	JG      unpaired20
+	JG      unpaired23
 	PCALIGN $0x20
 
-pair19:
+pair22:
 	LEAQ      (AX)(BX*8), R11
 	LEAQ      (R11)(CX*8), R12
 	LEAQ      (R12)(CX*8), R12
@@ -11027,14 +12475,14 @@ pair19:
 	VPADDQ    Z11, Z23, Z23
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, R10
-	JLE       pair19
+	JLE       pair22
 
-unpaired20:
+unpaired23:
 	CMPQ    BX, DX
-	JGE     tail17
+	JGE     tail20
 	PCALIGN $0x20
 
-step16:
+step19:
 	LEAQ      (AX)(BX*8), R10
 	LEAQ      (R10)(CX*8), R11
 	LEAQ      (R11)(CX*8), R11
@@ -11057,11 +12505,11 @@ step16:
 	VPADDQ    Z11, Z19, Z19
 	ADDQ      $0x00000008, BX
 	CMPQ      BX, DX
-	JL        step16
+	JL        step19
 
-tail17:
+tail20:
 	CMPQ        BX, CX
-	JGE         done18
+	JGE         done21
 	LEAQ        -8(CX), R10
 	XORQ        BX, BX
 	CMPQ        R10, $-2
@@ -11087,7 +12535,7 @@ tail17:
 	VPOPCNTQ    Z11, Z11
 	VPADDQ      Z11, Z19, Z19
 
-done18:
+done21:
 	VPADDQ        Z19, Z19, Z19
 	VPADDQ        Z19, Z18, Z18
 	VPADDQ        Z18, Z18, Z18

@@ -53,6 +53,9 @@ func inside(name string, dim, size, stride int, row uint64) {
 	}
 }
 
+// Not inlined, so that what calls it needs no room on its stack.
+//
+//go:noinline
 func panicPair(name string, a, b int) {
 	panic(fmt.Sprintf("simd: %s: vectors of length %d and %d; they must be equal", name, a, b))
 }

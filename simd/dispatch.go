@@ -19,7 +19,8 @@ const Env = "EIDER_SIMD"
 // kernels is one implementation: a function for each kernel. Arguments have
 // been checked, and no vector is empty.
 type kernels struct {
-	name string
+	name  string
+	lanes int // of float32, where assembly is called by name for pairs; else 0
 
 	dot, l2             func(a, b []float32) float32
 	dotRows, l2Rows     func(q, rows []float32, stride int, out []float32)

@@ -1,23 +1,11 @@
 package simd
 
 // Dot returns Σ a[i]*b[i]. It panics if the lengths differ. O(n).
-func Dot(a, b []float32) float32 {
-	pair("Dot", len(a), len(b))
-	if len(a) == 0 {
-		return 0
-	}
-	return active.Load().dot(hide(a), hide(b))
-}
+func Dot(a, b []float32) float32 { return dot(a, b) }
 
 // L2 returns the squared Euclidean distance Σ (a[i]-b[i])². It panics if the
 // lengths differ. O(n).
-func L2(a, b []float32) float32 {
-	pair("L2", len(a), len(b))
-	if len(a) == 0 {
-		return 0
-	}
-	return active.Load().l2(hide(a), hide(b))
-}
+func L2(a, b []float32) float32 { return l2(a, b) }
 
 // Cosine returns, in one pass, the three sums that a cosine is made of: Σ a·b,
 // Σ a² and Σ b². The cosine is dot/√(aa·bb), undefined if either vector is

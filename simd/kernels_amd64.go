@@ -11,6 +11,14 @@ import (
 //go:generate go -C _asm run . -isa avx2 -out ../avx2_amd64.s -stubs ../avx2_amd64.go -pkg simd
 //go:generate go -C _asm run . -isa avx512 -out ../avx512_amd64.s -stubs ../avx512_amd64.go -pkg simd
 
+// oneStream makes kernels walk long matrices one row after the other; see denseRows
+// in _asm. It is set on AMD's CPUs, whose fetching ahead serves that best.
+var oneStream = func() bool {
+	const auth = 'A' | 'u'<<8 | 't'<<16 | 'h'<<24
+	_, vendor, _, _ := cpuid(0, 0)
+	return vendor == auth
+}()
+
 // detect lists the implementations this CPU and its system can run, best first.
 func detect() []*kernels {
 	const f16c = 1 << 29
@@ -29,7 +37,7 @@ func detect() []*kernels {
 // product (vnni) or no population count (popcnt); they keep AVX2's.
 func avx512(two *kernels, vnni, popcnt bool) *kernels {
 	k := *two
-	k.name = "avx512"
+	k.name, k.lanes = "avx512", 16
 	k.dot, k.dotRows, k.dotGather = dotAVX512, dotRowsAVX512, dotGatherAVX512
 	k.l2, k.l2Rows, k.l2Gather = l2AVX512, l2RowsAVX512, l2GatherAVX512
 	k.cosine, k.axpy = cosineAVX512, axpyAVX512
@@ -81,6 +89,7 @@ func avx2() *kernels {
 	g := &generic
 	return &kernels{
 		name:      "avx2",
+		lanes:     8,
 		dot:       longPair(floatBlock, dotAVX2, g.dot),
 		l2:        longPair(floatBlock, l2AVX2, g.l2),
 		dotRows:   longRows(floatBlock, dotRowsAVX2, g.dotRows),

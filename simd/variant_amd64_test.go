@@ -13,3 +13,11 @@ func TestEarlyAVX512CPUsKeepAVX2ForWhatTheyLack(t *testing.T) {
 	}
 	variants(t, map[string]*kernels{"neither": avx512(avx2(), false, false)})
 }
+
+func TestLongMatricesScoreAsThePairDoesHoweverTheyAreWalked(t *testing.T) {
+	before := oneStream
+	defer func() { oneStream = before }()
+	oneStream = !before
+	TestRowsAndGatherScoreAsThePairDoes(t)
+	TestAffineScoresAreThoseOfTheirFormulaBitForBit(t)
+}

@@ -39,8 +39,9 @@ type body struct {
 	label
 	q, dim, limit, i reg.GPVirtual // query; elements; those in whole steps; element index
 	rows             [4]reg.GPVirtual
+	late             bool // masks are prepared when there is something left
 	head             int  // bytes of a row before its elements
-	twice            bool // pairs of whole steps have accumulators of their own
+	twice            bool // whole steps go by pairs; those of one block have accumulators of their own
 }
 
 // How the gather kernels fetch ahead. Rows of up to narrow bytes are fetched
@@ -61,9 +62,10 @@ const (
 	// lookahead is the number of bytes that dense rows are fetched ahead of.
 	lookahead = 8192
 
-	// wideRow is the distance of dense rows in bytes from which each is walked by
-	// itself.
+	// Dense rows wideRow or more bytes apart are walked as denseRows says; long is
+	// the number of rows from which they are taken to come from memory.
 	wideRow = 96
+	long    = 64
 )
 
 // shapes writes the three kernels of an op.
@@ -87,9 +89,12 @@ func shapes(o op) {
 	gatherRows(o)
 }
 
-// begin loads the query and prepares the constants.
-func begin(o op, query string) *body {
-	b := &body{op: o}
+// begin loads the query and prepares the constants, and masks.
+func begin(o op, query string) *body { return prepare(o, query, false) }
+
+// prepare is begin, but leaves masks to be prepared late.
+func prepare(o op, query string, late bool) *body {
+	b := &body{op: o, late: late}
 	w, u := o.Blocks()
 	b.q = Load(Param(query).Base(), GP64()).(reg.GPVirtual)
 	b.dim = Load(Param(query).Len(), GP64()).(reg.GPVirtual)
@@ -101,8 +106,19 @@ func begin(o op, query string) *body {
 	b.limit = GP64()
 	MOVQ(whole, b.limit)
 	ANDQ(I32(int32(-w*u)), b.limit)
+	if !late {
+		b.masks()
+	}
+	b.i = GP64()
+	o.Const(b)
+	return b
+}
+
+// masks prepares the masks of what whole blocks leave.
+func (b *body) masks() {
+	w, u := b.Blocks()
 	rem := GP64()
-	if o.ISA() == AVX512 {
+	if b.ISA() == AVX512 {
 		MOVQ(b.dim, rem)
 		SUBQ(b.limit, rem)
 		if u > 1 {
@@ -118,9 +134,6 @@ func begin(o op, query string) *body {
 		LEAQ(maskTable, table)
 		VMOVDQU(Mem{Base: table, Index: rem, Scale: uint8(lane)}, reg.Y14)
 	}
-	b.i = GP64()
-	o.Const(b)
-	return b
 }
 
 // before is the number of elements' room that a header gives a block before the
@@ -238,20 +251,20 @@ func (b *body) pieces(done string, f func(at Mem, u int, k *mask)) {
 	f(Mem{Index: b.i}, 0, &mask{words: 1})
 }
 
-// double runs f over pairs of whole steps of one block, so that sums of one row
-// do not wait for each other.
+// double runs f over pairs of whole steps. Steps of one block add to registers of
+// their own, so that sums of one row do not wait for each other.
 func (b *body) double(f func(at Mem, u int, k *mask)) {
-	w, _ := b.Blocks()
+	w, u := b.Blocks()
 	start, done := b.next("pair"), b.next("unpaired")
 	end := GP64()
-	LEAQ(Mem{Base: b.limit, Disp: -2 * w}, end)
+	LEAQ(Mem{Base: b.limit, Disp: -2 * w * u}, end)
 	CMPQ(b.i, end)
 	JG(LabelRef(done))
 	loop(start)
-	for j := range 2 {
-		f(Mem{Index: b.i, Disp: j * w}, j, nil)
+	for j := range 2 * u {
+		f(Mem{Index: b.i, Disp: j * w}, j%max(u, 2), nil)
 	}
-	ADDQ(U32(uint32(2*w)), b.i)
+	ADDQ(U32(uint32(2*w*u)), b.i)
 	CMPQ(b.i, end)
 	JLE(LabelRef(start))
 	Label(done)
@@ -260,11 +273,11 @@ func (b *body) double(f func(at Mem, u int, k *mask)) {
 // pass scores n rows side by side, leaving the results in X0.
 func (b *body) pass(n int, wide bool, whole, rest func()) {
 	a, isAffine := b.op.(*affine)
-	b.twice = isAffine && n == 1
+	b.twice = b.late || isAffine && n == 1
 	for r := range n {
 		b.Start(r)
 	}
-	if b.twice {
+	if isAffine && n == 1 {
 		b.Start(1)
 	}
 	b.blocks(whole, rest, func(at Mem, u int, k *mask) {
@@ -307,9 +320,14 @@ func (b *body) row(at Mem, r, u int, k *mask) {
 }
 
 func onePair(o op, wide bool) {
-	b := begin(o, "a")
+	_, late := o.(*float) // others use them before, or are not called for a pair
+	b := prepare(o, "a", late)
 	b.rows[0] = Load(Param("b").Base(), GP64()).(reg.GPVirtual)
-	b.pass(1, wide, nil, nil)
+	var rest func()
+	if late {
+		rest = b.masks
+	}
+	b.pass(1, wide, nil, rest)
 	_, _, pair, _, _, _ := o.Types()
 	switch pair {
 	case "float32":
@@ -345,13 +363,17 @@ func stride(size int) reg.GPVirtual {
 	return s
 }
 
-// denseRows walks narrow rows four at a time, so that they share the query's
-// registers and one fold, and fetches, in one sweep, as many bytes of what comes
-// lookahead bytes after them. Rows wideRow or more bytes apart go one after the
-// other and share the fold only: that is one stream in address order, which the
-// CPU fetches ahead by itself at full bandwidth (512 MB in rows of 128 to 1552
-// bytes: 0.93 to 1.05 times the time of Probe, against 1.02 to 1.66 for four at a
-// time with the sweep). Of rows in a cache, four at a time would be faster.
+// denseRows has three ways. Four rows at a time share the query's registers and
+// one fold, which is fastest in a cache: it is for calls of fewer than long rows.
+// Longer calls and narrow rows are taken to come from memory: four at a time with
+// a sweep that fetches, once each, the lines that come lookahead bytes later; or,
+// where oneStream is set, one row after the other with a shared fold, in address
+// order.
+//
+// Sapphire Rapids, 256 MB in rows of 128 to 3136 bytes: 12 to 16 GB/s with the
+// sweep, 5 to 15 without, 6 to 11 in one stream; 15 by Probe. Zen 4, 512 MB in rows
+// of 128 to 1552 bytes: 1.02 to 1.66 times Probe's time with the sweep, 0.93 to
+// 1.05 in one stream. Calls of 32 rows lose a quarter by the sweep.
 func denseRows(o op) {
 	_, _, _, _, _, size := o.Types()
 	w, u := o.Blocks()
@@ -367,7 +389,11 @@ func denseRows(o op) {
 	CMPQ(n, U8(4))
 	JL(LabelRef("few"))
 	CMPQ(step, U32(wideRow))
-	JGE(LabelRef("wide"))
+	JL(LabelRef("four"))
+	CMPQ(n, U8(long))
+	JL(LabelRef("plain"))
+	CMPB(Mem{Symbol: Symbol{Name: "·oneStream"}, Base: reg.StaticBase}, U8(0))
+	JNE(LabelRef("wide"))
 	four := func(name string, score func()) {
 		loop(name)
 		LEAQ(Mem{Base: b.rows[0], Index: step, Scale: 1}, b.rows[1])
@@ -394,6 +420,8 @@ func denseRows(o op) {
 			ADDQ(U32(uint32(4*w*u*size)), ahead)
 		}, fetch)
 	})
+	JMP(LabelRef("few"))
+	four("plain", func() { b.pass(4, false, nil, nil) })
 	JMP(LabelRef("few"))
 	four("wide", b.sequence)
 	Label("few")
