@@ -57,6 +57,7 @@ type kernels struct {
 	affineGatherI1 func(q []uint64, k *[5]float32, rows []uint8, stride int, ids []uint32, out []float32)
 
 	place    func(e []placed, d float32) int
+	admit    func(row []uint32, seen []uint8, epoch uint8, ids []uint32, allow []uint64, dst []uint32) int
 	span     func(v []float32) (lo, hi float32, parts uint32)
 	quantise func(codes []uint8, v []float32, k *[5]float32) (sum, square int32, err float32, bits uint32)
 }

@@ -70,6 +70,7 @@ var generic = kernels{
 	affineGatherI1: affineGatherI1,
 	span:           spanGeneric,
 	place:          placeGeneric,
+	admit:          admitGeneric,
 	quantise:       quantiseGeneric,
 }
 

@@ -13,6 +13,11 @@ func fetchRowsAMD64(ids []uint32, seen []uint8, epoch uint8, rows *uint8, stride
 //go:noescape
 func placeAVX512(e *uint8, n int, d float32) int
 
+// admitAVX512 reads seen four bytes at a time, aligned to four from its start.
+//
+//go:noescape
+func admitAVX512(row []uint32, seen []uint8, epoch uint8, ids []uint32, allow []uint64, dst []uint32) int
+
 // spanAVX2 reads len(v) rounded down to a multiple of 16 elements, which must not be 0.
 //
 //go:noescape

@@ -112,6 +112,89 @@ tail:
 	VZEROUPPER
 	RET
 
+// func admitAVX512(row []uint32, seen []uint8, epoch uint8, ids []uint32, allow []uint64, dst []uint32) int
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, POPCNT
+TEXT ·admitAVX512(SB), NOSPLIT, $0-136
+	MOVQ         row_base+0(FP), AX
+	MOVQ         row_len+8(FP), CX
+	MOVQ         seen_base+24(FP), DX
+	MOVQ         seen_len+32(FP), BX
+	MOVQ         ids_base+56(FP), SI
+	MOVQ         allow_base+80(FP), DI
+	MOVQ         allow_len+88(FP), R8
+	MOVQ         dst_base+104(FP), R9
+	MOVBLZX      epoch+48(FP), R10
+	VPBROADCASTD BX, Z16
+	VPBROADCASTD R10, Z17
+	ADDQ         R8, R8
+	VPBROADCASTD R8, Z18
+	MOVL         $0x00000003, BX
+	VPBROADCASTD BX, Z19
+	MOVL         $0x000000ff, BX
+	VPBROADCASTD BX, Z20
+	MOVL         $0x0000001f, BX
+	VPBROADCASTD BX, Z21
+	MOVL         $0x00000001, BX
+	VPBROADCASTD BX, Z22
+	MOVQ         R9, BX
+	MOVL         $0x0000ffff, R8
+	JMP          next
+	PCALIGN $0x20
+
+block:
+	BZHIL         CX, R8, R10
+	CMPQ          CX, $0x10
+	CMOVLCC       R8, R10
+	KMOVW         R10, K1
+	VMOVDQU32.Z   (AX), K1, Z0
+	VPCMPUD       $0x01, Z16, Z0, K1, K2
+	KTESTW        K2, K2
+	JEQ           skip
+	VPSRLD        $0x02, Z0, Z1
+	VPXORD        Z2, Z2, Z2
+	KMOVW         K2, K3
+	VPGATHERDD    (DX)(Z1*4), K3, Z2
+	VPANDD        Z19, Z0, Z3
+	VPSLLD        $0x03, Z3, Z3
+	VPSRLVD       Z3, Z2, Z2
+	VPANDD        Z20, Z2, Z2
+	VPCMPUD       $0x04, Z17, Z2, K2, K2
+	KTESTW        K2, K2
+	JEQ           skip
+	VPXORD        Z4, Z4, Z4
+	KMOVW         K2, K3
+	VPGATHERDD    (SI)(Z0*4), K3, Z4
+	VPSRLD        $0x05, Z4, Z5
+	VPCMPUD       $0x01, Z18, Z5, K2, K2
+	VPXORD        Z6, Z6, Z6
+	KMOVW         K2, K3
+	VPGATHERDD    (DI)(Z5*4), K3, Z6
+	VPANDD        Z21, Z4, Z4
+	VPSRLVD       Z4, Z6, Z6
+	VPTESTMD      Z22, Z6, K2, K2
+	KMOVW         K2, R10
+	TESTL         R10, R10
+	JEQ           skip
+	VPCOMPRESSD.Z Z0, K2, Z0
+	POPCNTL       R10, R11
+	BZHIL         R11, R8, R10
+	KMOVW         R10, K1
+	VMOVDQU32     Z0, K1, (R9)
+	LEAQ          (R9)(R11*4), R9
+
+skip:
+	ADDQ $0x40, AX
+	SUBQ $0x10, CX
+
+next:
+	CMPQ CX, $0x00
+	JG   block
+	SUBQ BX, R9
+	SHRQ $0x02, R9
+	MOVQ R9, ret+128(FP)
+	VZEROUPPER
+	RET
+
 // func spanAVX2(v []float32) (lo float32, hi float32, parts uint32)
 // Requires: AVX, AVX2, SSE
 TEXT ·spanAVX2(SB), NOSPLIT, $0-36

@@ -9,6 +9,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/eiderdb/eider/index/vectors"
+	"github.com/eiderdb/eider/simd"
 )
 
 const (
@@ -181,33 +182,51 @@ func (x *Index) reach(c *searcher, slot uint32) int {
 		c.warm += atomic.LoadUint32(&row[0]) + atomic.LoadUint32(&row[len(row)/2])
 	}
 	for _, b := range bridge {
-		row := c.gv.base(b)
-		links += x.m0
-		for i := range row {
-			n := atomic.LoadUint32(&row[i])
-			if n >= limit {
-				if n == none {
-					break
-				}
-				continue
-			}
-			if seen[n]|1 == epoch|1 {
-				continue
-			}
-			if !c.allow.admits(x, n) {
-				seen[n] = epoch | 1 // refused, and not yet stepped over
-				continue
-			}
-			if m == len(slots) {
-				break
-			}
-			seen[n] = epoch
-			slots[m] = n
-			m++
+		if m+x.m0 > len(slots) {
+			break
 		}
+		links += x.m0
+		m += c.pass(x, c.gv.base(b), slots[m:])
 	}
 	c.bridge = bridge
 	c.links += links
+	return m
+}
+
+// pass writes the admitted nodes of row that the walk has not seen to dst, of at
+// least as many, marks them and returns their number.
+func (c *searcher) pass(x *Index, row, dst []uint32) int {
+	seen, epoch := c.seen[:c.limit], c.epoch
+	m := 0
+	if c.allow.dense != nil {
+		for _, n := range dst[:simd.Admit(row, seen, epoch, c.allow.ids, c.allow.dense, dst)] {
+			if c.allow.lives(x, n) {
+				seen[n] = epoch
+				dst[m] = n
+				m++
+			}
+		}
+		return m
+	}
+	for i := range row {
+		n := atomic.LoadUint32(&row[i])
+		if n >= c.limit {
+			if n == none {
+				break
+			}
+			continue
+		}
+		if seen[n]|1 == epoch|1 {
+			continue
+		}
+		if !c.allow.admits(x, n) {
+			seen[n] = epoch | 1 // refused, and not yet stepped over
+			continue
+		}
+		seen[n] = epoch
+		dst[m] = n
+		m++
+	}
 	return m
 }
 

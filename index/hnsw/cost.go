@@ -92,13 +92,16 @@ func (x *Index) trial(ctx context.Context, c *searcher, best *index.Costs) error
 	}
 	best.Walk = min(best.Walk, perUnit(start, c.scored))
 	best.Fresh += float64(c.scored) / float64(max(c.hops, 1))
+	c.scored, c.links = 0, 0
 	start = time.Now()
 	c.turn()
 	c.found.reset(trialEf)
 	if _, err := x.bridge(ctx, c, &c.away, at, budget{limit: math.Inf(1)}); err != nil {
 		return err
 	}
-	best.Link = min(best.Link, perUnit(start, c.links))
+	took := perUnit(start, 1)
+	links := max(took-float64(c.scored)*best.Walk, took/8) // what is left for them
+	best.Link = min(best.Link, links/float64(max(c.links, 1)))
 	return nil
 }
 

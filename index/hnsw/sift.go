@@ -57,6 +57,11 @@ func (a *admission) admits(x *Index, slot uint32) bool {
 			return false
 		}
 	}
+	return a.lives(x, slot)
+}
+
+// lives reports whether slot is visible.
+func (a *admission) lives(x *Index, slot uint32) bool {
 	return atomic.LoadUint32(&a.live[slot/32])&(1<<(slot%32)) != 0 || a.at != 0 && x.set.Died(slot) > a.at
 }
 

@@ -56,7 +56,7 @@ func (c *searcher) enter(x *Index) {
 	n := min(c.gv.cap, c.sv.Cap)
 	c.limit = uint32(n)
 	if len(c.seen) < n {
-		c.seen = make([]uint8, n)
+		c.seen = make([]uint8, n, (n+3)&^3)
 		c.epoch = 0
 	}
 	c.hops, c.scored, c.links = 0, 0, 0

@@ -13,6 +13,7 @@ func hops() {
 	fetch()
 	fetchRows()
 	place()
+	admit()
 	for _, isa := range []ISA{AVX2, AVX512} {
 		spans(isa)
 		quantises(isa)
