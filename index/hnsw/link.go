@@ -15,6 +15,7 @@ type linker struct {
 	slack         float32 // of distances from it
 	kept, refused []uint32
 	near          [4]float32
+	vec           []float32
 	list          []uint32
 	stays, fresh  []uint32 // neighbours of a mended node, from before and new
 	local         pool     // candidates of one node

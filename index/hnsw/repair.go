@@ -70,12 +70,19 @@ func (x *Index) repair(c *linker, batch []uint32, forward map[uint32]uint32) boo
 	}
 	x.upkeep.dirty.Add(1)
 	x.upkeep.vacated.Add(int64(len(batch)))
+	x.upkeep.unsure.Add(int64(len(batch)))
 	return whole
 }
 
 // everywhere calls do for each list that holds a dead slot, from as many
 // goroutines as there are workers.
 func (x *Index) everywhere(c *linker, r *removal, do func(c *linker, r *removal, slot uint32, level int, row []uint32)) {
+	x.spread(c, func(c *linker, from, to int) { x.among(c, r, from, to, do) })
+}
+
+// spread calls do for all slots, span at a time, from as many goroutines as there
+// are workers, each with a linker; c is that of one.
+func (x *Index) spread(c *linker, do func(c *linker, from, to int)) {
 	n := x.set.Slots()
 	var next atomic.Int64
 	work := func(c *linker) {
@@ -84,7 +91,7 @@ func (x *Index) everywhere(c *linker, r *removal, do func(c *linker, r *removal,
 			if from >= n {
 				return
 			}
-			x.among(c, r, from, min(from+span, n), do)
+			do(c, from, min(from+span, n))
 			runtime.Gosched() // as linkers do
 		}
 	}

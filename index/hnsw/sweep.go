@@ -3,21 +3,12 @@ package hnsw
 import (
 	"context"
 	"sync/atomic"
-
-	"github.com/eiderdb/eider/index"
-)
-
-const (
-	few   = 2  // links to a node that may be too few for it to be found
-	query = 64 // pool of the walk that tells
 )
 
 // sweep restores invariant I4: it marks what is reachable at level 0 from the
 // entry point over nodes that are not condemned, and links every other node of the
-// graph to a reachable one near it. Then it asks for each node that few link to by
-// its own vector, and links those that are not found from where the walk ended.
-// O(n·M) integer work, plus a search for a node that its own neighbours have no room
-// for and for each with few links. It reports whether all are linked.
+// graph to a reachable one near it. O(n·M) integer work, plus a search for a node
+// that its own neighbours have no room for. It reports whether all are linked.
 func (x *Index) sweep(c *linker) bool {
 	for range 8 {
 		x.upkeep.dirty.Store(0)
@@ -68,52 +59,7 @@ func (x *Index) adopt(c *linker) (forced, left int) {
 		}
 		stack = x.flood(c.gv, seen, s, stack)
 	}
-	if degree == nil {
-		degree = x.inDegrees(c.gv, n)
-	}
-	return forced + x.expose(c, n, seen, degree), left
-}
-
-// expose links the live slots below n that have few links and that a walk does not
-// find by their own vectors, from where it ends. It returns for how many another
-// link had to give way. Inner products do not make a vector the nearest to itself.
-func (x *Index) expose(c *linker, n uint32, seen *bitset, degree []uint32) (forced int) {
-	if x.cfg.Metric == index.IP {
-		return 0
-	}
-	condemned := x.condemned.Load()
-	for s := range n {
-		if s%4096 == 0 && x.upkeep.isStopped() {
-			break
-		}
-		if degree[s] > few || !c.gv.linked(s) || condemned.has(s) || !x.set.IsLive(s) || x.finds(c, s) {
-			continue
-		}
-		if !x.foster(c, s, seen, nil) && x.foster(c, s, seen, degree) {
-			forced++
-		}
-		degree[s]++
-	}
-	return forced
-}
-
-// finds reports whether a walk finds slot, or an equal, by its vector.
-func (x *Index) finds(c *linker, slot uint32) bool {
-	q := &c.probe
-	x.set.Retrace(q, c.sv, slot)
-	at, d := x.descend(c.searcher, q, c.entry, 0)
-	c.turn()
-	c.pool.reset(query)
-	c.see(at)
-	c.pool.insert(d, at)
-	x.walk(context.Background(), c.searcher, q, 0)
-	for i, e := range c.pool.e {
-		n := e.slot & slotMask
-		if n == slot || i < c.copies && x.set.Equal(c.sv, n, slot) {
-			return true
-		}
-	}
-	return false
+	return forced, left
 }
 
 // flood marks every slot reachable from slot at level 0. It returns its stack for
@@ -166,7 +112,10 @@ func (x *Index) adjoin(c *linker, slot uint32, seen *bitset) bool {
 	condemned := x.condemned.Load()
 	c.list = take(c.gv.base(slot), c.list[:0])
 	for _, n := range c.list {
-		if seen.has(n) && !condemned.has(n) && x.give(c, n, slot, nil) {
+		if !seen.has(n) || condemned.has(n) {
+			continue
+		}
+		if given, _ := x.give(c, n, slot, nil); given {
 			return true
 		}
 	}
@@ -194,7 +143,7 @@ func (x *Index) foster(c *linker, slot uint32, seen *bitset, degree []uint32) bo
 		if condemned.has(n) || !seen.has(n) {
 			continue
 		}
-		if x.give(c, n, slot, degree) {
+		if given, _ := x.give(c, n, slot, degree); given {
 			return true
 		}
 	}
@@ -202,8 +151,8 @@ func (x *Index) foster(c *linker, slot uint32, seen *bitset, degree []uint32) bo
 }
 
 // give adds slot to the list of n if there is room or a condemned node, or with
-// degree in place of a neighbour that keeps another link.
-func (x *Index) give(c *linker, n, slot uint32, degree []uint32) bool {
+// degree in place of a neighbour that keeps another link: out, or none.
+func (x *Index) give(c *linker, n, slot uint32, degree []uint32) (given bool, out uint32) {
 	mu := x.lock(n)
 	mu.Lock()
 	defer mu.Unlock()
@@ -212,20 +161,20 @@ func (x *Index) give(c *linker, n, slot uint32, degree []uint32) bool {
 	for i := range row {
 		switch id := atomic.LoadUint32(&row[i]); {
 		case id == slot:
-			return true // a linker was faster
+			return true, none // a linker was faster
 		case id == none:
 			atomic.StoreUint32(&row[i], slot)
-			return true
+			return true, none
 		case condemned.has(id):
 			at = i
 		}
 	}
 	if at >= 0 {
 		atomic.StoreUint32(&row[at], slot)
-		return true
+		return true, none
 	}
 	if degree == nil {
-		return false
+		return false, none
 	}
 	for _, least := range []uint32{few, 1} {
 		for i := len(row) - 1; i >= 0; i-- {
@@ -233,9 +182,9 @@ func (x *Index) give(c *linker, n, slot uint32, degree []uint32) bool {
 			if int(m) < len(degree) && degree[m] > least {
 				degree[m]--
 				atomic.StoreUint32(&row[i], slot)
-				return true
+				return true, m
 			}
 		}
 	}
-	return false
+	return false, none
 }

@@ -23,7 +23,7 @@ type grave struct {
 }
 
 // upkeep is the state of the background work: linkers, which drain the queue, one
-// tender, which repairs after deletes and sweeps for unreachable nodes, and one
+// tender, which repairs after deletes and looks for nodes that are not found, and one
 // that calibrates recall. They are started when there is work and end when there
 // is none, so an idle index has no goroutines.
 type upkeep struct {
@@ -42,6 +42,7 @@ type upkeep struct {
 
 	dirty   atomic.Int64 // lists changed since the last sweep
 	vacated atomic.Int64 // slots freed since the last compaction
+	unsure  atomic.Int64 // nodes that came or went since all were audited
 	spare   sync.Pool    // of *linker
 
 	calibrating bool
@@ -165,8 +166,8 @@ func (x *Index) chores() bool {
 	if u.linkers > 0 || x.fresh.len() > 0 {
 		return false
 	}
-	d := x.upkeep.dirty.Load()
-	return x.roomy() || d > 0 && (u.draining > 0 || d > int64(x.set.Slots()/4+1000))
+	d := u.dirty.Load()
+	return x.roomy() || d > 0 && (u.draining > 0 || d > int64(x.set.Slots()/4+1000)) || u.draining > 0 && x.doubtful()
 }
 
 // linkAll links fresh slots until none waits.
@@ -232,6 +233,7 @@ func (x *Index) linkOne(c *linker, slot uint32, position int64) {
 	}
 	u.dirty.Add(1)
 	u.linked.Add(1)
+	u.unsure.Add(1)
 }
 
 // tend repairs and sweeps until there is nothing to do.
@@ -270,6 +272,7 @@ func (x *Index) tend() {
 		if !whole {
 			x.sweep(c)
 		}
+		x.audit(c)
 		u.mu.Lock()
 		u.took = time.Since(start)
 		u.notify()

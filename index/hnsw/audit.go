@@ -1,0 +1,178 @@
+package hnsw
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/eiderdb/eider/index"
+)
+
+const (
+	few    = 2 // links to a node that may be too few for it to be found
+	rounds = 8 // of giving way to what is not found
+	passes = 4 // over all nodes: a link that gave way may have led to others
+)
+
+// doubtful reports whether enough nodes came and went since the last audit of all
+// for another while someone waits in Drain. Called under upkeep.mu.
+func (x *Index) doubtful() bool { return x.upkeep.unsure.Load() > int64(x.set.Len()/16) && x.selfish() }
+
+// selfish reports whether every vector is the nearest to itself. By inner product it
+// need not be.
+func (x *Index) selfish() bool { return x.cfg.Metric != index.IP }
+
+// audit sees to it that each live node is found by its own vector. That it is
+// reachable (I4) does not suffice: a walk may end at nodes that are nearer than all
+// around them and have no way to it. So it asks, with the least pool that a search
+// takes by default, and links what is not found from where the walk ended: any
+// larger pool passes there too.
+//
+// All nodes are asked for once half as many came or went as there are, or a
+// sixteenth while someone waits in Drain; otherwise those that few link to. A walk
+// ends where it meets its node, after about as many distances as a descent takes:
+// a few hundredths of what linking takes.
+func (x *Index) audit(c *linker) {
+	u := &x.upkeep
+	if !x.selfish() {
+		return
+	}
+	u.mu.Lock()
+	all := x.doubtful() && (u.draining > 0 || u.unsure.Load() > int64(x.set.Len()/2))
+	u.mu.Unlock()
+	if all {
+		u.unsure.Store(0)
+	}
+	for pass := 0; pass < passes && !u.isStopped(); pass++ {
+		missed, lost := x.unfound(c, all)
+		if len(lost) > 0 {
+			degree := x.degrees(c)
+			for round := 0; round < rounds && len(lost) > 0 && !u.isStopped(); round++ {
+				lost = x.yield(c, lost, degree)
+			}
+		}
+		if !all || missed == 0 {
+			return
+		}
+	}
+}
+
+// unfound asks for all nodes, or those that few link to, links those that are not
+// found where there is room for it, and returns their number and the others.
+func (x *Index) unfound(c *linker, all bool) (missed int64, lost []uint32) {
+	var degree []uint32
+	if !all {
+		degree = x.degrees(c)
+	}
+	var mu sync.Mutex
+	var count atomic.Int64
+	x.spread(c, func(c *linker, from, to int) {
+		x.gate.RLock()
+		defer x.gate.RUnlock()
+		x.set.Move.RLock()
+		defer x.set.Move.RUnlock()
+		c.enter(x)
+		for s := uint32(from); s < min(uint32(to), c.limit); s++ {
+			if !all && (int(s) >= len(degree) || degree[s] > few) {
+				continue
+			}
+			if x.finds(c, s) {
+				continue
+			}
+			if count.Add(1); !x.lead(c, s, nil, nil) {
+				mu.Lock()
+				lost = append(lost, s)
+				mu.Unlock()
+			}
+		}
+	})
+	return count.Load(), lost
+}
+
+// yield links each of lost that is not found in place of neighbours that others link
+// to as well. It returns those whose links gave way: they may now be lost.
+func (x *Index) yield(c *linker, lost, degree []uint32) (out []uint32) {
+	x.gate.RLock()
+	defer x.gate.RUnlock()
+	x.set.Move.RLock()
+	defer x.set.Move.RUnlock()
+	c.enter(x)
+	for _, s := range lost {
+		if s < c.limit && !x.finds(c, s) && x.lead(c, s, degree, &out) {
+			x.upkeep.dirty.Add(1) // what gave way may be out of reach
+		}
+	}
+	return out
+}
+
+// degrees is inDegrees of all slots as they are.
+func (x *Index) degrees(c *linker) []uint32 {
+	x.gate.RLock()
+	defer x.gate.RUnlock()
+	x.set.Move.RLock()
+	defer x.set.Move.RUnlock()
+	c.enter(x)
+	return x.inDegrees(c.gv, uint32(min(x.set.Slots(), int(c.limit))))
+}
+
+// finds reports whether the least default walk finds slot, or an equal, by its
+// vector, or slot is nothing to be found. If not, c.pool is where the walk ended.
+func (x *Index) finds(c *linker, slot uint32) bool {
+	if c.entry == noEntry || !c.gv.linked(slot) || !x.set.IsLive(slot) {
+		return true
+	}
+	q := &c.probe
+	if x.set.Coded() && x.set.Resident() {
+		// What is asked is the vector: seen from its code, another walk.
+		c.vec = x.set.Append(slot, c.vec[:0])
+		x.set.Trace(q, c.vec)
+	} else {
+		x.set.Retrace(q, c.sv, slot)
+	}
+	at, d := x.descend(c.searcher, q, c.entry, 0)
+	c.turn()
+	c.pool.reset(counted)
+	c.see(at)
+	c.pool.insert(d, at)
+	for ef := 1; ; ef++ {
+		x.walkTo(context.Background(), c.searcher, q, 0, ef)
+		if c.seen[slot] == c.epoch && x.pooled(c, slot) {
+			return true
+		}
+		if ef >= len(c.pool.e) {
+			return false
+		}
+	}
+}
+
+// pooled reports whether slot or an equal is in the pool of c, which was filled by
+// slot's vector.
+func (x *Index) pooled(c *linker, slot uint32) bool {
+	for i, e := range c.pool.e {
+		n := e.slot & slotMask
+		if n == slot || i < c.copies && x.set.Equal(c.sv, n, slot) {
+			return true
+		}
+	}
+	return false
+}
+
+// lead links slot from the nearest node where a walk for it ended, c.pool, that has
+// room; with degree in place of a neighbour that keeps another link, which it
+// appends to out.
+func (x *Index) lead(c *linker, slot uint32, degree []uint32, out *[]uint32) bool {
+	for _, e := range c.pool.e {
+		n := e.slot & slotMask
+		if n == slot || !x.set.IsLive(n) {
+			continue
+		}
+		given, gone := x.give(c, n, slot, degree)
+		if gone != none {
+			*out = append(*out, gone)
+		}
+		if given {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,71 @@
+package hnsw_test
+
+import (
+	"context"
+	"math/rand"
+	"testing"
+
+	"github.com/eiderdb/eider/index"
+	"github.com/eiderdb/eider/index/hnsw"
+)
+
+// unfound is the number of live vectors that a search by themselves with a pool of
+// ten does not put first.
+func unfound(t *testing.T, x *hnsw.Index, vecs [][]float32, live func(i int) bool) (lost int) {
+	t.Helper()
+	for i, v := range vecs {
+		if !live(i) {
+			continue
+		}
+		hits, _, err := x.Search(context.Background(), v, index.Params{K: 1, Ef: 10}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(hits) == 0 || hits[0].ID != uint32(i) {
+			lost++
+		}
+	}
+	return lost
+}
+
+// Vectors of many dimensions around few centres have neighbours that all prefer each
+// other: some are linked to from places only that no walk comes by.
+func TestEveryVectorIsFoundByItsOwnQuery(t *testing.T) {
+	ctx := context.Background()
+	n := size(6000, 20000)
+	vecs := clustered(rand.New(rand.NewSource(51)), 2*n, 48)
+	for name, codes := range map[string]index.Codes{"float32": index.None, "int8": index.Int8} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x, _ := pair(t, index.Config{Dim: 48, M: 6, EfConstruction: 30, Codes: codes})
+			fill(t, x, vecs[:n])
+			if lost := unfound(t, x, vecs[:n], func(int) bool { return true }); lost > 0 {
+				t.Errorf("%d of %d are not found after a build", lost, n)
+			}
+			// Half of them die and as many come, in four turns.
+			lsn := uint64(0)
+			for turn := range 4 {
+				for i := turn; i < n; i += 8 {
+					lsn++
+					x.Delete(uint32(i), lsn)
+				}
+				x.Release(lsn)
+				for i := n + turn*n/8; i < n+(turn+1)*n/8; i++ {
+					if err := x.Insert(ctx, uint32(i), vecs[i]); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := x.Drain(ctx); err != nil {
+					t.Fatal(err)
+				}
+			}
+			live := func(i int) bool { return i < n && i%8 > 3 || i >= n && i < n+n/2 }
+			if lost := unfound(t, x, vecs, live); lost > 0 {
+				t.Errorf("%d of %d are not found after half were replaced", lost, n)
+			}
+			if err := x.Check(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
