@@ -96,7 +96,7 @@ func (x *Index) spread(c *linker, do func(c *linker, from, to int)) {
 		}
 	}
 	var wg sync.WaitGroup
-	for range min(x.cfg.Workers, n/(8*span)+1) - 1 {
+	for range min(x.crew(), n/(8*span)+1) - 1 {
 		wg.Go(func() { work(x.newLinker()) })
 	}
 	work(c)
@@ -123,6 +123,7 @@ func (x *Index) among(c *linker, r *removal, from, to int, do func(c *linker, r 
 				}
 				if r.dead.has(n) {
 					do(c, r, s, level, row)
+					runtime.Gosched() // as linkers do
 					break
 				}
 			}

@@ -27,6 +27,7 @@ func (x *Index) Search(ctx context.Context, q []float32, p index.Params, dst []i
 	if err := ctx.Err(); err != nil || p.K < 1 {
 		return dst, w, err
 	}
+	x.upkeep.noteSearch()
 	c.enter(x)
 	n := x.set.Len() + x.set.Dead()
 	x.set.Trace(&c.probe, q)

@@ -2,8 +2,12 @@ package hnsw
 
 import (
 	"context"
+	"runtime"
 	"sync/atomic"
 )
+
+// atOnce is the number of lists read, about 50 us, before others may run.
+const atOnce = 512
 
 // sweep restores invariant I4: it marks what is reachable at level 0 from the
 // entry point over nodes that are not condemned, and links every other node of the
@@ -68,7 +72,10 @@ func (x *Index) flood(v *view, seen *bitset, slot uint32, stack []uint32) []uint
 	words := seen.words
 	words[slot/32] |= 1 << (slot % 32)
 	stack = append(stack[:0], slot)
-	for len(stack) > 0 {
+	for met := 1; len(stack) > 0; met++ {
+		if met%atOnce == 0 {
+			runtime.Gosched() // as linkers do
+		}
 		s := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
 		row := v.base(s)
@@ -90,6 +97,9 @@ func (x *Index) flood(v *view, seen *bitset, slot uint32, stack []uint32) []uint
 func (x *Index) inDegrees(v *view, n uint32) []uint32 {
 	degree, condemned := make([]uint32, n), x.condemned.Load()
 	for s := range n {
+		if s%atOnce == atOnce-1 {
+			runtime.Gosched() // as linkers do
+		}
 		if !v.linked(s) || condemned.has(s) {
 			continue
 		}

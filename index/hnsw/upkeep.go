@@ -14,6 +14,8 @@ const (
 	alone = 256                   // nodes up to which one linker works, so that they meet
 	rest  = 50 * time.Millisecond // least pause before a small repair, to batch deletes
 	idle  = 10                    // a small repair waits this many times the last one's time
+
+	lull = 100 * time.Millisecond // after a search, until another is not expected
 )
 
 // grave is a dead slot and the LSN of its delete.
@@ -44,6 +46,9 @@ type upkeep struct {
 	vacated atomic.Int64 // slots freed since the last compaction
 	unsure  atomic.Int64 // nodes that came or went since all were audited
 	spare   sync.Pool    // of *linker
+
+	asked atomic.Bool  // a search began since someone looked
+	until atomic.Int64 // Unix nanoseconds to which searches count as going on
 
 	calibrating bool
 	failed      bool            // a calibration, for good
@@ -128,6 +133,28 @@ func (u *upkeep) isStopped() bool {
 	return u.stopped
 }
 
+// crew is the number of goroutines that work in the background at a time: half of
+// the workers while searches go on, which else wait behind them for a processor.
+func (x *Index) crew() int {
+	u := &x.upkeep
+	now := time.Now().UnixNano()
+	if u.asked.Load() && u.asked.CompareAndSwap(true, false) {
+		u.until.Store(now + int64(lull))
+	}
+	if now < u.until.Load() {
+		return (x.cfg.Workers + 1) / 2
+	}
+	return x.cfg.Workers
+}
+
+// noteSearch tells crew of a search. It writes only if nobody did since crew
+// looked, so searches on many processors do not wait for each other.
+func (u *upkeep) noteSearch() {
+	if !u.asked.Load() {
+		u.asked.Store(true)
+	}
+}
+
 // wake starts what goroutines the work at hand needs.
 func (x *Index) wake() {
 	if !x.ready.Load() {
@@ -140,7 +167,7 @@ func (x *Index) wake() {
 	if u.stopped {
 		return
 	}
-	want := min(x.cfg.Workers, waiting)
+	want := min(x.crew(), waiting)
 	if x.set.Slots()-waiting < alone {
 		want = min(want, 1)
 	}
@@ -178,8 +205,11 @@ func (x *Index) linkAll() {
 		c = x.newLinker()
 	}
 	for n := 0; ; n++ {
-		if n == alone {
-			x.wake() // the graph is large enough for the other linkers now
+		if n > 0 && n%alone == 0 {
+			x.wake() // the graph may be large enough for other linkers now, or searches be over
+		}
+		if n%8 == 7 && x.resign() {
+			break
 		}
 		slot, position, ok := x.fresh.claim()
 		if ok {
@@ -201,6 +231,20 @@ func (x *Index) linkAll() {
 	}
 	u.spare.Put(c)
 	x.wake()
+}
+
+// resign ends a linker, and reports true, if there are more than crew allows.
+func (x *Index) resign() bool {
+	u := &x.upkeep
+	crew := x.crew()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.linkers <= crew {
+		return false
+	}
+	u.linkers--
+	u.notify()
+	return true
 }
 
 // linkOne links a claimed slot; one that is dead and released gets no links and
