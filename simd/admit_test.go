@@ -50,7 +50,7 @@ func TestAdmitRefusesSlicesThatAreTooShort(t *testing.T) {
 	for name, call := range map[string]func(){
 		"ids":  func() { Admit(nil, make([]uint8, 8), 1, make([]uint32, 7), nil, nil) },
 		"dst":  func() { Admit(make([]uint32, 2), nil, 1, nil, nil, make([]uint32, 1)) },
-		"seen": func() { Admit(nil, make([]uint8, 5, 5), 1, make([]uint32, 5), nil, nil) },
+		"seen": func() { Admit(nil, make([]uint8, 5)[:5:5], 1, make([]uint32, 5), nil, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
