@@ -43,13 +43,19 @@ func (x *Index) audit(c *linker) {
 	if all {
 		u.unsure.Store(0)
 	}
+	var degree []uint32
 	for pass := 0; pass < passes && !u.isStopped(); pass++ {
 		missed, lost := x.unfound(c, all)
 		if len(lost) > 0 {
-			degree := x.degrees(c)
+			if degree == nil {
+				degree = x.degrees(c)
+			}
 			for round := 0; round < rounds && len(lost) > 0 && !u.isStopped(); round++ {
 				lost = x.yield(c, lost, degree)
 			}
+			// What gave way may be out of reach. It must not be left to Drain: where
+			// there is no room for all it would go on for ever.
+			x.sweep(c)
 		}
 		if !all || missed == 0 {
 			return
@@ -98,8 +104,11 @@ func (x *Index) yield(c *linker, lost, degree []uint32) (out []uint32) {
 	defer x.set.Move.RUnlock()
 	c.enter(x)
 	for _, s := range lost {
-		if s < c.limit && !x.finds(c, s) && x.lead(c, s, degree, &out) {
-			x.upkeep.dirty.Add(1) // what gave way may be out of reach
+		if s >= c.limit || x.finds(c, s) {
+			continue
+		}
+		if x.lead(c, s, degree, &out) && int(s) < len(degree) {
+			degree[s] = 0 // or the next to be led from there would take the same place
 		}
 	}
 	return out
@@ -136,10 +145,12 @@ func (x *Index) finds(c *linker, slot uint32) bool {
 	c.pool.insert(d, at)
 	for ef := 1; ; ef++ {
 		x.walkTo(context.Background(), c.searcher, q, 0, ef)
-		if c.seen[slot] == c.epoch && x.pooled(c, slot) {
+		over := ef >= len(c.pool.e)
+		// A walk that met only equals, which are as good, never sees the slot.
+		if (over || c.seen[slot] == c.epoch) && x.pooled(c, slot) {
 			return true
 		}
-		if ef >= len(c.pool.e) {
+		if over {
 			return false
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand"
 	"testing"
+	"time"
 
 	"github.com/eiderdb/eider/index"
 	"github.com/eiderdb/eider/index/hnsw"
@@ -67,5 +68,38 @@ func TestEveryVectorIsFoundByItsOwnQuery(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// Where every second vector is one of a hundred copies, lists are full of copies that
+// nothing else leads to, and not all can have room.
+func TestDrainEndsAndFindsAllAmongCopies(t *testing.T) {
+	n, dim, copies := size(6000, 20000), 64, 100
+	vecs := clustered(rand.New(rand.NewSource(5)), n, dim)
+	for i := 0; i < n; i += 2 {
+		vecs[i] = vecs[1+2*(i/2/copies)]
+	}
+	x, _ := pair(t, index.Config{Dim: dim, M: 8, EfConstruction: 64, Workers: 1, MaxFresh: n})
+	for i, v := range vecs {
+		if err := x.Insert(context.Background(), uint32(i), v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := x.Drain(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range vecs {
+		hits, _, err := x.Search(context.Background(), v, index.Params{K: 1, Ef: 10}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(hits) == 0 || hits[0].Distance != 0 {
+			t.Fatalf("neither vector %d nor a copy of it is found", i)
+		}
+	}
+	if err := x.Check(context.Background()); err != nil {
+		t.Error(err)
 	}
 }
