@@ -26,12 +26,13 @@ func (x *Index) selfish() bool { return x.cfg.Metric != index.IP }
 // reachable (I4) does not suffice: a walk may end at nodes that are nearer than all
 // around them and have no way to it. So it asks, with the least pool that a search
 // takes by default, and links what is not found from where the walk ended: any
-// larger pool passes there too.
+// larger pool passes there too. Where hundreds of copies of one vector leave no room
+// some may stay unfound.
 //
 // All nodes are asked for once half as many came or went as there are, or a
 // sixteenth while someone waits in Drain; otherwise those that few link to. A walk
-// ends where it meets its node, after about as many distances as a descent takes:
-// a few hundredths of what linking takes.
+// ends where it meets its node; asking for all takes about a tenth of what linking
+// them took (20,000 x 784, int8).
 func (x *Index) audit(c *linker) {
 	u := &x.upkeep
 	if !x.selfish() {
