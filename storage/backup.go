@@ -65,7 +65,7 @@ func (s *Store) Backup(ctx context.Context, dir string, since uint64) (BackupInf
 	m := format.Manifest{Version: format.ManifestVersion, Store: hex.EncodeToString(s.meta.ID[:]), Format: s.meta.Format,
 		Since: since, Created: s.opts.Now().UTC()}
 	if since == 0 {
-		m.LSN, err = s.checkpoint(fs, fs.PathJoin(stage, dbDir))
+		m.LSN, err = s.copyWhole(fs, stage)
 	} else {
 		m.LSN, err = v.lsn, v.writeChanges(ctx, fs, fs.PathJoin(stage, changesFile), since)
 	}
@@ -130,6 +130,18 @@ func syncDir(fs vfs.FS, dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// copyWhole makes the files of a full backup in stage and returns the LSN that
+// they hold. Index snapshots of a store in memory are left out: they are derived.
+func (s *Store) copyWhole(fs vfs.FS, stage string) (uint64, error) {
+	s.snapshotMu.Lock() // the keys in the copy name the files in it
+	defer s.snapshotMu.Unlock()
+	lsn, err := s.checkpoint(fs, fs.PathJoin(stage, dbDir))
+	if err == nil && !s.opts.InMemory {
+		err = s.linkSnapshots(stage)
+	}
+	return lsn, err
 }
 
 // checkpoint copies the Pebble directory and returns the LSN the copy holds,

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"hash/maphash"
+	"io"
 	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -200,11 +202,39 @@ func (c *checker) collection(cv *collView) {
 	}
 	lo, hi = collRange(prefixSnapshot, coll)
 	c.scan("snapshot", name, lo, hi, func(key, value []byte) error {
-		if _, err := format.ParseChunk(value); err != nil {
+		if err := c.snapshot(key, value); err != nil {
 			c.problem("snapshot", name, "index snapshot of vector field %d: %v; it will be derived again", be.Uint16(key[5:]), err)
 		}
 		return nil
 	})
+}
+
+// snapshot checks the value of a snapshot key, and the file it refers to.
+func (c *checker) snapshot(key, value []byte) error {
+	if isChunk(value) {
+		_, err := format.ParseChunk(value)
+		return err
+	}
+	ref, err := format.ParseFile(value)
+	if err != nil {
+		return err
+	}
+	f, err := c.v.s.openFile(snapshotName(be.Uint32(key[1:]), be.Uint16(key[5:]), ref.Tag), ref.Size)
+	if err != nil {
+		if now, gerr := c.v.s.get(key); errors.Is(gerr, ErrNotFound) || gerr == nil && !bytes.Equal(now, value) {
+			return nil // replaced meanwhile
+		}
+		return err
+	}
+	defer f.close()
+	h := crc32.New(castagnoli)
+	if _, err := io.Copy(h, f); err != nil {
+		return err
+	}
+	if h.Sum32() != ref.Sum {
+		return fmt.Errorf("%w: checksum of its file", ErrCorrupt)
+	}
+	return nil
 }
 
 func (c *checker) hash(key []byte) uint64 { return maphash.Bytes(c.seed, key) }

@@ -70,7 +70,7 @@ func TestFormatPageListsEveryKeyPrefix(t *testing.T) {
 
 func TestFormatPageListsEveryEnvelopeAndVersion(t *testing.T) {
 	kinds := map[string]byte{"meta": format.EnvMeta, "record": format.EnvRecord, "collection": format.EnvCollection, "change": format.EnvChange,
-		"chunk": format.EnvChunk, "setting": format.EnvSetting, "part": format.EnvBackup}
+		"chunk": format.EnvChunk, "file": format.EnvFile, "setting": format.EnvSetting, "part": format.EnvBackup}
 	src := ""
 	for _, f := range []string{"record", "change", "catalog", "chunk", "part"} {
 		b, err := os.ReadFile("format/" + f + ".go")

@@ -19,7 +19,7 @@ const (
 	prefixLive       = 'l' // l coll:4 chunk:2                -> posting operand
 	prefixExpire     = 'e' // e coll:4 time:8 ord:4           -> nothing
 	prefixChange     = 'c' // c lsn:8                         -> Entry
-	prefixSnapshot   = 's' // s coll:4 field:2 gen:8 chunk:4  -> Chunk
+	prefixSnapshot   = 's' // s coll:4 field:2 gen:8 chunk:4  -> File, or Chunks
 	prefixSetting    = 'k' // k name                          -> enveloped bytes
 )
 

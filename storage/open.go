@@ -55,12 +55,13 @@ type Store struct {
 	cache   *bitmapCache
 	quota   *quota
 
-	ctx        context.Context // ends when Close begins
-	cancel     context.CancelFunc
-	vacuuming  atomic.Bool
-	snapshotMu sync.Mutex // one SaveSnapshot or DropSnapshot at a time
-	closeOnce  sync.Once
-	closeErr   error
+	ctx           context.Context // ends when Close begins
+	cancel        context.CancelFunc
+	vacuuming     atomic.Bool
+	snapshotMu    sync.Mutex   // one at a time of those that make or delete snapshot files
+	snapshotBytes atomic.Int64 // of the snapshot files
+	closeOnce     sync.Once
+	closeErr      error
 }
 
 // Open opens or creates the store in dir. It takes the directory's lock, or
@@ -112,7 +113,6 @@ func (s *Store) open() error {
 		}
 		s.lock = lock
 		s.removeStaleViews()
-		s.fs.Remove(s.fs.PathJoin(s.dir, snapshotFile)) // mostly there is none
 	}
 	db, err := openPebble(path, s.pebbleOptions())
 	if err != nil {
@@ -127,6 +127,9 @@ func (s *Store) open() error {
 	}
 	if err := s.finishRestore(); err != nil {
 		return err
+	}
+	if !s.opts.ReadOnly {
+		s.sweepSnapshots()
 	}
 	s.quota = newQuota(s)
 	s.armed.Store(!s.opts.ReadOnly)

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"io"
 	"slices"
 	"sync"
@@ -117,6 +118,9 @@ func verifyCut(t *testing.T, seed uint64, op int64, state *vfs.MemFS, acked []ui
 	}
 	if _, err := verifyScript(s, seed, acked); err != nil {
 		t.Errorf("seed %d, cut at operation %d: %v", seed, op, err)
+	}
+	if b, err := loadSnapshot(s, 1, 0); err != nil && !errors.Is(err, ErrNotFound) || err == nil && len(b) != 1000 {
+		t.Errorf("seed %d, cut at operation %d: index snapshot of %d bytes, %v", seed, op, len(b), err)
 	}
 	if err := s.Close(); err != nil {
 		t.Errorf("seed %d, cut at operation %d: %v", seed, op, err)

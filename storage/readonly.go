@@ -73,6 +73,10 @@ func (s *Store) linkOnce(src string) error {
 	}
 	slices.Sort(names)
 	path := func(name string) (string, string) { return s.fs.PathJoin(src, name), s.fs.PathJoin(s.temp, name) }
+	// Before the log that names them: a snapshot saved since is in src's.
+	if err := s.linkSnapshots(s.temp); err != nil {
+		return err
+	}
 	sizes := map[string]int64{}
 	for _, pass := range []func(string) (take, link bool){
 		func(n string) (bool, bool) {

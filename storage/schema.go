@@ -150,7 +150,7 @@ func (s *Store) SetSchema(ctx context.Context, coll uint32, version uint64, sche
 // DropCollection removes a collection, its aliases and everything in it. Views
 // acquired before still read it. Errors: ErrNotFound and those of Commit.
 func (s *Store) DropCollection(ctx context.Context, coll uint32) error {
-	return s.submit(ctx, &call{frees: true, fn: func(g *group) error {
+	err := s.submit(ctx, &call{frees: true, fn: func(g *group) error {
 		st := s.state
 		c := st.colls[coll]
 		if c == nil {
@@ -175,6 +175,11 @@ func (s *Store) DropCollection(ctx context.Context, coll uint32) error {
 		st.names = without(st.names, c.info.Name)
 		return g.next(Change{Op: format.OpDrop, Collection: coll, Name: c.info.Name})
 	}})
+	if err == nil && s.snapshotMu.TryLock() { // whoever has it sweeps, or the next open
+		s.sweepSnapshots()
+		s.snapshotMu.Unlock()
+	}
+	return err
 }
 
 // Alias is one change of SetAliases.

@@ -2,36 +2,40 @@ package storage
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
+	"os"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
-	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/eiderdb/eider/storage/format"
 )
 
-// An index snapshot is a stream cut into chunks under one generation number. The
-// newest generation whose last chunk is there is the snapshot:
+// An index snapshot is a file of its own in the directory snapshots beside that
+// of Pebble, so that an index can map it into memory, and a key of Pebble that
+// refers to it:
 //
-//	s coll field gen=7 chunk=0..n   whole   <- read
-//	s coll field gen=8 chunk=0..k   no last chunk: a save of an old version that crashed
+//	write a file of a name never used before ── sync it and the directory
+//	commit the key and the removal of the key before it, synced
+//	delete the files that no key names
 //
-// SaveSnapshot writes generation 8 to a table of its own beside the directory of
-// Pebble, SNAPSHOT, which Pebble then takes in as a whole: nothing of it passes
-// through the log, the memory table and compactions, and it is not compressed,
-// so that opening reads it at the speed of the disk. Before that the log is
-// synced, because a snapshot must not outlive the writes it reflects; after it 7
-// is deleted. A crash before the table is in leaves 7 whole; one between that
-// and the delete leaves both, and 8 is read. Chunks have no LSN of their own and
-// are not in the changelog: they are derived (S6).
+// The commit syncs the log up to the snapshot's LSN too, because a snapshot must
+// not outlive the writes that it reflects. A crash before the commit leaves the
+// snapshot before, and a file that the next open deletes; one after it leaves
+// the new snapshot, and the same. The key is derived and not in the changelog
+// (S6). What snapshots of older versions are is in chunks.go.
 
-// snapshotFile is the table that SaveSnapshot is writing. Open removes one that a
-// crash left.
-const snapshotFile = "SNAPSHOT"
+// snapshotDir holds the files of index snapshots, named coll-field-tag.
+const snapshotDir = "snapshots"
+
+func snapshotName(coll uint32, field uint16, tag uint64) string {
+	return fmt.Sprintf("%d-%d-%016x", coll, field, tag)
+}
 
 func snapshotKey(coll uint32, field uint16) []byte {
 	return be.AppendUint16(collKey(prefixSnapshot, coll), field)
@@ -40,6 +44,8 @@ func snapshotKey(coll uint32, field uint16) []byte {
 func snapshotChunkKey(coll uint32, field uint16, gen uint64, seq uint32) []byte {
 	return be.AppendUint32(be.AppendUint64(snapshotKey(coll, field), gen), seq)
 }
+
+func (s *Store) snapshots() string { return s.fs.PathJoin(s.dir, snapshotDir) }
 
 // SaveSnapshot replaces the index snapshot of a vector field by what write
 // writes, marked as reflecting the log up to lsn. write may take long; commits
@@ -63,6 +69,7 @@ func (s *Store) SaveSnapshot(ctx context.Context, coll uint32, field uint16, lsn
 	}
 	s.snapshotMu.Lock()
 	defer s.snapshotMu.Unlock()
+	defer s.sweepSnapshots()
 	gens, err := generations(s.db, coll, field)
 	if err != nil && !errors.Is(err, ErrCorrupt) {
 		return err
@@ -71,119 +78,130 @@ func (s *Store) SaveSnapshot(ctx context.Context, coll uint32, field uint16, lsn
 	if len(gens) > 0 {
 		gen = gens[len(gens)-1] + 1
 	}
-	if err := s.ingest(ctx, coll, field, gen, lsn, write); err != nil {
+	ref, err := s.writeSnapshot(ctx, coll, field, lsn, write)
+	if err != nil {
 		return err
 	}
-	return s.db.DeleteRange(snapshotChunkKey(coll, field, 0, 0), snapshotChunkKey(coll, field, gen, 0), pebble.NoSync)
-}
-
-// ingest writes one generation and hands it to Pebble, durable.
-func (s *Store) ingest(ctx context.Context, coll uint32, field uint16, gen, lsn uint64, write func(io.Writer) error) (err error) {
-	path := s.fs.PathJoin(s.dir, snapshotFile)
-	if s.opts.InMemory {
-		path = s.fs.PathJoin(s.dir, dbDir, snapshotFile) // the one directory there is
-	}
-	f, err := s.fs.Create(path, vfs.WriteCategoryUnspecified)
-	if err != nil {
-		return fmt.Errorf("index snapshot: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			s.fs.Remove(path)
-		}
-	}()
-	f = vfs.NewSyncingFile(f, vfs.SyncingFileOptions{BytesPerSync: 1 << 20})
-	options := s.pebbleOptions()
-	options.EnsureDefaults()
-	o := options.MakeWriterOptions(0, s.db.FormatMajorVersion().MaxTableFormat())
-	o.Compression, o.FilterPolicy = sstable.NoCompression, nil
-	w := &chunkWriter{ctx: ctx, coll: coll, field: field, gen: gen, lsn: lsn,
-		table: sstable.NewWriter(objstorageprovider.NewFileWritable(f), o)}
-	err = write(w)
+	b := s.db.NewBatch()
+	defer b.Close()
+	err = errors.Join(
+		b.DeleteRange(snapshotChunkKey(coll, field, 0, 0), snapshotChunkKey(coll, field, gen, 0), nil),
+		b.Set(snapshotChunkKey(coll, field, gen, 0), ref, nil))
 	if err == nil {
-		err = w.put(true)
-	}
-	if cerr := w.table.Close(); err == nil && cerr != nil { // which syncs
-		err = fmt.Errorf("index snapshot: %w", cerr)
-	}
-	if err == nil && !s.opts.InMemory {
-		err = s.db.LogData(nil, pebble.Sync)
-	}
-	if err == nil {
-		err = s.db.Ingest(ctx, []string{path})
+		err = b.Commit(pebble.Sync)
 	}
 	return err
 }
 
-// chunkWriter cuts a stream into chunks.
-type chunkWriter struct {
-	ctx   context.Context
-	table *sstable.Writer
-	coll  uint32
-	field uint16
-	gen   uint64
-	lsn   uint64
-	seq   uint32
-	buf   []byte
-	out   []byte
-}
-
-// Write buffers p and stores whole chunks.
-func (w *chunkWriter) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 {
-		if len(w.buf) == format.MaxChunk {
-			if err := w.put(false); err != nil {
-				return 0, err
-			}
-		}
-		k := min(len(p), format.MaxChunk-len(w.buf))
-		w.buf = append(w.buf, p[:k]...)
-		p = p[k:]
+// writeSnapshot makes a file of what write writes, durable, and returns the
+// value of the key that refers to it.
+func (s *Store) writeSnapshot(ctx context.Context, coll uint32, field uint16, lsn uint64, write func(io.Writer) error) ([]byte, error) {
+	var tag [8]byte
+	if _, err := rand.Read(tag[:]); err != nil {
+		return nil, err
 	}
-	return n, nil
+	dir := s.snapshots()
+	if err := makeDir(s.fs, dir); err != nil {
+		return nil, fmt.Errorf("index snapshot: %w", err)
+	}
+	ref := format.File{LSN: lsn, Tag: be.Uint64(tag[:])}
+	f, err := s.fs.Create(s.fs.PathJoin(dir, snapshotName(coll, field, ref.Tag)), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return nil, fmt.Errorf("index snapshot: %w", err)
+	}
+	w := &snapshotWriter{ctx: ctx, f: vfs.NewSyncingFile(f, vfs.SyncingFileOptions{BytesPerSync: 1 << 20})}
+	if err = write(w); err == nil {
+		if err = w.f.Sync(); err == nil {
+			err = syncDir(s.fs, dir)
+		}
+	}
+	if err = errors.Join(err, w.f.Close()); err != nil {
+		return nil, fmt.Errorf("index snapshot: %w", err)
+	}
+	ref.Size, ref.Sum = w.size, w.sum
+	return format.AppendFile(nil, ref)
 }
 
-func (w *chunkWriter) put(last bool) error {
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// snapshotWriter counts and sums what it writes.
+type snapshotWriter struct {
+	ctx  context.Context
+	f    vfs.File
+	size int64
+	sum  uint32
+}
+
+func (w *snapshotWriter) Write(p []byte) (int, error) {
 	if err := w.ctx.Err(); err != nil {
-		return err
+		return 0, err
 	}
-	var err error
-	w.out, err = format.AppendChunk(w.out[:0], format.Chunk{LSN: w.lsn, Seq: w.seq, Last: last, Data: w.buf})
-	if err != nil {
-		return err
-	}
-	if err := w.table.Set(snapshotChunkKey(w.coll, w.field, w.gen, w.seq), w.out); err != nil {
-		return fmt.Errorf("index snapshot: %w", err)
-	}
-	w.seq++
-	w.buf = w.buf[:0]
-	return nil
+	n, err := w.f.Write(p)
+	w.size += int64(n)
+	w.sum = crc32.Update(w.sum, castagnoli, p[:n])
+	return n, err
 }
 
-// generations lists the generations that have any chunk, ascending.
-func generations(r pebble.Reader, coll uint32, field uint16) (gens []uint64, err error) {
-	prefix := snapshotKey(coll, field)
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: successor(prefix)})
+// sweepSnapshots deletes the snapshot files that no key names, and counts the
+// bytes of those that stay. The caller holds snapshotMu, or is Open.
+func (s *Store) sweepSnapshots() {
+	dir := s.snapshots()
+	names, err := s.fs.List(dir)
 	if err != nil {
-		return nil, readError("index snapshot", err)
+		return // there is none
 	}
-	for ok := it.First(); ok; {
-		k := it.Key()[len(prefix):]
-		if len(k) != 12 {
-			err = fmt.Errorf("%w: index snapshot key", ErrCorrupt)
-			break
+	var kept int64
+	for _, n := range names {
+		path := s.fs.PathJoin(dir, n)
+		if s.stale(n) {
+			if err = s.fs.Remove(path); err == nil {
+				continue
+			}
+			s.opts.Logger.Debug("storage: deleting an index snapshot that nothing refers to", "file", path, "error", err)
 		}
-		gen := be.Uint64(k)
-		gens = append(gens, gen)
-		ok = it.SeekGE(snapshotChunkKey(coll, field, gen+1, 0))
+		if info, err := s.fs.Stat(path); err == nil {
+			kept += info.Size()
+		}
 	}
-	return gens, errors.Join(err, readError("index snapshot", it.Close()))
+	s.snapshotBytes.Store(kept)
+}
+
+// stale reports whether name is that of a snapshot file and surely no key's.
+func (s *Store) stale(name string) bool {
+	coll, field, ok := parseSnapshotName(name)
+	if !ok {
+		return false
+	}
+	gens, err := generations(s.db, coll, field)
+	if err != nil {
+		return false
+	}
+	for _, gen := range gens {
+		b, err := s.get(snapshotChunkKey(coll, field, gen, 0))
+		if errors.Is(err, ErrNotFound) || err == nil && isChunk(b) {
+			continue
+		}
+		ref, perr := format.ParseFile(b)
+		if err != nil || perr != nil || snapshotName(coll, field, ref.Tag) == name {
+			return false
+		}
+	}
+	return true
+}
+
+// parseSnapshotName is the collection and the field of a snapshot file.
+func parseSnapshotName(name string) (coll uint32, field uint16, ok bool) {
+	var tag uint64
+	if n, err := fmt.Sscanf(name, "%d-%d-%x", &coll, &field, &tag); n != 3 || err != nil {
+		return 0, 0, false
+	}
+	return coll, field, snapshotName(coll, field, tag) == name
 }
 
 // LoadSnapshot returns the newest whole index snapshot of a vector field.
-// Errors: ErrNotFound if there is none; ErrCorrupt, from here or from Read, if
-// it is damaged: rebuild the index. Close it soon; it holds a view.
+// Errors: ErrNotFound if there is none; ErrVersion if a newer version wrote it;
+// ErrCorrupt, from here or from reading, if it is damaged or its file is missing:
+// rebuild the index. Close it soon; it holds a view.
 func (s *Store) LoadSnapshot(coll uint32, field uint16) (r *Snapshot, err error) {
 	v, err := s.Acquire() // keeps Close waiting
 	if err != nil {
@@ -202,33 +220,88 @@ func (s *Store) LoadSnapshot(coll uint32, field uint16) (r *Snapshot, err error)
 	}
 	for i := len(gens) - 1; i >= 0; i-- {
 		prefix := be.AppendUint64(snapshotKey(coll, field), gens[i])
-		c, size, err := lastChunk(snap, prefix)
+		var in source
+		in, lsn, err := s.openSnapshot(snap, coll, field, prefix)
 		if err != nil {
 			return nil, err
 		}
-		if c.Last {
-			return &Snapshot{LSN: c.LSN, v: v, snap: snap, prefix: prefix, last: c.Seq, size: size}, nil
+		if in != nil {
+			return &Snapshot{LSN: lsn, source: in, v: v, snap: snap}, nil
 		}
 	}
 	return nil, fmt.Errorf("%w: index snapshot of vector field %d", ErrNotFound, field)
 }
 
-// lastChunk returns the last chunk there is of a generation, without its data,
-// and how many bytes all of them hold.
-func lastChunk(r pebble.Reader, prefix []byte) (c format.Chunk, size int64, err error) {
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: successor(prefix)})
-	if err != nil {
-		return c, 0, readError("index snapshot", err)
+// openSnapshot opens the snapshot whose key begins with prefix; nil if it is not
+// whole.
+func (s *Store) openSnapshot(r pebble.Reader, coll uint32, field uint16, prefix []byte) (source, uint64, error) {
+	value, closer, err := r.Get(be.AppendUint32(prefix[:len(prefix):len(prefix)], 0))
+	if err != nil && err != pebble.ErrNotFound {
+		return nil, 0, readError("index snapshot", err)
 	}
-	if it.Last() {
-		value, verr := it.ValueAndErr()
-		if err = readError("index snapshot", verr); err == nil {
-			c, err = format.ParseChunk(value)
+	if err == pebble.ErrNotFound || isChunk(value) {
+		if closer != nil {
+			closer.Close()
 		}
-		size = int64(c.Seq)*format.MaxChunk + int64(len(c.Data))
-		c.Data = nil
+		return openChunks(r, prefix)
 	}
-	return c, size, errors.Join(err, readError("index snapshot", it.Close()))
+	ref, err := format.ParseFile(value)
+	closer.Close()
+	if err != nil {
+		return nil, 0, fmt.Errorf("index snapshot: %w", err)
+	}
+	f, err := s.openFile(snapshotName(coll, field, ref.Tag), ref.Size)
+	if err != nil {
+		return nil, 0, err
+	}
+	return f, ref.LSN, nil
+}
+
+// openFile opens a snapshot file of so many bytes. A read-only opener looks in
+// its private copy first; what was saved since that was made is in the store's.
+func (s *Store) openFile(name string, size int64) (*fileSource, error) {
+	var f vfs.File
+	err := os.ErrNotExist
+	if s.temp != "" {
+		f, err = s.fs.Open(s.fs.PathJoin(s.temp, snapshotDir, name))
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		f, err = s.fs.Open(s.fs.PathJoin(s.snapshots(), name))
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w: index snapshot %s is missing", ErrCorrupt, name)
+	} else if err != nil {
+		return nil, fmt.Errorf("index snapshot: %w", err)
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() != size {
+		err = fmt.Errorf("%w: index snapshot %s has %d bytes, %d were written", ErrCorrupt, name, info.Size(), size)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &fileSource{f, size}, nil
+}
+
+// source is the bytes of a snapshot.
+type source interface {
+	io.ReaderAt
+	size() int64
+	fd() (uintptr, bool)
+	close() error
+}
+
+// fileSource is a snapshot in a file.
+type fileSource struct {
+	vfs.File
+	bytes int64
+}
+
+func (f *fileSource) size() int64  { return f.bytes }
+func (f *fileSource) close() error { return f.Close() }
+func (f *fileSource) fd() (uintptr, bool) {
+	fd := f.Fd()
+	return fd, fd != vfs.InvalidFd
 }
 
 // Snapshot is a saved index snapshot: an io.Reader for one goroutine, and an
@@ -236,94 +309,52 @@ func lastChunk(r pebble.Reader, prefix []byte) (c format.Chunk, size int64, err 
 type Snapshot struct {
 	LSN uint64 // the log position SaveSnapshot was given
 
+	source source // nil after Close
 	v      *View
 	snap   *pebble.Snapshot
-	prefix []byte
-	last   uint32 // number of the last chunk
-	size   int64
-
-	at   int64 // of Read
-	buf  []byte
-	data []byte // of buf, not yet read
-	err  error
+	at     int64 // of Read
 }
 
 // Size is the number of bytes of the snapshot.
-func (r *Snapshot) Size() int64 { return r.size }
+func (r *Snapshot) Size() int64 { return r.source.size() }
 
-// Read returns ErrCorrupt at the first chunk that is damaged or missing.
-func (r *Snapshot) Read(p []byte) (int, error) {
-	if len(r.data) == 0 && r.err == nil {
-		if r.buf == nil {
-			r.buf = make([]byte, min(r.size, format.MaxChunk))
-		}
-		var n int
-		n, r.err = r.ReadAt(r.buf, r.at)
-		r.at += int64(n)
-		r.data = r.buf[:n]
+// Fd is the descriptor of the file that holds the snapshot from its first byte
+// on, for mapping it into memory; false if it is not such a file. It is valid
+// until Close; what was mapped stays. Nobody writes to the file again.
+func (r *Snapshot) Fd() (uintptr, bool) {
+	if r.source == nil {
+		return 0, false
 	}
-	if len(r.data) == 0 {
-		return 0, r.err
-	}
-	n := copy(p, r.data)
-	r.data = r.data[n:]
-	return n, nil
+	return r.source.fd()
 }
 
-// ReadAt implements io.ReaderAt. Every chunk that it touches is read and checked
-// as a whole, so it is fastest with whole chunks: format.MaxChunk bytes from a
-// multiple of that. Error: ErrCorrupt at a chunk that is damaged or missing.
+// Read implements io.Reader; errors are those of ReadAt.
+func (r *Snapshot) Read(p []byte) (int, error) {
+	n, err := r.ReadAt(p, r.at)
+	r.at += int64(n)
+	if n > 0 {
+		err = nil
+	}
+	return n, err
+}
+
+// ReadAt implements io.ReaderAt. Errors: ErrClosed; ErrCorrupt at bytes known to
+// be damaged or missing. The bytes of a file are not checked here: the index that
+// wrote them does that.
 func (r *Snapshot) ReadAt(p []byte, off int64) (n int, err error) {
-	if r.snap == nil {
+	if r.source == nil {
 		return 0, ErrClosed
 	}
-	if off < 0 {
-		return 0, fmt.Errorf("index snapshot: offset %d is negative", off)
-	}
-	for n < len(p) {
-		if off >= r.size {
-			return n, io.EOF
-		}
-		m, err := r.copy(p[n:], uint32(off/format.MaxChunk), int(off%format.MaxChunk))
-		n += m
-		off += int64(m)
-		if err != nil {
-			return n, err
-		}
-	}
-	return n, nil
-}
-
-// copy copies from the bytes of a chunk from off on.
-func (r *Snapshot) copy(p []byte, chunk uint32, off int) (int, error) {
-	value, closer, err := r.snap.Get(be.AppendUint32(r.prefix[:len(r.prefix):len(r.prefix)], chunk))
-	if err == pebble.ErrNotFound {
-		return 0, fmt.Errorf("%w: index snapshot lacks chunk %d of %d", ErrCorrupt, chunk, r.last+1)
-	} else if err != nil {
-		return 0, readError("index snapshot", err)
-	}
-	defer closer.Close()
-	c, err := format.ParseChunk(value)
-	if err != nil {
-		return 0, fmt.Errorf("index snapshot chunk %d: %w", chunk, err)
-	}
-	want := format.MaxChunk
-	if chunk == r.last {
-		want = int(r.size - int64(chunk)*format.MaxChunk)
-	}
-	if c.Seq != chunk || c.LSN != r.LSN || c.Last != (chunk == r.last) || len(c.Data) != want {
-		return 0, fmt.Errorf("%w: index snapshot chunk %d is out of place", ErrCorrupt, chunk)
-	}
-	return copy(p, c.Data[off:]), nil
+	return r.source.ReadAt(p, off)
 }
 
 // Close releases the snapshot; no ReadAt may be running. Idempotent.
 func (r *Snapshot) Close() error {
-	if r.snap == nil {
+	if r.source == nil {
 		return nil
 	}
-	err := readError("index snapshot", r.snap.Close())
-	r.snap, r.data, r.err = nil, nil, ErrClosed
+	err := errors.Join(readError("index snapshot", r.snap.Close()), r.source.close())
+	r.source = nil
 	r.v.Release()
 	return err
 }
@@ -341,5 +372,30 @@ func (s *Store) DropSnapshot(coll uint32, field uint16) error {
 	s.snapshotMu.Lock()
 	defer s.snapshotMu.Unlock()
 	prefix := snapshotKey(coll, field)
-	return s.db.DeleteRange(prefix, successor(prefix), pebble.NoSync)
+	err = s.db.DeleteRange(prefix, successor(prefix), pebble.NoSync)
+	s.sweepSnapshots()
+	return err
+}
+
+// linkSnapshots makes the snapshot files part of the copy of the store in dir,
+// which shares their bytes where the file system can.
+func (s *Store) linkSnapshots(dir string) error {
+	names, err := s.fs.List(s.snapshots())
+	if err != nil || len(names) == 0 {
+		return nil // there is none
+	}
+	to := s.fs.PathJoin(dir, snapshotDir)
+	if err := s.fs.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	for _, n := range names {
+		if strings.Contains(n, ".") {
+			continue
+		}
+		err := vfs.LinkOrCopy(s.fs, s.fs.PathJoin(s.snapshots(), n), s.fs.PathJoin(to, n))
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // a save may have replaced it
+			return err
+		}
+	}
+	return nil
 }

@@ -74,6 +74,7 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 	if usage, err := s.fs.GetDiskUsage(s.dir); err == nil {
 		out.FreeBytes = int64(min(usage.AvailBytes, 1<<62))
 	}
+	files := s.snapshotSizes()
 	for _, info := range v.Collections() {
 		if err := ctx.Err(); err != nil {
 			return Stats{}, err
@@ -94,9 +95,23 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 			}
 			*part.bytes = int64(n)
 		}
+		cs.SnapshotBytes += files[info.ID]
 		out.Collections = append(out.Collections, cs)
 	}
 	return out, nil
+}
+
+// snapshotSizes are the bytes of snapshot files by collection.
+func (s *Store) snapshotSizes() map[uint32]int64 {
+	sizes := map[uint32]int64{}
+	names, _ := s.fs.List(s.snapshots()) // none before the first save
+	for _, n := range names {
+		coll, _, ok := parseSnapshotName(n)
+		if info, err := s.fs.Stat(s.fs.PathJoin(s.snapshots(), n)); ok && err == nil {
+			sizes[coll] += info.Size()
+		}
+	}
+	return sizes
 }
 
 func (c *bitmapCache) stats() CacheStats {

@@ -13,6 +13,7 @@ const (
 	EnvCollection = 't' // a catalog entry
 	EnvChange     = 'c' // a changelog entry
 	EnvChunk      = 's' // a chunk of an index snapshot
+	EnvFile       = 'f' // a reference to the file of an index snapshot
 	EnvSetting    = 'k' // a key-value of the layer above
 	EnvBackup     = 'b' // a part of an incremental backup
 )

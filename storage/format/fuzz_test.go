@@ -89,6 +89,13 @@ func sealed() map[string]artefact {
 			}
 			return AppendChunk(nil, c)
 		}},
+		"file": {must(AppendFile(nil, File{LSN: 4, Tag: 1 << 63, Size: 7, Sum: 5})), func(b []byte) ([]byte, error) {
+			f, err := ParseFile(b)
+			if err != nil {
+				return nil, err
+			}
+			return AppendFile(nil, f)
+		}},
 		"part": {must(AppendPart(nil, Part{Kind: PartDocument, Collection: 1, Ord: 2, Value: []byte("record"), Vectors: []PartVector{{3, []byte("data")}}})), func(b []byte) ([]byte, error) {
 			p, err := ParsePart(b)
 			if err != nil {
@@ -199,6 +206,7 @@ func FuzzChange(f *testing.F)      { fuzz(f, "change") }
 func FuzzMeta(f *testing.F)        { fuzz(f, "meta") }
 func FuzzCollection(f *testing.F)  { fuzz(f, "collection") }
 func FuzzChunk(f *testing.F)       { fuzz(f, "chunk") }
+func FuzzFile(f *testing.F)        { fuzz(f, "file") }
 func FuzzPart(f *testing.F)        { fuzz(f, "part") }
 func FuzzDocument(f *testing.F)    { fuzz(f, "document") }
 func FuzzKey(f *testing.F)         { fuzz(f, "key") }
@@ -209,8 +217,8 @@ func FuzzSafetensors(f *testing.F) { fuzz(f, "safetensors") }
 // seal gives an arbitrary body a right checksum, so that fuzzing reaches what
 // lies behind it.
 func FuzzSealedBody(f *testing.F) {
-	kinds := []byte{EnvMeta, EnvRecord, EnvCollection, EnvChange, EnvChunk, EnvBackup}
-	names := []string{"meta", "record", "collection", "change", "chunk", "part"}
+	kinds := []byte{EnvMeta, EnvRecord, EnvCollection, EnvChange, EnvChunk, EnvFile, EnvBackup}
+	names := []string{"meta", "record", "collection", "change", "chunk", "file", "part"}
 	all := artefacts()
 	for i, n := range names {
 		g := all[n].golden
