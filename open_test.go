@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -212,6 +214,41 @@ func TestASnapshotThatIsDamagedAnywhereIsRebuiltAndLosesNothing(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestSnapshotFilesThatAreGoneOrCutAreRebuiltAndLoseNothing(t *testing.T) {
+	for what, harm := range map[string]func(file string) error{
+		"gone": os.Remove, "empty": func(file string) error { return os.Truncate(file, 0) },
+		"cut": func(file string) error { return os.Truncate(file, 1000) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			db, c := saved(t, dir, 300)
+			want := answers(t, c)
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			files := must(filepath.Glob(filepath.Join(dir, "snapshots", "*")))(t)
+			if len(files) != len(codedSchema.Vectors) {
+				t.Fatalf("snapshot files %v", files)
+			}
+			for _, f := range files {
+				if err := harm(f); err != nil {
+					t.Fatal(err)
+				}
+			}
+			db = open(t, dir, &Options{SnapshotInterval: -1})
+			c = must(db.Collection("c"))(t)
+			if got := answers(t, c); !slices.Equal(got, want) {
+				t.Error("the answers differ")
+			}
+			for _, l := range db.lives() {
+				if l.saved.Load() != 0 {
+					t.Errorf("%s: the damage was not seen", l.name)
+				}
+			}
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package hnsw_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"math/rand"
 	"sync"
@@ -202,4 +203,57 @@ func TestAnEmptyGraphIsSavedAndLoaded(t *testing.T) {
 	if err != nil || len(hits) != 1 || hits[0].ID != 7 {
 		t.Fatalf("%v, %v", hits, err)
 	}
+}
+
+// Damage that checksums do not show, in units that hold links or codes only, in
+// rows that cross from one unit to the next, and in the units at the ends.
+func TestEveryRowOfALargeSnapshotIsChecked(t *testing.T) {
+	ctx := context.Background()
+	const n, dim, m, unit = 12000, 8, 32, 1<<20 - 4
+	cfg := index.Config{Dim: dim, M: m, EfConstruction: m, Codes: index.Int8}
+	x, _ := pair(t, cfg)
+	fill(t, x, clustered(rand.New(rand.NewSource(6)), n, dim))
+	whole := save(t, x)
+	le := binary.LittleEndian
+	lists := int(le.Uint64(whole[48:]))
+	links := 64 + n + 4*n + 4*m*lists
+	codes := links + 8*m*n
+	// at is where a byte of the run is in the snapshot.
+	at := func(run int) int { return run + 4*(run/unit) }
+	refused := func(what string, slot, run int, bytes4 uint32) {
+		t.Helper()
+		b := bytes.Clone(whole)
+		for i := range 4 {
+			b[at(run+i)] = byte(bytes4 >> (8 * i))
+		}
+		reseal(b)
+		y, err := hnsw.Load(ctx, cfg, bytes.NewReader(b))
+		if !errors.Is(err, index.ErrCorrupt) {
+			t.Errorf("%s of slot %d: %v", what, slot, err)
+		}
+		if err == nil {
+			y.Close()
+		}
+	}
+	for _, row := range []struct {
+		what        string
+		start, size int
+		bad         uint32
+	}{{"links", links, 8 * m, n}, {"code", codes, 32, 0x7fc00000}} { // no slot, and a scale that is no number
+		slots := []int{0, 1, n / 2, n - 1}
+		for u := row.start / unit; u <= (row.start+row.size*n)/unit; u++ {
+			slot := (u*unit - row.start) / row.size // crosses the bound, or is beside it
+			slots = append(slots, slot-1, slot, slot+1)
+		}
+		for _, slot := range slots {
+			if slot >= 0 && slot < n {
+				refused(row.what, slot, row.start+row.size*slot, row.bad)
+			}
+		}
+	}
+	y, err := hnsw.Load(ctx, cfg, bytes.NewReader(whole))
+	if err != nil {
+		t.Fatal(err)
+	}
+	y.Close()
 }

@@ -22,7 +22,7 @@ import (
 // Workers and MaxFresh may differ.
 //
 // If r is an io.ReaderAt too, with the snapshot at 0, it is read from there, by
-// every core at once; fastest if it likes whole MiB.
+// every core at once, straight to where it belongs.
 //
 // Errors: index.ErrOption; index.ErrCorrupt if r is not such a snapshot, whole
 // and unchanged, to its last byte; the context's and those of r. Then the caller
@@ -61,13 +61,10 @@ func (x *Index) load(ctx context.Context, r io.Reader) error {
 		at = bytes.NewReader(whole)
 	}
 	l := &loader{x: x, ctx: ctx, r: at, head: head}
-	for _, step := range []func() error{l.measure, l.read, l.rank} {
+	for _, step := range []func() error{l.measure, l.readFrame, l.rank, l.bind, l.readBody} {
 		if err := step(); err != nil {
 			return err
 		}
-	}
-	if err := x.spans(ctx, int(head.n), l.restore); err != nil {
-		return err
 	}
 	x.set.Vacate(l.vacant)
 	x.begin(head)
@@ -84,8 +81,9 @@ func (x *Index) begin(head header) {
 	}
 }
 
-// loader is a snapshot being read: first every unit, to where its bytes belong,
-// then what they say is checked and bound, both on all cores.
+// loader is a snapshot being read, on all cores: first the units of its frame,
+// which is all but links and codes, and what they say is checked and bound; then
+// the units of its body, each checked while the caches hold it.
 type loader struct {
 	x    *Index
 	ctx  context.Context
@@ -95,6 +93,7 @@ type loader struct {
 
 	levels, ids, uppers, loose []byte
 	parts                      [6][]byte // the sections
+	starts                     [6]uint64 // of the sections in the run
 	vacant                     []uint32
 	ranks                      []rank // of each span
 }
@@ -111,7 +110,7 @@ func (l *loader) measure() error {
 	x, h := l.x, &l.head
 	l.size = h.run(x.set.CodeSize())
 	last := (l.size - 1) / unitRun
-	if _, err := l.unit(uint32(last), make([]byte, l.size-last*unitRun+4)); err != nil {
+	if err := l.unit(uint32(last), make([]byte, l.size-last*unitRun)); err != nil {
 		return err
 	}
 	if n, err := l.r.ReadAt(make([]byte, 1), int64(l.size+4*(last+1))); n != 0 {
@@ -125,56 +124,12 @@ func (l *loader) measure() error {
 	s := h.sections(x.set.CodeSize())
 	l.levels, l.ids, l.uppers, l.loose = make([]byte, s[0]), make([]byte, s[1]), make([]byte, s[2]), make([]byte, s[5])
 	l.parts = [6][]byte{l.levels, l.ids, l.uppers, arena.Whole[byte](x.links)[:s[3]], x.set.View().Code[:s[4]], l.loose}
+	at := uint64(headerSize)
+	for i := range s {
+		l.starts[i] = at
+		at += s[i]
+	}
 	return nil
-}
-
-// unit reads a unit into b, which is as long as it, and returns its part of the run.
-func (l *loader) unit(number uint32, b []byte) ([]byte, error) {
-	if n, err := l.r.ReadAt(b, int64(number)*unitSize); n < len(b) {
-		return nil, short(err)
-	}
-	run := b[:len(b)-4]
-	if seal(l.head.crc, number, run) != binary.LittleEndian.Uint32(b[len(run):]) {
-		return nil, damaged("checksum of unit %d", number)
-	}
-	return run, nil
-}
-
-// read reads every unit.
-func (l *loader) read() error {
-	count := int((l.size + unitRun - 1) / unitRun)
-	var next atomic.Int64
-	return each(min(runtime.GOMAXPROCS(0), count), func() error {
-		buf := make([]byte, min(unitSize, l.size+4))
-		for {
-			u := next.Add(1) - 1
-			if u >= int64(count) {
-				return nil
-			}
-			if err := l.ctx.Err(); err != nil {
-				return err
-			}
-			from := uint64(u) * unitRun
-			b, err := l.unit(uint32(u), buf[:min(unitRun, l.size-from)+4])
-			if err != nil {
-				next.Store(int64(count)) // the others need not go on
-				return err
-			}
-			l.place(from, b)
-		}
-	})
-}
-
-// place copies b, which is at from in the run, to the sections it belongs to.
-func (l *loader) place(from uint64, b []byte) {
-	start, end := uint64(headerSize), from+uint64(len(b))
-	for _, part := range l.parts {
-		stop := start + uint64(len(part))
-		if lo, hi := max(from, start), min(end, stop); lo < hi {
-			copy(part[lo-start:], b[lo-from:hi-from])
-		}
-		start = stop
-	}
 }
 
 // each runs work on so many goroutines and returns the first error.
@@ -250,8 +205,11 @@ func (l *loader) rank() error {
 	return l.x.raiseBlocks(int64(at.towers) + int64(at.lists)*int64(l.x.m))
 }
 
-// restore binds the slots from..to-1 to their ids, hangs up their upper lists, and
-// checks their links and codes.
+// bind gives every slot its id and its upper lists.
+func (l *loader) bind() error { return l.x.spans(l.ctx, int(l.head.n), l.restore) }
+
+// restore binds the slots from..to-1 to their ids, and hangs up their upper lists
+// and checks them.
 func (l *loader) restore(from, to int) error {
 	x, le := l.x, binary.LittleEndian
 	v, m := x.view.Load(), x.m
@@ -274,18 +232,8 @@ func (l *loader) restore(from, to int) error {
 			at.lists += level
 		}
 	}
-	if !littleEndian {
-		lo, hi := from*x.m0, to*x.m0
-		numbers(v.links[lo:hi], l.parts[3][4*lo:])
-	}
 	k := &links{x: x, levels: l.levels, whole: len(l.vacant) == 0}
-	if err := k.check(from, to); err != nil {
-		return err
-	}
-	if l.head.codes == 0 {
-		return nil
-	}
-	return x.set.Admit(from, to, func(slot int) bool { return l.levels[slot] != absent })
+	return k.checkUppers(from, to)
 }
 
 // numbers reads dst from b.
@@ -297,52 +245,3 @@ func numbers(dst []uint32, b []byte) {
 
 // littleEndian reports whether memory already has the order of the snapshot.
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
-
-// links are the lists of a graph being loaded.
-type links struct {
-	x      *Index
-	levels []byte
-	whole  bool // every slot is in the graph
-}
-
-// check verifies that every list of the slots from..to-1 names nodes of its level,
-// never its own, and is none after the first none.
-func (k *links) check(from, to int) error {
-	v := k.x.view.Load()
-	for slot := from; slot < to; slot++ {
-		if k.levels[slot] == absent {
-			continue
-		}
-		ok := k.valid(v.base(uint32(slot)), slot, 0)
-		for level := 1; ok && level <= int(k.levels[slot]); level++ {
-			ok = k.valid(v.list(uint32(slot), level), slot, level)
-		}
-		if !ok {
-			return damaged("links of slot %d", slot)
-		}
-	}
-	return nil
-}
-
-func (k *links) valid(row []uint32, slot, level int) bool {
-	n, used, self := uint32(len(k.levels)), 0, uint32(slot)
-	for ; used < len(row) && row[used] < n; used++ {
-		if row[used] == self {
-			return false
-		}
-	}
-	for _, n := range row[used:] {
-		if n != none {
-			return false
-		}
-	}
-	if k.whole && level == 0 {
-		return true
-	}
-	for _, n := range row[:used] {
-		if l := k.levels[n]; l == absent || int(l) < level {
-			return false
-		}
-	}
-	return true
-}
