@@ -81,6 +81,7 @@ const (
 	None Codes = ""     // distances of walks are computed on the vectors
 	Int8 Codes = "int8" // a byte per component
 	Int4 Codes = "int4" // half a byte per component
+	Bit  Codes = "bit"  // a bit per component, of the vector turned at random
 )
 
 // MaxDim is the largest dimension of a vector.

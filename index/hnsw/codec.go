@@ -23,7 +23,7 @@ import (
 //	16  4  M
 //	20  1  metric: 0 l2, 1 ip, 2 cosine
 //	21  1  storage: 0 float32, 1 float16
-//	22  1  codes: 0 none, 1 int8, 2 int4
+//	22  1  codes: 0 none, 1 int8, 2 int4, 3 bit
 //	23  1  version of the codes = 1, 0 without codes
 //	24  4  n, slots
 //	28  4  nodes: slots whose level is not 255
@@ -102,6 +102,8 @@ func code(cfg index.Config) (metric, storage, codes uint8) {
 		codes = 1
 	case index.Int4:
 		codes = 2
+	case index.Bit:
+		codes = 3
 	}
 	return metric, storage, codes
 }

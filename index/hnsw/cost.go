@@ -67,7 +67,7 @@ func (x *Index) measure(ctx context.Context, c *searcher, src index.Source) (ind
 	}
 	c.allow = admission{ids: c.sv.IDs, live: c.sv.Live, dense: c.bits}
 	for t := range trials {
-		x.set.Retrace(&c.away, c.sv, uint32(n*(2*t+1)/(2*trials)))
+		x.set.Ask(&c.away, c.sv, uint32(n*(2*t+1)/(2*trials)))
 		if err := x.trial(ctx, c, &best); err != nil {
 			return best, err
 		}

@@ -252,7 +252,7 @@ func (x *Index) sift(ctx context.Context, c *searcher, b budget) (bool, error) {
 		if m == 0 {
 			continue
 		}
-		x.fetch(c, c.front[:min(3, len(c.front))], 0)
+		x.fetch(c, &c.probe, c.front[:min(3, len(c.front))], 0)
 		slots, out := c.slots[:m], c.out[:m]
 		x.set.Near(&c.probe, c.sv, slots, out, f.limit())
 		c.scored += m

@@ -137,7 +137,7 @@ func (x *Index) walkTo(ctx context.Context, c *searcher, q *vectors.Probe, level
 		if cur++; m == 0 {
 			continue
 		}
-		x.fetch(c, p.e[cur:], level)
+		x.fetch(c, q, p.e[cur:], level)
 		x.set.Near(q, c.sv, slots[:m], out, p.limit())
 		c.scored += m
 		cur = min(cur, x.offer(c, p, slots[:m], out[:m]))
@@ -172,16 +172,16 @@ func (c *searcher) unseen(row, dst []uint32) int {
 }
 
 // fetch asks for the memory of the hops that come next unless nearer nodes are
-// found first: what the first node of e that is not expanded will score, and the
+// found first: what, for q, the first node of e that is not expanded will score, and the
 // lists of the two after it. Once they are first, the CPU has their lists.
-func (x *Index) fetch(c *searcher, e []entry, level int) {
+func (x *Index) fetch(c *searcher, q *vectors.Probe, e []entry, level int) {
 	for i, n := 0, 0; i < len(e) && n < 3; i++ {
 		if e[i].slot&expanded != 0 {
 			continue
 		}
 		row := c.gv.list(e[i].slot, level)
 		if n++; n == 1 {
-			x.set.Fetch(c.sv, row, c.seen[:c.limit], c.epoch, c.next)
+			x.set.Fetch(q, c.sv, row, c.seen[:c.limit], c.epoch, c.next)
 		} else {
 			simd.Fetch(row)
 		}

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/eiderdb/eider/index"
@@ -35,6 +36,8 @@ func TestGoldenCodesStayAsTheyAre(t *testing.T) {
 		"int8-nested": {index.Int8, []int{8}, v},
 		"int4":        {index.Int4, nil, v},
 		"int4-nested": {index.Int4, []int{7, 16}, v},
+		"bit":         {index.Bit, nil, v},
+		"bit-long":    {index.Bit, nil, slices.Repeat(v, 9)}, // 189 components: rounds that overlap
 	} {
 		q, err := quant.New(c.code, len(c.v), c.widths...)
 		if err != nil {
@@ -60,7 +63,7 @@ func TestGoldenCodesStayAsTheyAre(t *testing.T) {
 // The distance over all blocks is the sum of theirs, and no block's
 // bound is above it.
 func TestDistancesOfBlocksAddUpToThatOfTheWhole(t *testing.T) {
-	for _, code := range codes {
+	for _, code := range affine {
 		c, err := quant.New(code, 96, 16, 48)
 		if err != nil {
 			t.Fatal(err)

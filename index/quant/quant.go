@@ -60,6 +60,7 @@ type Codec struct {
 	size   int
 	code   index.Codes
 	blocks []block
+	bits   *bitter // of Bit
 }
 
 // block is the code of a run of components. A row is its blocks, one after the
@@ -76,12 +77,18 @@ type block struct {
 // block adds is had from that block alone. Errors: index.ErrOption.
 func New(code index.Codes, dim int, widths ...int) (*Codec, error) {
 	switch {
-	case code != index.Int8 && code != index.Int4:
-		return nil, fmt.Errorf("%w: codes %q are none of int8, int4", index.ErrOption, code)
+	case code != index.Int8 && code != index.Int4 && code != index.Bit:
+		return nil, fmt.Errorf("%w: codes %q are none of int8, int4, bit", index.ErrOption, code)
 	case dim < 1 || dim > index.MaxDim:
 		return nil, fmt.Errorf("%w: dim %d is not in 1..%d", index.ErrOption, dim, index.MaxDim)
 	}
 	c := &Codec{dim: dim, code: code}
+	if code == index.Bit {
+		if err := checkBit(dim, widths); err != nil {
+			return nil, err
+		}
+		c.bits = newBitter(dim)
+	}
 	from := 0
 	for _, to := range append(slices.Clone(widths), dim) {
 		if to == dim && from == dim {
@@ -118,8 +125,11 @@ func (b *block) dim() int { return b.to - b.from }
 
 // bytes is the number of bytes of the integers.
 func (b *block) bytes() int {
-	if b.code == index.Int4 {
+	switch b.code {
+	case index.Int4:
 		return (b.dim() + 1) / 2
+	case index.Bit:
+		return (b.dim() + 63) / 64 * 8
 	}
 	return b.dim()
 }
@@ -127,6 +137,10 @@ func (b *block) bytes() int {
 // Encode writes the code of v, of Dim finite components, to row, of Size bytes.
 // O(dim).
 func (c *Codec) Encode(row []byte, v []float32) {
+	if c.bits != nil {
+		c.bits.encode(row, v)
+		return
+	}
 	for i := range c.blocks {
 		b := &c.blocks[i]
 		part := row[b.at : b.at+b.size]
@@ -140,6 +154,10 @@ func (c *Codec) Encode(row []byte, v []float32) {
 
 // Decode writes x̂ to dst, of Dim components.
 func (c *Codec) Decode(dst []float32, row []byte) {
+	if c.bits != nil {
+		c.bits.decode(dst, row)
+		return
+	}
 	for i := range c.blocks {
 		b := &c.blocks[i]
 		b.decode(dst[b.from:b.to], row[b.at:])
@@ -368,9 +386,12 @@ func saturated(v []float32, offset, scale float32) (err float32) {
 // follow each other in rows to out.
 func (c *Codec) Rows(q *Query, rows []byte, out []float32) {
 	b := &c.blocks[0]
-	if c.code == index.Int4 {
+	switch c.code {
+	case index.Bit:
+		c.rowsBit(q, rows, out)
+	case index.Int4:
 		simd.AffineRowsI4(q.signed[:b.to], &q.k[0], rows, c.size, out)
-	} else {
+	default:
 		simd.AffineRowsI8(q.bytes[:b.to], &q.k[0], rows, c.size, out)
 	}
 }
@@ -379,9 +400,12 @@ func (c *Codec) Rows(q *Query, rows []byte, out []float32) {
 // rows to out[i]. The distance over several blocks is the sum.
 func (c *Codec) Gather(q *Query, level int, rows []byte, ids []uint32, out []float32) {
 	b := &c.blocks[level]
-	if c.code == index.Int4 {
+	switch c.code {
+	case index.Bit:
+		c.gatherBit(q, rows, ids, out)
+	case index.Int4:
 		simd.AffineGatherI4(q.signed[b.from:b.to], &q.k[level], rows[b.at:], c.size, ids, out)
-	} else {
+	default:
 		simd.AffineGatherI8(q.bytes[b.from:b.to], &q.k[level], rows[b.at:], c.size, ids, out)
 	}
 }

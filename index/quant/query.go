@@ -16,6 +16,7 @@ type Query struct {
 	k      [][5]float32
 	upto   []Bounds
 	rest   []tail // of the blocks after a level
+	face   facing // bits
 }
 
 // tail is the norm of some components of q̂, and the distance from those of q.
@@ -29,6 +30,10 @@ type Bounds struct {
 	norm   float64 // ‖q̂‖
 	dim    float64
 	mid    float64 // no less than the norm of the constant part of q̂
+
+	bits bool    // dim is that of the rotated space
+	sum  float64 // |Σq|
+	root float64 // √ of the number of components
 }
 
 // Bounds are those of the distances over blocks 0..level.
@@ -46,6 +51,10 @@ func (q *Query) grow(c *Codec) {
 // With several blocks the metric is L2: distances of blocks add up. O(dim).
 func (c *Codec) Prepare(q *Query, m index.Metric, v []float32) {
 	q.grow(c)
+	if c.bits != nil {
+		c.bits.prepare(q, m, v)
+		return
+	}
 	for i := range c.blocks {
 		c.blocks[i].prepare(q, i, m, v)
 	}
@@ -105,7 +114,11 @@ func (b *block) prepare(q *Query, level int, m index.Metric, v []float32) {
 func (c *Codec) PrepareRow(q *Query, m index.Metric, row []byte) {
 	q.grow(c)
 	b := &c.blocks[0]
-	if c.code == index.Int4 {
+	switch c.code {
+	case index.Bit:
+		c.bits.prepareRow(q, c.dim, m, row)
+		return
+	case index.Int4:
 		b.prepareRow4(q, m, row)
 		return
 	}
@@ -176,12 +189,27 @@ func (q *Query) set(level int, m index.Metric, a, t float32, sum, norm, err floa
 	}
 }
 
+// angular reports whether distances are, or stand for, squared ones of bits, and
+// unit is the squared distance that a distance of 1 stands for.
+func (q *Bounds) angular() bool { return q.bits && q.metric != index.IP }
+
+func (q *Bounds) unit() float64 {
+	if q.metric == index.Cosine {
+		return 2 // of vectors of length one
+	}
+	return 1
+}
+
 // Least bounds the true distance of a row from below: d is its distance from q by
 // codes. By the triangle inequality
 // ‖q−x‖ >= ‖q̂−x̂‖ − ‖q−q̂‖ − ‖x−x̂‖, and by that of Cauchy and Schwarz
 // |q·x − q̂·x̂| <= ‖q−q̂‖·‖x̂‖ + ‖q‖·‖x−x̂‖. Rounding of the kernel's float32
 // arithmetic is allowed for.
 func (q *Bounds) Least(d float32, e Extent) float32 {
+	if q.angular() {
+		least, _ := q.apart(float64(d)*q.unit(), e)
+		return float32(least / q.unit())
+	}
 	if q.metric == index.L2 {
 		r := math.Sqrt(max(0, float64(d)-q.round(e))) - q.err - float64(e.Err)
 		if r <= 0 {
@@ -194,6 +222,10 @@ func (q *Bounds) Least(d float32, e Extent) float32 {
 
 // Most bounds it from above.
 func (q *Bounds) Most(d float32, e Extent) float32 {
+	if q.angular() {
+		_, most := q.apart(float64(d)*q.unit(), e)
+		return float32(most / q.unit())
+	}
 	if q.metric == index.L2 {
 		r := math.Sqrt(max(0, float64(d)+q.round(e))) + q.err + float64(e.Err)
 		return float32(r * r * (1 + 1e-6))
@@ -207,6 +239,9 @@ func (q *Bounds) Cut(limit float32, e Extent) float32 {
 	if limit > math.MaxFloat32 {
 		return limit
 	}
+	if q.angular() {
+		return float32(q.within(float64(limit)*q.unit(), e) / q.unit())
+	}
 	if q.metric == index.L2 {
 		r := math.Sqrt(max(0, float64(limit)))*(1+1e-6) + q.err + float64(e.Err)
 		return float32((r*r + q.round(e)) * (1 + 1e-6))
@@ -217,6 +252,10 @@ func (q *Bounds) Cut(limit float32, e Extent) float32 {
 // round is how far the kernel's float32 arithmetic may be off: each of its terms,
 // bounded here by norms, carries about six roundings.
 func (q *Bounds) round(e Extent) float64 {
+	if q.bits { // of the rotation too
+		x := math.Sqrt(float64(e.Norm))
+		return 4e-7*(q.norm*q.norm+x*x+2*q.sum*float64(e.Offset)) + 1e-5*q.norm*x
+	}
 	x, b := math.Sqrt(float64(e.Norm)), float64(e.Offset)*math.Sqrt(q.dim)
 	rest := q.norm + q.mid
 	return 4e-7 * (q.norm*q.norm + x*x + 2*(q.mid*x+rest*b+rest*(x+b)))
@@ -224,6 +263,10 @@ func (q *Bounds) round(e Extent) float64 {
 
 // width bounds the error of an inner product.
 func (q *Bounds) width(e Extent) float64 {
+	if q.bits {
+		w, _ := q.spare(e)
+		return w + (q.norm+q.err)*float64(e.Err) + 1e-6
+	}
 	return q.err*math.Sqrt(float64(e.Norm)) + (q.norm+q.err)*float64(e.Err) + q.round(e) + 1e-6
 }
 
@@ -231,6 +274,9 @@ func (q *Bounds) width(e Extent) float64 {
 // standard deviations if the errors of components are independent of the vectors.
 // It is what rescoring goes by; Least is what exactness needs.
 func (q *Bounds) Likely(d float32, e Extent) float32 {
+	if q.angular() {
+		return float32(q.probable(float64(d)*q.unit(), e) / q.unit())
+	}
 	err, n := float64(e.Err), float64(e.Norm)
 	if q.metric == index.L2 {
 		return float32(8*math.Sqrt(max(0, float64(d))*(q.err*q.err+err*err)/q.dim) + q.round(e))

@@ -1,6 +1,7 @@
 package vectors
 
 import (
+	"github.com/eiderdb/eider/index"
 	"github.com/eiderdb/eider/index/quant"
 	"github.com/eiderdb/eider/simd"
 )
@@ -15,6 +16,7 @@ type Probe struct {
 	row     []float32 // a vector that was read
 	width   int       // of distances between vectors, 0 for all components
 	prefix  []float32
+	plain   bool // Near goes by vectors, whatever codes there are
 }
 
 // Coded reports whether walks go by codes.
@@ -23,16 +25,19 @@ func (s *Set) Coded() bool { return s.codec != nil }
 // Trace makes p the query q, which must have passed CheckQuery and not
 // change while p is in use; O(dim).
 func (s *Set) Trace(p *Probe, q []float32) {
-	p.width = 0
+	p.width, p.plain = 0, false
 	p.Vec, p.buf = s.Query(q, p.buf)
 	if s.codec != nil {
 		s.codec.Prepare(&p.code, s.walked, p.Vec)
 	}
 }
 
-// Retrace makes p the vector of slot.
+// Retrace makes p the vector of slot, for distances between stored vectors: by
+// codes, but by the vectors where codes are too coarse to build on and there are
+// vectors in memory.
 func (s *Set) Retrace(p *Probe, v *View, slot uint32) {
-	if s.codec != nil {
+	p.plain = s.codec == nil || s.coarse() && s.Resident()
+	if !p.plain {
 		s.codec.PrepareRow(&p.code, s.walked, s.code(v, slot))
 		return
 	}
@@ -42,22 +47,44 @@ func (s *Set) Retrace(p *Probe, v *View, slot uint32) {
 	p.Vec = s.Row(v, slot, p.buf)
 }
 
+// Ask makes p the query that would find the vector of slot, for distances as Trace
+// has them: by codes that are coarse a vector says more than its code, and is read
+// for that. If it cannot be read the code takes its place.
+func (s *Set) Ask(p *Probe, v *View, slot uint32) {
+	if !s.coarse() {
+		s.Retrace(p, v, slot)
+		return
+	}
+	row, err := s.row(v, p, slot, nil)
+	p.plain = false
+	if err != nil {
+		s.codec.PrepareRow(&p.code, s.walked, s.code(v, slot))
+		return
+	}
+	s.codec.Prepare(&p.code, s.walked, row)
+}
+
+// coarse reports whether codes say too little of a vector to tell which of two is
+// nearer: then graphs are built by vectors, as far as they are in memory, and scans
+// do without codes.
+func (s *Set) coarse() bool { return s.codec != nil && s.codec.Code() == index.Bit }
+
 // Near writes the distance from p to each of slots to out, by codes if there are
 // any: by their first block, where squared distance stands for cosine. Where it is limit or more it may write any value >= limit: without codes
 // it is ScoreWithin.
 func (s *Set) Near(p *Probe, v *View, slots []uint32, out []float32, limit float32) {
-	if s.codec != nil {
+	if s.codec != nil && !p.plain {
 		s.codec.Gather(&p.code, 0, v.Code, slots, out)
 		return
 	}
 	s.ScoreWithin(v, p.Vec, slots, out, limit, &p.partial)
 }
 
-// Fetch asks for the memory that Near will read of slots, save of those whose byte
+// Fetch asks for the memory that Near will read for p of slots, save of those whose byte
 // of seen is epoch; see simd.FetchRows.
-func (s *Set) Fetch(v *View, slots []uint32, seen []uint8, epoch uint8, spare []uint32) {
+func (s *Set) Fetch(p *Probe, v *View, slots []uint32, seen []uint8, epoch uint8, spare []uint32) {
 	switch {
-	case s.codec != nil:
+	case s.codec != nil && !p.plain:
 		simd.FetchRows(slots, seen, epoch, v.Code, s.codec.Size(), s.codec.Head(), spare)
 	case s.half:
 		simd.FetchRows(slots, seen, epoch, v.F16, s.stride, s.dim, spare)
@@ -71,7 +98,7 @@ func (s *Set) Fetch(v *View, slots []uint32, seen []uint8, epoch uint8, spare []
 func (s *Set) Rounding(p *Probe, d float32) float32 {
 	const slop = 1e-5 // relative error by which two orders of summation differ
 	r := max(d, -d) * slop
-	if s.codec != nil {
+	if s.codec != nil && !p.plain {
 		r += p.code.Bounds(0).Rounding()
 	}
 	return r

@@ -110,7 +110,7 @@ func (c *Scan) part(ctx context.Context, s *Set, v *View, p *Probe, at uint64, f
 // sieved reports whether n rows are better scanned by codes. A probe for that has
 // to be traced for walks.
 func (s *Set) sieved(n int) bool {
-	return s.codec != nil && (!s.Resident() || n*s.dim >= 1<<19)
+	return s.codec != nil && (!s.Resident() || n*s.dim >= 1<<19 && !s.coarse())
 }
 
 // span scans slots from..to-1; from is a multiple of block. A word of Live is
