@@ -19,6 +19,8 @@ var forms = map[string]Vector{
 	"int4":   {Dim: 96, Metric: index.Cosine, Index: VectorIndex{Codes: "int4"}},
 	"disk":   {Dim: 96, Metric: index.Cosine, Index: VectorIndex{Originals: "disk"}},
 	"disk4":  {Dim: 96, Metric: index.Cosine, Index: VectorIndex{Codes: "int4", Originals: "disk"}},
+	"bit":    {Dim: 96, Metric: index.Cosine, Index: VectorIndex{Codes: "bit"}},
+	"disk1":  {Dim: 96, Metric: index.Cosine, Index: VectorIndex{Codes: "bit", Originals: "disk"}},
 	"flat":   {Dim: 96, Metric: index.Cosine, Index: VectorIndex{Kind: "flat", Codes: "int8", Originals: "disk"}},
 	"nested": {Dim: 96, Metric: index.Cosine, Prefixes: []int{16, 48}},
 	"half":   {Dim: 96, Metric: index.Cosine, Storage: index.Float16, Index: VectorIndex{Originals: "disk"}},
@@ -151,7 +153,7 @@ func TestIndexFormChangesUnderSearches(t *testing.T) {
 	for i, v := range vecs {
 		must(c.Upsert(ctx, Doc{ID: fmt.Sprint(i), Vectors: map[string][]float32{"v": v}}))(t)
 	}
-	for _, vi := range []VectorIndex{{Originals: "disk"}, {Codes: "int4"}, {Codes: "none"}, {Kind: "flat", Originals: "disk"}} {
+	for _, vi := range []VectorIndex{{Originals: "disk"}, {Codes: "int4"}, {Codes: "bit"}, {Codes: "none"}, {Codes: "bit", Originals: "disk"}, {Kind: "flat", Originals: "disk"}} {
 		if err := c.SetVectorIndex(ctx, "v", vi); err != nil {
 			t.Fatal(err)
 		}
@@ -167,12 +169,13 @@ func TestIndexFormChangesUnderSearches(t *testing.T) {
 func TestBadFormsOfVectorsAreRefused(t *testing.T) {
 	db := memory(t, nil)
 	for want, v := range map[string]Vector{
-		"use int8, int4 or none":    {Dim: 8, Index: VectorIndex{Codes: "pq"}},
-		"use memory or disk":        {Dim: 8, Index: VectorIndex{Originals: "tape"}},
-		"set codes to int8":         {Dim: 8, Index: VectorIndex{Codes: "none", Originals: "disk"}},
-		"prefixes need metric":      {Dim: 8, Metric: index.IP, Prefixes: []int{4}},
-		"ascending numbers from 1":  {Dim: 8, Prefixes: []int{4, 4}},
-		"ascending numbers from 1 ": {Dim: 8, Prefixes: []int{8}},
+		"use int8, int4, bit or none": {Dim: 8, Index: VectorIndex{Codes: "pq"}},
+		"use memory or disk":          {Dim: 8, Index: VectorIndex{Originals: "tape"}},
+		"set codes to int8":           {Dim: 8, Index: VectorIndex{Codes: "none", Originals: "disk"}},
+		"bit have no prefixes":        {Dim: 8, Prefixes: []int{4}, Index: VectorIndex{Codes: "bit"}},
+		"prefixes need metric":        {Dim: 8, Metric: index.IP, Prefixes: []int{4}},
+		"ascending numbers from 1":    {Dim: 8, Prefixes: []int{4, 4}},
+		"ascending numbers from 1 ":   {Dim: 8, Prefixes: []int{8}},
 	} {
 		_, err := db.CreateCollection(ctx, "c", Schema{Vectors: map[string]Vector{"v": v}})
 		if err == nil || !strings.Contains(err.Error(), strings.TrimSpace(want)) {

@@ -91,7 +91,7 @@ func TestReopenedDatabaseAnswersAsBefore(t *testing.T) {
 }
 
 func TestWritesAfterASnapshotAreFoundOnReopen(t *testing.T) {
-	for name, vi := range map[string]VectorIndex{"none": {}, "int8": {Codes: "int8"}, "disk": {Codes: "int4", Originals: "disk"}} {
+	for name, vi := range map[string]VectorIndex{"none": {}, "int8": {Codes: "int8"}, "disk": {Codes: "int4", Originals: "disk"}, "bit": {Codes: "bit", Originals: "disk"}} {
 		t.Run(name, func(t *testing.T) { testWritesAfterASnapshot(t, vi) })
 	}
 }

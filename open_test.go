@@ -19,6 +19,7 @@ var codedSchema = Schema{
 		"memory": {Dim: 12, Metric: index.Cosine, Index: VectorIndex{Codes: "int8", EfConstruction: 40}},
 		"half":   {Dim: 12, Storage: index.Float16, Index: VectorIndex{Codes: "int8", EfConstruction: 40}},
 		"disk":   {Dim: 12, Index: VectorIndex{Codes: "int4", Originals: "disk", EfConstruction: 40}},
+		"bit":    {Dim: 12, Index: VectorIndex{Codes: "bit", EfConstruction: 40}},
 	},
 }
 
@@ -26,7 +27,7 @@ var codedSchema = Schema{
 func coded(i, version int) Doc {
 	r := rand.New(rand.NewPCG(uint64(i), uint64(version)))
 	v := vec(r, 12)
-	d := Doc{ID: fmt.Sprint(i), Fields: map[string]any{"n": i}, Vectors: map[string][]float32{"memory": v, "half": v, "disk": v}}
+	d := Doc{ID: fmt.Sprint(i), Fields: map[string]any{"n": i}, Vectors: map[string][]float32{"memory": v, "half": v, "disk": v, "bit": v}}
 	if i%7 == 0 {
 		delete(d.Vectors, "half")
 	}
@@ -40,7 +41,7 @@ func answers(t testing.TB, c *Collection) (out []string) {
 	few := Lt("n", int64(40))
 	for range 6 {
 		q := vec(r, 12)
-		for _, name := range []string{"memory", "half", "disk"} {
+		for _, name := range []string{"memory", "half", "disk", "bit"} {
 			for _, one := range []Query{
 				{Retrieve: []Retrieve{{Near: &Near{Vector: name, Value: q}}}},
 				{Retrieve: []Retrieve{{Near: &Near{Vector: name, Value: q}, Exact: true}}},

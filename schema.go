@@ -82,9 +82,9 @@ type VectorIndex struct {
 	EfConstruction int    `json:"ef_construction,omitempty"` // M..4096, default 200
 	Ef             int    `json:"ef,omitempty"`              // search pool, default chosen from size and limit
 	// Codes are what graphs are walked and built on, and long exact scans go through
-	// first: "int8" (a byte per component), "int4" (half a byte) or "none". Hits are
-	// chosen by the vectors in any case. Default int8 for hnsw from 64 components on,
-	// else none.
+	// first: "int8" (a byte per component), "int4" (half a byte), "bit" (an eighth of
+	// one; no Prefixes) or "none". Hits are chosen by the vectors in any case. Default
+	// int8 for hnsw from 64 components on, else none.
 	Codes string `json:"codes,omitempty"`
 	// Originals says where the index has the vectors from, beyond their codes:
 	// "memory" (default), or "disk", where only codes and links are in memory and a

@@ -154,8 +154,10 @@ func (v Vector) normalise(name string) (Vector, error) {
 		return bad("prefixes need metric l2 or cosine")
 	case !ascending(v.Prefixes, v.Dim):
 		return bad("prefixes %v; use ascending numbers from 1 to %d", v.Prefixes, v.Dim-1)
-	case !slices.Contains([]string{"", "none", "int8", "int4"}, v.Index.Codes):
-		return bad("codes %q; use int8, int4 or none", v.Index.Codes)
+	case !slices.Contains([]string{"", "none", "int8", "int4", "bit"}, v.Index.Codes):
+		return bad("codes %q; use int8, int4, bit or none", v.Index.Codes)
+	case v.Index.Codes == "bit" && len(v.Prefixes) > 0:
+		return bad("codes bit have no prefixes, since each bit is of all components; use int8 or int4, or leave prefixes out")
 	case !slices.Contains([]string{"", "memory", "disk"}, v.Index.Originals):
 		return bad("originals %q; use memory or disk", v.Index.Originals)
 	case v.Index.Originals == "disk" && v.Index.codes(v.Dim) == index.None:

@@ -19,7 +19,9 @@ var ErrOption = errors.New("bad option")
 // Codes lists the forms of Eider's vectors that Options.Codes knows: "none" is
 // float32 alone, the others walk compact codes and choose hits by the float32
 // vectors, which -disk reads from a file instead of memory.
-func Codes() []string { return []string{"none", "int8", "int4", "int8-disk", "int4-disk", "bit", "bit-disk"} }
+func Codes() []string {
+	return []string{"none", "int8", "int4", "int8-disk", "int4-disk", "bit", "bit-disk"}
+}
 
 // check reports the first option out of its range: ErrOption.
 func (o Options) check() error {

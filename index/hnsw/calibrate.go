@@ -111,6 +111,7 @@ func (x *Index) gauge(ctx context.Context, on *searcher) (*curve, error) {
 	for i := range m.took {
 		m.took[i] = math.MaxInt64
 	}
+	on.scan.Likely = true // by coarse codes an exact answer may take reading every vector
 	row := x.cfg.Dim
 	if !x.set.Coded() {
 		row *= 4

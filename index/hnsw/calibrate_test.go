@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +41,7 @@ func TestARecallAskedForIsFound(t *testing.T) {
 		"clustered int8":  {index.Config{Dim: 32, Codes: index.Int8, Metric: index.Cosine}, clustered(rand.New(rand.NewSource(42)), 6300, 32)},
 		"spread":          {index.Config{Dim: 32}, spread(43, 6300, 32)},
 		"spread, by int4": {index.Config{Dim: 32, Codes: index.Int4}, spread(44, 6300, 32)},
+		"by bit":          {index.Config{Dim: 128, Codes: index.Bit}, clustered(rand.New(rand.NewSource(49)), 6300, 128)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x, f, queries := calibrated(t, c.cfg, c.vecs)
@@ -147,5 +149,35 @@ func TestCloseEndsACalibration(t *testing.T) {
 	}
 	if _, _, err := x.Search(ctx, make([]float32, 256), index.Params{K: 1, Recall: 0.9}, nil); !errors.Is(err, index.ErrClosed) {
 		t.Errorf("search of a closed index: %v", err)
+	}
+}
+
+// countedSource is a source that counts what is read of it.
+type countedSource struct {
+	vecs  [][]float32
+	reads atomic.Int64
+}
+
+func (s *countedSource) Read(id uint32, dst []float32) ([]float32, error) {
+	s.reads.Add(1)
+	return append(dst, s.vecs[id]...), nil
+}
+
+// An exact answer by bits may take reading most vectors; a calibration asks for up
+// to 96 of them.
+func TestCalibratingByBitsReadsFewVectors(t *testing.T) {
+	src := &countedSource{vecs: clustered(rand.New(rand.NewSource(50)), 4000, 128)}
+	x, err := hnsw.New(index.Config{Dim: 128, Codes: index.Bit, Source: src})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	fill(t, x, src.vecs)
+	if len(x.Stats().Curve) == 0 {
+		t.Fatal("no calibration")
+	}
+	n := int64(len(src.vecs))
+	if reads := src.reads.Load() - n; reads > 96*n/10 { // each was read once to be linked
+		t.Errorf("%d reads to calibrate on %d vectors", reads, n)
 	}
 }

@@ -21,6 +21,8 @@ func TestHNSWKeepsTheIndexContract(t *testing.T) {
 		"int8 nested":  indextest.Nested(open, index.Int8),
 		"int4 nested":  indextest.Nested(open, index.Int4),
 		"int4 on disk": indextest.OnDisk(open, index.Int4),
+		"bit":          indextest.Coded(open, index.Bit),
+		"bit on disk":  indextest.OnDisk(open, index.Bit),
 	} {
 		if race && name != "float32" && name != "int8 on disk" {
 			continue // the others differ in arithmetic only

@@ -104,7 +104,11 @@ func (x *Index) raise(slot uint32, level int) {
 // choose finds the neighbours of slot at levels top..0 into c.levels.
 func (x *Index) choose(c *linker, slot uint32, top int) {
 	q := &c.probe
-	x.set.Retrace(q, c.sv, slot)
+	if x.set.Resident() {
+		x.set.Retrace(q, c.sv, slot)
+	} else {
+		x.set.Ask(q, c.sv, slot)
+	}
 	c.base, c.slack = slot, x.set.Rounding(q, 0)
 	at, d := x.descend(c.searcher, q, c.entry, top)
 	for l := top; l >= 0; l-- {

@@ -21,7 +21,8 @@
 //	       half and component ⌈dim/2⌉+j in its high half
 //
 // filled with zero bytes to a multiple of 16. A vector of integers that span at
-// most 255 is kept by int8 without any loss.
+// most 255 is kept by int8 without any loss. Codes of one bit are of the rotated
+// vector and have a header of their own: see bit.go.
 //
 // # Blocks
 //

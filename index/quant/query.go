@@ -275,13 +275,25 @@ func (q *Bounds) width(e Extent) float64 {
 // It is what rescoring goes by; Least is what exactness needs.
 func (q *Bounds) Likely(d float32, e Extent) float32 {
 	if q.angular() {
-		return float32(q.probable(float64(d)*q.unit(), e) / q.unit())
+		least, _ := q.Probably(d, e)
+		return d - least
 	}
 	err, n := float64(e.Err), float64(e.Norm)
 	if q.metric == index.L2 {
 		return float32(8*math.Sqrt(max(0, float64(d))*(q.err*q.err+err*err)/q.dim) + q.round(e))
 	}
 	return float32(4*math.Sqrt((n*q.err*q.err+q.norm*q.norm*err*err)/q.dim) + q.round(e))
+}
+
+// Probably are what the true distance is likely to be no less and no more than: see
+// Likely.
+func (q *Bounds) Probably(d float32, e Extent) (least, most float32) {
+	if q.angular() {
+		lo, hi := q.probable(float64(d)*q.unit(), e)
+		return float32(lo / q.unit()), float32(hi / q.unit())
+	}
+	r := q.Likely(d, e)
+	return d - r, d + r
 }
 
 // Rounding is how far two computations of the distance from q to rows like q may

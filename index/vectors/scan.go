@@ -27,8 +27,11 @@ type Scan struct {
 	// Threads is the number of goroutines All may use for a large scan; 0 means
 	// one.
 	Threads int
-	others  []*Scan
-	sieve   sieve
+	// Likely lets coarse codes rule out what is unlikely to be among the nearest, at
+	// four standard deviations: what is found is then exact as a rule only.
+	Likely bool
+	others []*Scan
+	sieve  sieve
 }
 
 // done reports whether ctx has ended; cheaper than ctx.Err.
@@ -76,6 +79,7 @@ func (c *Scan) split(ctx context.Context, s *Set, v *View, p *Probe, at uint64, 
 	part := (n/c.Threads + block) / block * block
 	for i, o := range c.others[:c.Threads-1] {
 		o.Top.Reset(k)
+		o.Likely = c.Likely
 		wg.Go(func() {
 			m, _ := o.part(ctx, s, v, p, at, min(n, (i+1)*part), min(n, (i+2)*part), k, coded)
 			total.Add(int64(m))
@@ -101,7 +105,7 @@ func (c *Scan) split(ctx context.Context, s *Set, v *View, p *Probe, at uint64, 
 // part scans some slots into Top, or into the sieve.
 func (c *Scan) part(ctx context.Context, s *Set, v *View, p *Probe, at uint64, from, to, k int, coded bool) (int, error) {
 	if coded {
-		c.sieve.reset(k)
+		c.sieve.reset(k, c.Likely && s.coarse())
 		return c.strain(ctx, s, v, p, at, from, to)
 	}
 	return c.span(ctx, s, v, p.Vec, at, from, to)
@@ -171,7 +175,7 @@ func (c *Scan) Allowed(ctx context.Context, s *Set, v *View, p *Probe, at uint64
 	if p.width > 0 || !s.sieved(int(allow.GetCardinality())) {
 		return c.allowed(ctx, s, v, at, allow, func(slots []uint32) error { return c.Slots(s, v, p, slots, src) })
 	}
-	c.sieve.reset(k)
+	c.sieve.reset(k, c.Likely && s.coarse())
 	n, err := c.allowed(ctx, s, v, at, allow, func(slots []uint32) error { c.strainSlots(s, v, p, slots); return nil })
 	if err != nil {
 		return n, err

@@ -23,6 +23,7 @@ type sieve struct {
 	most index.Top // the k least upper bounds, by slot
 	kept []bound
 	cut  float32 // a distance by the first block above it cannot matter
+	soft bool    // bounds are likely, see Scan.Likely; there is one block then
 	one  [1]uint32
 	add  [1]float32
 }
@@ -36,7 +37,8 @@ type bound struct {
 // crowd is the number of kept slots at which those that became hopeless leave.
 const crowd = 4096
 
-func (f *sieve) reset(k int) {
+func (f *sieve) reset(k int, soft bool) {
+	f.soft = soft
 	f.most.Reset(k)
 	f.kept = f.kept[:0]
 	f.cut = float32(math.Inf(1))
@@ -57,7 +59,12 @@ func (f *sieve) offer(s *Set, v *View, p *Probe, slot uint32, d float32) {
 	}
 	e := s.codec.Measure(row, last)
 	b := p.code.Bounds(last)
-	least := b.Least(d, e)
+	var least, most float32
+	if f.soft {
+		least, most = b.Probably(d, e)
+	} else {
+		least, most = b.Least(d, e), b.Most(d, e)
+	}
 	if least > limit {
 		return
 	}
@@ -65,8 +72,8 @@ func (f *sieve) offer(s *Set, v *View, p *Probe, slot uint32, d float32) {
 		f.kept = slices.DeleteFunc(f.kept, func(b bound) bool { return b.least > limit })
 	}
 	f.kept = append(f.kept, bound{least, slot})
-	f.most.Push(index.Hit{ID: slot, Distance: b.Most(d, e)})
-	if l := f.most.Limit(); l != limit {
+	f.most.Push(index.Hit{ID: slot, Distance: most})
+	if l := f.most.Limit(); l != limit && !f.soft {
 		f.cut = p.code.Bounds(0).Cut(l, s.extent.get())
 	}
 }
