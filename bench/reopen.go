@@ -122,6 +122,9 @@ func timed(ctx context.Context, o Options, r *report, name, dir string, q []floa
 		}
 	}
 	r.add(name, metric.Median(seconds)*1e3, "ms", fmt.Sprintf("median of %d; the second search took %.2f ms", reps, metric.Median(queries)*1e3))
+	if reps > 1 {
+		r.add(name+"_first", seconds[0]*1e3, "ms", "the first of them, which replays the end of the load's log")
+	}
 	r.add(name+"_resident", metric.Median(whole)*1e3, "ms", "until every vector is in memory, beside that search")
 	return nil
 }

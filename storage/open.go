@@ -142,9 +142,12 @@ func (s *Store) open() error {
 	return nil
 }
 
-// openPebble opens Pebble, turning the panic of a failed marker move into an
-// error. The lock inside Pebble's directory then stays with the process.
+// openPebble opens Pebble without waiting for compactions, turning the panic of
+// a failed marker move into an error. The lock inside Pebble's directory then
+// stays with the process.
 func openPebble(path string, o *pebble.Options) (db *pebble.DB, err error) {
+	compactions := newScheduler()
+	o.Experimental.CompactionScheduler = compactions
 	defer func() {
 		if p := recover(); p != nil {
 			cause, ok := p.(error)
@@ -154,7 +157,10 @@ func openPebble(path string, o *pebble.Options) (db *pebble.DB, err error) {
 			db, err = nil, fmt.Errorf("opening %s: %w", path, cause)
 		}
 	}()
-	return pebble.Open(path, o)
+	if db, err = pebble.Open(path, o); err == nil {
+		compactions.release()
+	}
+	return db, err
 }
 
 // openError says what kind of failure Pebble met. What is neither a newer
