@@ -34,8 +34,8 @@ func Churn(ctx context.Context, o Options, w io.Writer) error {
 	}
 	live = o.rows(live)
 	for _, codes := range o.codes() {
-		if codes != "none" && codes != "int8" && codes != "int4" {
-			return fmt.Errorf("%w: churn keeps vectors in memory; use --codes none, int8 or int4", ErrOption)
+		if codes != "none" && codes != "int8" && codes != "int4" && codes != "bit" {
+			return fmt.Errorf("%w: churn keeps vectors in memory; use --codes none, int8, int4 or bit", ErrOption)
 		}
 	}
 	o.Rows = 0

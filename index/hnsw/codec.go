@@ -49,8 +49,7 @@ import (
 //	  the header's CRC (4), the unit's number (4), its bytes
 //
 // Every unit but the last is 1 MiB long, so that a reader finds any part of any
-// section, and storage, which cuts at the same places, hands units out as it keeps
-// them. The snapshot ends with the last unit.
+// section. The snapshot ends with the last unit.
 //
 // # Version 1
 //
