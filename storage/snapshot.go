@@ -124,22 +124,33 @@ func (s *Store) writeSnapshot(ctx context.Context, coll uint32, field uint16, ls
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// snapshotWriter counts and sums what it writes.
+// snapshotWriter counts and sums what it writes. It writes copies, because a
+// vfs.File, unlike an io.Writer, may change the bytes that it is given.
 type snapshotWriter struct {
 	ctx  context.Context
 	f    vfs.File
 	size int64
 	sum  uint32
+	copy []byte
 }
 
 func (w *snapshotWriter) Write(p []byte) (int, error) {
-	if err := w.ctx.Err(); err != nil {
-		return 0, err
+	done := 0
+	for done < len(p) {
+		if err := w.ctx.Err(); err != nil {
+			return done, err
+		}
+		part := p[done:min(len(p), done+1<<20)]
+		w.copy = append(w.copy[:0], part...)
+		n, err := w.f.Write(w.copy)
+		done += n
+		w.size += int64(n)
+		w.sum = crc32.Update(w.sum, castagnoli, part[:n])
+		if err != nil {
+			return done, err
+		}
 	}
-	n, err := w.f.Write(p)
-	w.size += int64(n)
-	w.sum = crc32.Update(w.sum, castagnoli, p[:n])
-	return n, err
+	return done, nil
 }
 
 // sweepSnapshots deletes the snapshot files that no key names, and counts the
