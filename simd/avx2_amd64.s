@@ -131,7 +131,7 @@ TEXT ·dotRowsAVX2(SB), NOSPLIT, $0-80
 	JL      four
 	CMPQ    R9, $0x40
 	JL      plain
-	CMPB    ·oneStream+0(SB), $0x00
+	CMPB    ·amd+0(SB), $0x00
 	JNE     wide
 	PCALIGN $0x20
 
@@ -589,13 +589,15 @@ first:
 	LEAQ    (R10)(R9*4), R9
 	LEAQ    -1(R9)(CX*4), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -603,13 +605,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -627,37 +650,15 @@ four:
 	LEAQ    (R10)(R9*4), R9
 	LEAQ    -1(R9)(CX*4), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*4), R9
-	LEAQ       -1(R9)(CX*4), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -665,57 +666,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*4), R9
-	LEAQ       -1(R9)(CX*4), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+24(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+48(FP), BX
-	LEAQ       (R9)(BX*4), BX
-	LEAQ       -1(BX)(CX*4), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*4), R9
+	LEAQ    -1(R9)(CX*4), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*4), R9
+	LEAQ    -1(R9)(CX*4), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+24(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+48(FP), BX
+	LEAQ    (R9)(BX*4), BX
+	LEAQ    -1(BX)(CX*4), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+24(FP), BX
 	MOVL    (SI), R9
@@ -743,10 +857,10 @@ ready:
 	VPXOR   Y7, Y7, Y7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	VMOVUPS     (AX)(BX*4), Y8
 	VFMADD231PS (R9)(BX*4), Y8, Y0
 	VFMADD231PS (R10)(BX*4), Y8, Y2
@@ -759,14 +873,14 @@ step11:
 	VFMADD231PS 32(R12)(BX*4), Y9, Y7
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step11
+	JL          step21
 
-tail12:
+tail22:
 	CMPQ        BX, CX
-	JGE         done13
+	JGE         done23
 	LEAQ        -8(CX), R14
 	CMPQ        BX, R14
-	JG          half14
+	JG          half24
 	VMOVUPS     (AX)(BX*4), Y8
 	VFMADD231PS (R9)(BX*4), Y8, Y0
 	VFMADD231PS (R10)(BX*4), Y8, Y2
@@ -774,9 +888,9 @@ tail12:
 	VFMADD231PS (R12)(BX*4), Y8, Y6
 	ADDQ        $0x00000008, BX
 
-half14:
+half24:
 	CMPQ        BX, CX
-	JGE         done13
+	JGE         done23
 	MOVQ        R14, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -793,7 +907,7 @@ half14:
 	VANDPS      Y14, Y13, Y13
 	VFMADD231PS Y13, Y9, Y7
 
-done13:
+done23:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
@@ -879,10 +993,10 @@ wide:
 	VPXOR   Y7, Y7, Y7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail16
+	JGE     tail26
 	PCALIGN $0x20
 
-step15:
+step25:
 	VMOVUPS     (AX)(BX*4), Y8
 	VFMADD231PS (R9)(BX*4), Y8, Y0
 	VFMADD231PS (R10)(BX*4), Y8, Y2
@@ -893,24 +1007,46 @@ step15:
 	VFMADD231PS 32(R10)(BX*4), Y9, Y3
 	VFMADD231PS 32(R11)(BX*4), Y9, Y5
 	VFMADD231PS 32(R12)(BX*4), Y9, Y7
-	PREFETCHT1  (R13)(BX*4)
-	PREFETCHT1  (R14)(BX*4)
-	PREFETCHT1  (R15)(BX*4)
-	PREFETCHT1  (BP)(BX*4)
-	ADDQ        $0x00000010, BX
-	CMPQ        BX, DX
-	JL          step15
+	CMPB        ·amd+0(SB), $0x00
+	JNE         vendor29AMD
+	PREFETCHT0  (R13)(BX*4)
+	PREFETCHT0  (R14)(BX*4)
+	PREFETCHT0  (R15)(BX*4)
+	PREFETCHT0  (BP)(BX*4)
+	JMP         fetched28
 
-tail16:
-	CMPQ        BX, CX
-	JGE         done17
-	PREFETCHT1  (R13)(BX*4)
-	PREFETCHT1  (R14)(BX*4)
-	PREFETCHT1  (R15)(BX*4)
-	PREFETCHT1  (BP)(BX*4)
+vendor29AMD:
+	PREFETCHT1 (R13)(BX*4)
+	PREFETCHT1 (R14)(BX*4)
+	PREFETCHT1 (R15)(BX*4)
+	PREFETCHT1 (BP)(BX*4)
+
+fetched28:
+	ADDQ $0x00000010, BX
+	CMPQ BX, DX
+	JL   step25
+
+tail26:
+	CMPQ       BX, CX
+	JGE        done27
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor31AMD
+	PREFETCHT0 (R13)(BX*4)
+	PREFETCHT0 (R14)(BX*4)
+	PREFETCHT0 (R15)(BX*4)
+	PREFETCHT0 (BP)(BX*4)
+	JMP        fetched30
+
+vendor31AMD:
+	PREFETCHT1 (R13)(BX*4)
+	PREFETCHT1 (R14)(BX*4)
+	PREFETCHT1 (R15)(BX*4)
+	PREFETCHT1 (BP)(BX*4)
+
+fetched30:
 	LEAQ        -8(CX), R13
 	CMPQ        BX, R13
-	JG          half18
+	JG          half32
 	VMOVUPS     (AX)(BX*4), Y8
 	VFMADD231PS (R9)(BX*4), Y8, Y0
 	VFMADD231PS (R10)(BX*4), Y8, Y2
@@ -918,9 +1054,9 @@ tail16:
 	VFMADD231PS (R12)(BX*4), Y8, Y6
 	ADDQ        $0x00000008, BX
 
-half18:
+half32:
 	CMPQ        BX, CX
-	JGE         done17
+	JGE         done27
 	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -937,7 +1073,7 @@ half18:
 	VANDPS      Y14, Y13, Y13
 	VFMADD231PS Y13, Y9, Y7
 
-done17:
+done27:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
@@ -973,31 +1109,31 @@ one:
 	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail20
+	JGE     tail34
 	PCALIGN $0x20
 
-step19:
+step33:
 	VMOVUPS     (AX)(BX*4), Y8
 	VFMADD231PS (R9)(BX*4), Y8, Y0
 	VMOVUPS     32(AX)(BX*4), Y9
 	VFMADD231PS 32(R9)(BX*4), Y9, Y1
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step19
+	JL          step33
 
-tail20:
+tail34:
 	CMPQ        BX, CX
-	JGE         done21
+	JGE         done35
 	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
-	JG          half22
+	JG          half36
 	VMOVUPS     (AX)(BX*4), Y8
 	VFMADD231PS (R9)(BX*4), Y8, Y0
 	ADDQ        $0x00000008, BX
 
-half22:
+half36:
 	CMPQ        BX, CX
-	JGE         done21
+	JGE         done35
 	MOVQ        R10, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -1005,7 +1141,7 @@ half22:
 	VANDPS      Y14, Y10, Y10
 	VFMADD231PS Y10, Y9, Y1
 
-done21:
+done35:
 	VADDPS       Y1, Y0, Y0
 	VPSHUFD      $0x4e, Y0, Y10
 	VADDPS       Y10, Y0, Y0
@@ -1131,7 +1267,7 @@ TEXT ·dotRowsHalfAVX2(SB), NOSPLIT, $0-80
 	JL      four
 	CMPQ    R9, $0x40
 	JL      plain
-	CMPB    ·oneStream+0(SB), $0x00
+	CMPB    ·amd+0(SB), $0x00
 	JNE     wide
 	PCALIGN $0x20
 
@@ -1624,13 +1760,15 @@ first:
 	LEAQ    (R10)(R9*2), R9
 	LEAQ    -1(R9)(CX*2), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -1638,13 +1776,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -1662,37 +1821,15 @@ four:
 	LEAQ    (R10)(R9*2), R9
 	LEAQ    -1(R9)(CX*2), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*2), R9
-	LEAQ       -1(R9)(CX*2), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -1700,57 +1837,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*2), R9
-	LEAQ       -1(R9)(CX*2), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+24(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+48(FP), BX
-	LEAQ       (R9)(BX*2), BX
-	LEAQ       -1(BX)(CX*2), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*2), R9
+	LEAQ    -1(R9)(CX*2), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*2), R9
+	LEAQ    -1(R9)(CX*2), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+24(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+48(FP), BX
+	LEAQ    (R9)(BX*2), BX
+	LEAQ    -1(BX)(CX*2), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+24(FP), BX
 	MOVL    (SI), R9
@@ -1778,10 +2028,10 @@ ready:
 	VPXOR   Y7, Y7, Y7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
@@ -1802,14 +2052,14 @@ step11:
 	VFMADD231PS Y13, Y9, Y7
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step11
+	JL          step21
 
-tail12:
+tail22:
 	CMPQ        BX, CX
-	JGE         done13
+	JGE         done23
 	LEAQ        -8(CX), R14
 	CMPQ        BX, R14
-	JG          half14
+	JG          half24
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
@@ -1821,9 +2071,9 @@ tail12:
 	VFMADD231PS Y13, Y8, Y6
 	ADDQ        $0x00000008, BX
 
-half14:
+half24:
 	CMPQ        BX, CX
-	JGE         done13
+	JGE         done23
 	MOVQ        R14, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -1840,7 +2090,7 @@ half14:
 	VANDPS      Y14, Y13, Y13
 	VFMADD231PS Y13, Y9, Y7
 
-done13:
+done23:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
@@ -1926,10 +2176,10 @@ wide:
 	VPXOR   Y7, Y7, Y7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail16
+	JGE     tail26
 	PCALIGN $0x20
 
-step15:
+step25:
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
@@ -1948,24 +2198,46 @@ step15:
 	VFMADD231PS Y12, Y9, Y5
 	VCVTPH2PS   16(R12)(BX*2), Y13
 	VFMADD231PS Y13, Y9, Y7
-	PREFETCHT1  (R13)(BX*2)
-	PREFETCHT1  (R14)(BX*2)
-	PREFETCHT1  (R15)(BX*2)
-	PREFETCHT1  (BP)(BX*2)
-	ADDQ        $0x00000010, BX
-	CMPQ        BX, DX
-	JL          step15
+	CMPB        ·amd+0(SB), $0x00
+	JNE         vendor29AMD
+	PREFETCHT0  (R13)(BX*2)
+	PREFETCHT0  (R14)(BX*2)
+	PREFETCHT0  (R15)(BX*2)
+	PREFETCHT0  (BP)(BX*2)
+	JMP         fetched28
 
-tail16:
-	CMPQ        BX, CX
-	JGE         done17
-	PREFETCHT1  (R13)(BX*2)
-	PREFETCHT1  (R14)(BX*2)
-	PREFETCHT1  (R15)(BX*2)
-	PREFETCHT1  (BP)(BX*2)
+vendor29AMD:
+	PREFETCHT1 (R13)(BX*2)
+	PREFETCHT1 (R14)(BX*2)
+	PREFETCHT1 (R15)(BX*2)
+	PREFETCHT1 (BP)(BX*2)
+
+fetched28:
+	ADDQ $0x00000010, BX
+	CMPQ BX, DX
+	JL   step25
+
+tail26:
+	CMPQ       BX, CX
+	JGE        done27
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor31AMD
+	PREFETCHT0 (R13)(BX*2)
+	PREFETCHT0 (R14)(BX*2)
+	PREFETCHT0 (R15)(BX*2)
+	PREFETCHT0 (BP)(BX*2)
+	JMP        fetched30
+
+vendor31AMD:
+	PREFETCHT1 (R13)(BX*2)
+	PREFETCHT1 (R14)(BX*2)
+	PREFETCHT1 (R15)(BX*2)
+	PREFETCHT1 (BP)(BX*2)
+
+fetched30:
 	LEAQ        -8(CX), R13
 	CMPQ        BX, R13
-	JG          half18
+	JG          half32
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
@@ -1977,9 +2249,9 @@ tail16:
 	VFMADD231PS Y13, Y8, Y6
 	ADDQ        $0x00000008, BX
 
-half18:
+half32:
 	CMPQ        BX, CX
-	JGE         done17
+	JGE         done27
 	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -1996,7 +2268,7 @@ half18:
 	VANDPS      Y14, Y13, Y13
 	VFMADD231PS Y13, Y9, Y7
 
-done17:
+done27:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
@@ -2032,10 +2304,10 @@ one:
 	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail20
+	JGE     tail34
 	PCALIGN $0x20
 
-step19:
+step33:
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
@@ -2044,22 +2316,22 @@ step19:
 	VFMADD231PS Y10, Y9, Y1
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step19
+	JL          step33
 
-tail20:
+tail34:
 	CMPQ        BX, CX
-	JGE         done21
+	JGE         done35
 	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
-	JG          half22
+	JG          half36
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VFMADD231PS Y10, Y8, Y0
 	ADDQ        $0x00000008, BX
 
-half22:
+half36:
 	CMPQ        BX, CX
-	JGE         done21
+	JGE         done35
 	MOVQ        R10, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -2067,7 +2339,7 @@ half22:
 	VANDPS      Y14, Y10, Y10
 	VFMADD231PS Y10, Y9, Y1
 
-done21:
+done35:
 	VADDPS       Y1, Y0, Y0
 	VPSHUFD      $0x4e, Y0, Y10
 	VADDPS       Y10, Y0, Y0
@@ -2156,7 +2428,7 @@ TEXT ·dotRowsI8AVX2(SB), NOSPLIT, $0-80
 	JL      four
 	CMPQ    R9, $0x40
 	JL      plain
-	CMPB    ·oneStream+0(SB), $0x00
+	CMPB    ·amd+0(SB), $0x00
 	JNE     wide
 	PCALIGN $0x20
 
@@ -2512,13 +2784,15 @@ first:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -2526,13 +2800,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -2550,37 +2845,15 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       -1(R9)(CX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -2588,57 +2861,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       -1(R9)(CX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+24(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+48(FP), BX
-	LEAQ       (R9)(BX*1), BX
-	LEAQ       -1(BX)(CX*1), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+24(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+48(FP), BX
+	LEAQ    (R9)(BX*1), BX
+	LEAQ    -1(BX)(CX*1), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+24(FP), BX
 	MOVL    (SI), R9
@@ -2662,10 +3048,10 @@ ready:
 	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (R9)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
@@ -2681,11 +3067,11 @@ step11:
 	VPADDD    Y13, Y6, Y6
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step11
+	JL        step21
 
-tail12:
+tail22:
 	CMPQ      BX, CX
-	JGE       done13
+	JGE       done23
 	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
@@ -2702,7 +3088,7 @@ tail12:
 	VPMADDWD  Y13, Y8, Y13
 	VPADDD    Y13, Y6, Y6
 
-done13:
+done23:
 	VUNPCKLPS    Y2, Y0, Y10
 	VUNPCKHPS    Y2, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -2780,10 +3166,10 @@ wide:
 	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail15
+	JGE     tail25
 	PCALIGN $0x20
 
-step14:
+step24:
 	VPMOVSXBW  (AX)(BX*1), Y8
 	VPMOVSXBW  (R9)(BX*1), Y10
 	VPMADDWD   Y10, Y8, Y10
@@ -2797,38 +3183,60 @@ step14:
 	VPMOVSXBW  (R12)(BX*1), Y13
 	VPMADDWD   Y13, Y8, Y13
 	VPADDD     Y13, Y6, Y6
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor28AMD
+	PREFETCHT0 (R13)(BX*1)
+	PREFETCHT0 (R14)(BX*1)
+	PREFETCHT0 (R15)(BX*1)
+	PREFETCHT0 (BP)(BX*1)
+	JMP        fetched27
+
+vendor28AMD:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
-	ADDQ       $0x00000010, BX
-	CMPQ       BX, DX
-	JL         step14
 
-tail15:
+fetched27:
+	ADDQ $0x00000010, BX
+	CMPQ BX, DX
+	JL   step24
+
+tail25:
 	CMPQ       BX, CX
-	JGE        done16
+	JGE        done26
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor30AMD
+	PREFETCHT0 (R13)(BX*1)
+	PREFETCHT0 (R14)(BX*1)
+	PREFETCHT0 (R15)(BX*1)
+	PREFETCHT0 (BP)(BX*1)
+	JMP        fetched29
+
+vendor30AMD:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
-	LEAQ       -16(CX), BX
-	VPMOVSXBW  (AX)(BX*1), Y8
-	VPAND      Y14, Y8, Y8
-	VPMOVSXBW  (R9)(BX*1), Y10
-	VPMADDWD   Y10, Y8, Y10
-	VPADDD     Y10, Y0, Y0
-	VPMOVSXBW  (R10)(BX*1), Y11
-	VPMADDWD   Y11, Y8, Y11
-	VPADDD     Y11, Y2, Y2
-	VPMOVSXBW  (R11)(BX*1), Y12
-	VPMADDWD   Y12, Y8, Y12
-	VPADDD     Y12, Y4, Y4
-	VPMOVSXBW  (R12)(BX*1), Y13
-	VPMADDWD   Y13, Y8, Y13
-	VPADDD     Y13, Y6, Y6
 
-done16:
+fetched29:
+	LEAQ      -16(CX), BX
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPAND     Y14, Y8, Y8
+	VPMOVSXBW (R9)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y0, Y0
+	VPMOVSXBW (R10)(BX*1), Y11
+	VPMADDWD  Y11, Y8, Y11
+	VPADDD    Y11, Y2, Y2
+	VPMOVSXBW (R11)(BX*1), Y12
+	VPMADDWD  Y12, Y8, Y12
+	VPADDD    Y12, Y4, Y4
+	VPMOVSXBW (R12)(BX*1), Y13
+	VPMADDWD  Y13, Y8, Y13
+	VPADDD    Y13, Y6, Y6
+
+done26:
 	VUNPCKLPS    Y2, Y0, Y10
 	VUNPCKHPS    Y2, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -2859,21 +3267,21 @@ one:
 	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail18
+	JGE     tail32
 	PCALIGN $0x20
 
-step17:
+step31:
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (R9)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step17
+	JL        step31
 
-tail18:
+tail32:
 	CMPQ      BX, CX
-	JGE       done19
+	JGE       done33
 	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
@@ -2881,7 +3289,7 @@ tail18:
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
 
-done19:
+done33:
 	VPSHUFD      $0x4e, Y0, Y10
 	VPADDD       Y10, Y0, Y0
 	VPSHUFD      $0xb1, Y0, Y10
@@ -2969,7 +3377,7 @@ TEXT ·dotRowsU8AVX2(SB), NOSPLIT, $0-80
 	JL      four
 	CMPQ    R9, $0x40
 	JL      plain
-	CMPB    ·oneStream+0(SB), $0x00
+	CMPB    ·amd+0(SB), $0x00
 	JNE     wide
 	PCALIGN $0x20
 
@@ -3325,13 +3733,15 @@ first:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -3339,13 +3749,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -3363,37 +3794,15 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       -1(R9)(CX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -3401,57 +3810,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       -1(R9)(CX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+24(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+48(FP), BX
-	LEAQ       (R9)(BX*1), BX
-	LEAQ       -1(BX)(CX*1), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+24(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+48(FP), BX
+	LEAQ    (R9)(BX*1), BX
+	LEAQ    -1(BX)(CX*1), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+24(FP), BX
 	MOVL    (SI), R9
@@ -3475,10 +3997,10 @@ ready:
 	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (R9)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
@@ -3494,11 +4016,11 @@ step11:
 	VPADDD    Y13, Y6, Y6
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step11
+	JL        step21
 
-tail12:
+tail22:
 	CMPQ      BX, CX
-	JGE       done13
+	JGE       done23
 	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
@@ -3515,7 +4037,7 @@ tail12:
 	VPMADDWD  Y13, Y8, Y13
 	VPADDD    Y13, Y6, Y6
 
-done13:
+done23:
 	VUNPCKLPS    Y2, Y0, Y10
 	VUNPCKHPS    Y2, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -3593,10 +4115,10 @@ wide:
 	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail15
+	JGE     tail25
 	PCALIGN $0x20
 
-step14:
+step24:
 	VPMOVZXBW  (AX)(BX*1), Y8
 	VPMOVZXBW  (R9)(BX*1), Y10
 	VPMADDWD   Y10, Y8, Y10
@@ -3610,38 +4132,60 @@ step14:
 	VPMOVZXBW  (R12)(BX*1), Y13
 	VPMADDWD   Y13, Y8, Y13
 	VPADDD     Y13, Y6, Y6
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor28AMD
+	PREFETCHT0 (R13)(BX*1)
+	PREFETCHT0 (R14)(BX*1)
+	PREFETCHT0 (R15)(BX*1)
+	PREFETCHT0 (BP)(BX*1)
+	JMP        fetched27
+
+vendor28AMD:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
-	ADDQ       $0x00000010, BX
-	CMPQ       BX, DX
-	JL         step14
 
-tail15:
+fetched27:
+	ADDQ $0x00000010, BX
+	CMPQ BX, DX
+	JL   step24
+
+tail25:
 	CMPQ       BX, CX
-	JGE        done16
+	JGE        done26
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor30AMD
+	PREFETCHT0 (R13)(BX*1)
+	PREFETCHT0 (R14)(BX*1)
+	PREFETCHT0 (R15)(BX*1)
+	PREFETCHT0 (BP)(BX*1)
+	JMP        fetched29
+
+vendor30AMD:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
-	LEAQ       -16(CX), BX
-	VPMOVZXBW  (AX)(BX*1), Y8
-	VPAND      Y14, Y8, Y8
-	VPMOVZXBW  (R9)(BX*1), Y10
-	VPMADDWD   Y10, Y8, Y10
-	VPADDD     Y10, Y0, Y0
-	VPMOVZXBW  (R10)(BX*1), Y11
-	VPMADDWD   Y11, Y8, Y11
-	VPADDD     Y11, Y2, Y2
-	VPMOVZXBW  (R11)(BX*1), Y12
-	VPMADDWD   Y12, Y8, Y12
-	VPADDD     Y12, Y4, Y4
-	VPMOVZXBW  (R12)(BX*1), Y13
-	VPMADDWD   Y13, Y8, Y13
-	VPADDD     Y13, Y6, Y6
 
-done16:
+fetched29:
+	LEAQ      -16(CX), BX
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPAND     Y14, Y8, Y8
+	VPMOVZXBW (R9)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y0, Y0
+	VPMOVZXBW (R10)(BX*1), Y11
+	VPMADDWD  Y11, Y8, Y11
+	VPADDD    Y11, Y2, Y2
+	VPMOVZXBW (R11)(BX*1), Y12
+	VPMADDWD  Y12, Y8, Y12
+	VPADDD    Y12, Y4, Y4
+	VPMOVZXBW (R12)(BX*1), Y13
+	VPMADDWD  Y13, Y8, Y13
+	VPADDD    Y13, Y6, Y6
+
+done26:
 	VUNPCKLPS    Y2, Y0, Y10
 	VUNPCKHPS    Y2, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -3672,21 +4216,21 @@ one:
 	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail18
+	JGE     tail32
 	PCALIGN $0x20
 
-step17:
+step31:
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (R9)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step17
+	JL        step31
 
-tail18:
+tail32:
 	CMPQ      BX, CX
-	JGE       done19
+	JGE       done33
 	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
@@ -3694,7 +4238,7 @@ tail18:
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
 
-done19:
+done33:
 	VPSHUFD      $0x4e, Y0, Y10
 	VPADDD       Y10, Y0, Y0
 	VPSHUFD      $0xb1, Y0, Y10
@@ -3820,7 +4364,7 @@ TEXT ·l2RowsAVX2(SB), NOSPLIT, $0-80
 	JL      four
 	CMPQ    R9, $0x40
 	JL      plain
-	CMPB    ·oneStream+0(SB), $0x00
+	CMPB    ·amd+0(SB), $0x00
 	JNE     wide
 	PCALIGN $0x20
 
@@ -4330,13 +4874,15 @@ first:
 	LEAQ    (R10)(R9*4), R9
 	LEAQ    -1(R9)(CX*4), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -4344,13 +4890,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -4368,37 +4935,15 @@ four:
 	LEAQ    (R10)(R9*4), R9
 	LEAQ    -1(R9)(CX*4), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*4), R9
-	LEAQ       -1(R9)(CX*4), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -4406,57 +4951,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*4), R9
-	LEAQ       -1(R9)(CX*4), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+24(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+48(FP), BX
-	LEAQ       (R9)(BX*4), BX
-	LEAQ       -1(BX)(CX*4), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*4), R9
+	LEAQ    -1(R9)(CX*4), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*4), R9
+	LEAQ    -1(R9)(CX*4), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+24(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+48(FP), BX
+	LEAQ    (R9)(BX*4), BX
+	LEAQ    -1(BX)(CX*4), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+24(FP), BX
 	MOVL    (SI), R9
@@ -4484,10 +5142,10 @@ ready:
 	VPXOR   Y7, Y7, Y7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	VMOVUPS     (AX)(BX*4), Y8
 	VSUBPS      (R9)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
@@ -4508,14 +5166,14 @@ step11:
 	VFMADD231PS Y13, Y13, Y7
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step11
+	JL          step21
 
-tail12:
+tail22:
 	CMPQ        BX, CX
-	JGE         done13
+	JGE         done23
 	LEAQ        -8(CX), R14
 	CMPQ        BX, R14
-	JG          half14
+	JG          half24
 	VMOVUPS     (AX)(BX*4), Y8
 	VSUBPS      (R9)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
@@ -4527,9 +5185,9 @@ tail12:
 	VFMADD231PS Y13, Y13, Y6
 	ADDQ        $0x00000008, BX
 
-half14:
+half24:
 	CMPQ        BX, CX
-	JGE         done13
+	JGE         done23
 	MOVQ        R14, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -4550,7 +5208,7 @@ half14:
 	VSUBPS      Y13, Y9, Y13
 	VFMADD231PS Y13, Y13, Y7
 
-done13:
+done23:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
@@ -4636,10 +5294,10 @@ wide:
 	VPXOR   Y7, Y7, Y7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail16
+	JGE     tail26
 	PCALIGN $0x20
 
-step15:
+step25:
 	VMOVUPS     (AX)(BX*4), Y8
 	VSUBPS      (R9)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
@@ -4658,24 +5316,46 @@ step15:
 	VFMADD231PS Y12, Y12, Y5
 	VSUBPS      32(R12)(BX*4), Y9, Y13
 	VFMADD231PS Y13, Y13, Y7
-	PREFETCHT1  (R13)(BX*4)
-	PREFETCHT1  (R14)(BX*4)
-	PREFETCHT1  (R15)(BX*4)
-	PREFETCHT1  (BP)(BX*4)
-	ADDQ        $0x00000010, BX
-	CMPQ        BX, DX
-	JL          step15
+	CMPB        ·amd+0(SB), $0x00
+	JNE         vendor29AMD
+	PREFETCHT0  (R13)(BX*4)
+	PREFETCHT0  (R14)(BX*4)
+	PREFETCHT0  (R15)(BX*4)
+	PREFETCHT0  (BP)(BX*4)
+	JMP         fetched28
 
-tail16:
-	CMPQ        BX, CX
-	JGE         done17
-	PREFETCHT1  (R13)(BX*4)
-	PREFETCHT1  (R14)(BX*4)
-	PREFETCHT1  (R15)(BX*4)
-	PREFETCHT1  (BP)(BX*4)
+vendor29AMD:
+	PREFETCHT1 (R13)(BX*4)
+	PREFETCHT1 (R14)(BX*4)
+	PREFETCHT1 (R15)(BX*4)
+	PREFETCHT1 (BP)(BX*4)
+
+fetched28:
+	ADDQ $0x00000010, BX
+	CMPQ BX, DX
+	JL   step25
+
+tail26:
+	CMPQ       BX, CX
+	JGE        done27
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor31AMD
+	PREFETCHT0 (R13)(BX*4)
+	PREFETCHT0 (R14)(BX*4)
+	PREFETCHT0 (R15)(BX*4)
+	PREFETCHT0 (BP)(BX*4)
+	JMP        fetched30
+
+vendor31AMD:
+	PREFETCHT1 (R13)(BX*4)
+	PREFETCHT1 (R14)(BX*4)
+	PREFETCHT1 (R15)(BX*4)
+	PREFETCHT1 (BP)(BX*4)
+
+fetched30:
 	LEAQ        -8(CX), R13
 	CMPQ        BX, R13
-	JG          half18
+	JG          half32
 	VMOVUPS     (AX)(BX*4), Y8
 	VSUBPS      (R9)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
@@ -4687,9 +5367,9 @@ tail16:
 	VFMADD231PS Y13, Y13, Y6
 	ADDQ        $0x00000008, BX
 
-half18:
+half32:
 	CMPQ        BX, CX
-	JGE         done17
+	JGE         done27
 	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -4710,7 +5390,7 @@ half18:
 	VSUBPS      Y13, Y9, Y13
 	VFMADD231PS Y13, Y13, Y7
 
-done17:
+done27:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
@@ -4746,10 +5426,10 @@ one:
 	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail20
+	JGE     tail34
 	PCALIGN $0x20
 
-step19:
+step33:
 	VMOVUPS     (AX)(BX*4), Y8
 	VSUBPS      (R9)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
@@ -4758,22 +5438,22 @@ step19:
 	VFMADD231PS Y10, Y10, Y1
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step19
+	JL          step33
 
-tail20:
+tail34:
 	CMPQ        BX, CX
-	JGE         done21
+	JGE         done35
 	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
-	JG          half22
+	JG          half36
 	VMOVUPS     (AX)(BX*4), Y8
 	VSUBPS      (R9)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
 	ADDQ        $0x00000008, BX
 
-half22:
+half36:
 	CMPQ        BX, CX
-	JGE         done21
+	JGE         done35
 	MOVQ        R10, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -4782,7 +5462,7 @@ half22:
 	VSUBPS      Y10, Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
 
-done21:
+done35:
 	VADDPS       Y1, Y0, Y0
 	VPSHUFD      $0x4e, Y0, Y10
 	VADDPS       Y10, Y0, Y0
@@ -4916,7 +5596,7 @@ TEXT ·l2RowsHalfAVX2(SB), NOSPLIT, $0-80
 	JL      four
 	CMPQ    R9, $0x40
 	JL      plain
-	CMPB    ·oneStream+0(SB), $0x00
+	CMPB    ·amd+0(SB), $0x00
 	JNE     wide
 	PCALIGN $0x20
 
@@ -5461,13 +6141,15 @@ first:
 	LEAQ    (R10)(R9*2), R9
 	LEAQ    -1(R9)(CX*2), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -5475,13 +6157,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -5499,37 +6202,15 @@ four:
 	LEAQ    (R10)(R9*2), R9
 	LEAQ    -1(R9)(CX*2), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*2), R9
-	LEAQ       -1(R9)(CX*2), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -5537,57 +6218,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*2), R9
-	LEAQ       -1(R9)(CX*2), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+24(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+48(FP), BX
-	LEAQ       (R9)(BX*2), BX
-	LEAQ       -1(BX)(CX*2), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*2), R9
+	LEAQ    -1(R9)(CX*2), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*2), R9
+	LEAQ    -1(R9)(CX*2), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+24(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+48(FP), BX
+	LEAQ    (R9)(BX*2), BX
+	LEAQ    -1(BX)(CX*2), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+24(FP), BX
 	MOVL    (SI), R9
@@ -5615,10 +6409,10 @@ ready:
 	VPXOR   Y7, Y7, Y7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
@@ -5647,14 +6441,14 @@ step11:
 	VFMADD231PS Y13, Y13, Y7
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step11
+	JL          step21
 
-tail12:
+tail22:
 	CMPQ        BX, CX
-	JGE         done13
+	JGE         done23
 	LEAQ        -8(CX), R14
 	CMPQ        BX, R14
-	JG          half14
+	JG          half24
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
@@ -5670,9 +6464,9 @@ tail12:
 	VFMADD231PS Y13, Y13, Y6
 	ADDQ        $0x00000008, BX
 
-half14:
+half24:
 	CMPQ        BX, CX
-	JGE         done13
+	JGE         done23
 	MOVQ        R14, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -5693,7 +6487,7 @@ half14:
 	VSUBPS      Y13, Y9, Y13
 	VFMADD231PS Y13, Y13, Y7
 
-done13:
+done23:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
@@ -5779,10 +6573,10 @@ wide:
 	VPXOR   Y7, Y7, Y7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail16
+	JGE     tail26
 	PCALIGN $0x20
 
-step15:
+step25:
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
@@ -5809,24 +6603,46 @@ step15:
 	VCVTPH2PS   16(R12)(BX*2), Y13
 	VSUBPS      Y13, Y9, Y13
 	VFMADD231PS Y13, Y13, Y7
-	PREFETCHT1  (R13)(BX*2)
-	PREFETCHT1  (R14)(BX*2)
-	PREFETCHT1  (R15)(BX*2)
-	PREFETCHT1  (BP)(BX*2)
-	ADDQ        $0x00000010, BX
-	CMPQ        BX, DX
-	JL          step15
+	CMPB        ·amd+0(SB), $0x00
+	JNE         vendor29AMD
+	PREFETCHT0  (R13)(BX*2)
+	PREFETCHT0  (R14)(BX*2)
+	PREFETCHT0  (R15)(BX*2)
+	PREFETCHT0  (BP)(BX*2)
+	JMP         fetched28
 
-tail16:
-	CMPQ        BX, CX
-	JGE         done17
-	PREFETCHT1  (R13)(BX*2)
-	PREFETCHT1  (R14)(BX*2)
-	PREFETCHT1  (R15)(BX*2)
-	PREFETCHT1  (BP)(BX*2)
+vendor29AMD:
+	PREFETCHT1 (R13)(BX*2)
+	PREFETCHT1 (R14)(BX*2)
+	PREFETCHT1 (R15)(BX*2)
+	PREFETCHT1 (BP)(BX*2)
+
+fetched28:
+	ADDQ $0x00000010, BX
+	CMPQ BX, DX
+	JL   step25
+
+tail26:
+	CMPQ       BX, CX
+	JGE        done27
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor31AMD
+	PREFETCHT0 (R13)(BX*2)
+	PREFETCHT0 (R14)(BX*2)
+	PREFETCHT0 (R15)(BX*2)
+	PREFETCHT0 (BP)(BX*2)
+	JMP        fetched30
+
+vendor31AMD:
+	PREFETCHT1 (R13)(BX*2)
+	PREFETCHT1 (R14)(BX*2)
+	PREFETCHT1 (R15)(BX*2)
+	PREFETCHT1 (BP)(BX*2)
+
+fetched30:
 	LEAQ        -8(CX), R13
 	CMPQ        BX, R13
-	JG          half18
+	JG          half32
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
@@ -5842,9 +6658,9 @@ tail16:
 	VFMADD231PS Y13, Y13, Y6
 	ADDQ        $0x00000008, BX
 
-half18:
+half32:
 	CMPQ        BX, CX
-	JGE         done17
+	JGE         done27
 	MOVQ        R13, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -5865,7 +6681,7 @@ half18:
 	VSUBPS      Y13, Y9, Y13
 	VFMADD231PS Y13, Y13, Y7
 
-done17:
+done27:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y5, Y4, Y4
@@ -5901,10 +6717,10 @@ one:
 	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail20
+	JGE     tail34
 	PCALIGN $0x20
 
-step19:
+step33:
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
@@ -5915,23 +6731,23 @@ step19:
 	VFMADD231PS Y10, Y10, Y1
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
-	JL          step19
+	JL          step33
 
-tail20:
+tail34:
 	CMPQ        BX, CX
-	JGE         done21
+	JGE         done35
 	LEAQ        -8(CX), R10
 	CMPQ        BX, R10
-	JG          half22
+	JG          half36
 	VMOVUPS     (AX)(BX*4), Y8
 	VCVTPH2PS   (R9)(BX*2), Y10
 	VSUBPS      Y10, Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
 	ADDQ        $0x00000008, BX
 
-half22:
+half36:
 	CMPQ        BX, CX
-	JGE         done21
+	JGE         done35
 	MOVQ        R10, BX
 	VMOVUPS     (AX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
@@ -5940,7 +6756,7 @@ half22:
 	VSUBPS      Y10, Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
 
-done21:
+done35:
 	VADDPS       Y1, Y0, Y0
 	VPSHUFD      $0x4e, Y0, Y10
 	VADDPS       Y10, Y0, Y0
@@ -6031,7 +6847,7 @@ TEXT ·l2RowsI8AVX2(SB), NOSPLIT, $0-80
 	JL      four
 	CMPQ    R9, $0x40
 	JL      plain
-	CMPB    ·oneStream+0(SB), $0x00
+	CMPB    ·amd+0(SB), $0x00
 	JNE     wide
 	PCALIGN $0x20
 
@@ -6419,13 +7235,15 @@ first:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -6433,13 +7251,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -6457,37 +7296,15 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       -1(R9)(CX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -6495,57 +7312,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       -1(R9)(CX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+24(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+48(FP), BX
-	LEAQ       (R9)(BX*1), BX
-	LEAQ       -1(BX)(CX*1), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+24(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+48(FP), BX
+	LEAQ    (R9)(BX*1), BX
+	LEAQ    -1(BX)(CX*1), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+24(FP), BX
 	MOVL    (SI), R9
@@ -6569,10 +7499,10 @@ ready:
 	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (R9)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -6592,11 +7522,11 @@ step11:
 	VPADDD    Y13, Y6, Y6
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step11
+	JL        step21
 
-tail12:
+tail22:
 	CMPQ      BX, CX
-	JGE       done13
+	JGE       done23
 	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (R9)(BX*1), Y10
@@ -6620,7 +7550,7 @@ tail12:
 	VPMADDWD  Y13, Y13, Y13
 	VPADDD    Y13, Y6, Y6
 
-done13:
+done23:
 	VUNPCKLPS    Y2, Y0, Y10
 	VUNPCKHPS    Y2, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -6698,10 +7628,10 @@ wide:
 	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail15
+	JGE     tail25
 	PCALIGN $0x20
 
-step14:
+step24:
 	VPMOVSXBW  (AX)(BX*1), Y8
 	VPMOVSXBW  (R9)(BX*1), Y10
 	VPSUBW     Y10, Y8, Y10
@@ -6719,45 +7649,67 @@ step14:
 	VPSUBW     Y13, Y8, Y13
 	VPMADDWD   Y13, Y13, Y13
 	VPADDD     Y13, Y6, Y6
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor28AMD
+	PREFETCHT0 (R13)(BX*1)
+	PREFETCHT0 (R14)(BX*1)
+	PREFETCHT0 (R15)(BX*1)
+	PREFETCHT0 (BP)(BX*1)
+	JMP        fetched27
+
+vendor28AMD:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
-	ADDQ       $0x00000010, BX
-	CMPQ       BX, DX
-	JL         step14
 
-tail15:
+fetched27:
+	ADDQ $0x00000010, BX
+	CMPQ BX, DX
+	JL   step24
+
+tail25:
 	CMPQ       BX, CX
-	JGE        done16
+	JGE        done26
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor30AMD
+	PREFETCHT0 (R13)(BX*1)
+	PREFETCHT0 (R14)(BX*1)
+	PREFETCHT0 (R15)(BX*1)
+	PREFETCHT0 (BP)(BX*1)
+	JMP        fetched29
+
+vendor30AMD:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
-	LEAQ       -16(CX), BX
-	VPMOVSXBW  (AX)(BX*1), Y8
-	VPMOVSXBW  (R9)(BX*1), Y10
-	VPSUBW     Y10, Y8, Y10
-	VPAND      Y14, Y10, Y10
-	VPMADDWD   Y10, Y10, Y10
-	VPADDD     Y10, Y0, Y0
-	VPMOVSXBW  (R10)(BX*1), Y11
-	VPSUBW     Y11, Y8, Y11
-	VPAND      Y14, Y11, Y11
-	VPMADDWD   Y11, Y11, Y11
-	VPADDD     Y11, Y2, Y2
-	VPMOVSXBW  (R11)(BX*1), Y12
-	VPSUBW     Y12, Y8, Y12
-	VPAND      Y14, Y12, Y12
-	VPMADDWD   Y12, Y12, Y12
-	VPADDD     Y12, Y4, Y4
-	VPMOVSXBW  (R12)(BX*1), Y13
-	VPSUBW     Y13, Y8, Y13
-	VPAND      Y14, Y13, Y13
-	VPMADDWD   Y13, Y13, Y13
-	VPADDD     Y13, Y6, Y6
 
-done16:
+fetched29:
+	LEAQ      -16(CX), BX
+	VPMOVSXBW (AX)(BX*1), Y8
+	VPMOVSXBW (R9)(BX*1), Y10
+	VPSUBW    Y10, Y8, Y10
+	VPAND     Y14, Y10, Y10
+	VPMADDWD  Y10, Y10, Y10
+	VPADDD    Y10, Y0, Y0
+	VPMOVSXBW (R10)(BX*1), Y11
+	VPSUBW    Y11, Y8, Y11
+	VPAND     Y14, Y11, Y11
+	VPMADDWD  Y11, Y11, Y11
+	VPADDD    Y11, Y2, Y2
+	VPMOVSXBW (R11)(BX*1), Y12
+	VPSUBW    Y12, Y8, Y12
+	VPAND     Y14, Y12, Y12
+	VPMADDWD  Y12, Y12, Y12
+	VPADDD    Y12, Y4, Y4
+	VPMOVSXBW (R12)(BX*1), Y13
+	VPSUBW    Y13, Y8, Y13
+	VPAND     Y14, Y13, Y13
+	VPMADDWD  Y13, Y13, Y13
+	VPADDD    Y13, Y6, Y6
+
+done26:
 	VUNPCKLPS    Y2, Y0, Y10
 	VUNPCKHPS    Y2, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -6788,10 +7740,10 @@ one:
 	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail18
+	JGE     tail32
 	PCALIGN $0x20
 
-step17:
+step31:
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (R9)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -6799,11 +7751,11 @@ step17:
 	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step17
+	JL        step31
 
-tail18:
+tail32:
 	CMPQ      BX, CX
-	JGE       done19
+	JGE       done33
 	LEAQ      -16(CX), BX
 	VPMOVSXBW (AX)(BX*1), Y8
 	VPMOVSXBW (R9)(BX*1), Y10
@@ -6812,7 +7764,7 @@ tail18:
 	VPMADDWD  Y10, Y10, Y10
 	VPADDD    Y10, Y0, Y0
 
-done19:
+done33:
 	VPSHUFD      $0x4e, Y0, Y10
 	VPADDD       Y10, Y0, Y0
 	VPSHUFD      $0xb1, Y0, Y10
@@ -6902,7 +7854,7 @@ TEXT ·l2RowsU8AVX2(SB), NOSPLIT, $0-80
 	JL      four
 	CMPQ    R9, $0x40
 	JL      plain
-	CMPB    ·oneStream+0(SB), $0x00
+	CMPB    ·amd+0(SB), $0x00
 	JNE     wide
 	PCALIGN $0x20
 
@@ -7290,13 +8242,15 @@ first:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -7304,13 +8258,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -7328,37 +8303,15 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       -1(R9)(CX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -7366,57 +8319,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       -1(R9)(CX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+24(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+48(FP), BX
-	LEAQ       (R9)(BX*1), BX
-	LEAQ       -1(BX)(CX*1), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+24(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+48(FP), BX
+	LEAQ    (R9)(BX*1), BX
+	LEAQ    -1(BX)(CX*1), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+24(FP), BX
 	MOVL    (SI), R9
@@ -7440,10 +8506,10 @@ ready:
 	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (R9)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -7463,11 +8529,11 @@ step11:
 	VPADDD    Y13, Y6, Y6
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step11
+	JL        step21
 
-tail12:
+tail22:
 	CMPQ      BX, CX
-	JGE       done13
+	JGE       done23
 	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (R9)(BX*1), Y10
@@ -7491,7 +8557,7 @@ tail12:
 	VPMADDWD  Y13, Y13, Y13
 	VPADDD    Y13, Y6, Y6
 
-done13:
+done23:
 	VUNPCKLPS    Y2, Y0, Y10
 	VUNPCKHPS    Y2, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -7569,10 +8635,10 @@ wide:
 	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail15
+	JGE     tail25
 	PCALIGN $0x20
 
-step14:
+step24:
 	VPMOVZXBW  (AX)(BX*1), Y8
 	VPMOVZXBW  (R9)(BX*1), Y10
 	VPSUBW     Y10, Y8, Y10
@@ -7590,45 +8656,67 @@ step14:
 	VPSUBW     Y13, Y8, Y13
 	VPMADDWD   Y13, Y13, Y13
 	VPADDD     Y13, Y6, Y6
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor28AMD
+	PREFETCHT0 (R13)(BX*1)
+	PREFETCHT0 (R14)(BX*1)
+	PREFETCHT0 (R15)(BX*1)
+	PREFETCHT0 (BP)(BX*1)
+	JMP        fetched27
+
+vendor28AMD:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
-	ADDQ       $0x00000010, BX
-	CMPQ       BX, DX
-	JL         step14
 
-tail15:
+fetched27:
+	ADDQ $0x00000010, BX
+	CMPQ BX, DX
+	JL   step24
+
+tail25:
 	CMPQ       BX, CX
-	JGE        done16
+	JGE        done26
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor30AMD
+	PREFETCHT0 (R13)(BX*1)
+	PREFETCHT0 (R14)(BX*1)
+	PREFETCHT0 (R15)(BX*1)
+	PREFETCHT0 (BP)(BX*1)
+	JMP        fetched29
+
+vendor30AMD:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
-	LEAQ       -16(CX), BX
-	VPMOVZXBW  (AX)(BX*1), Y8
-	VPMOVZXBW  (R9)(BX*1), Y10
-	VPSUBW     Y10, Y8, Y10
-	VPAND      Y14, Y10, Y10
-	VPMADDWD   Y10, Y10, Y10
-	VPADDD     Y10, Y0, Y0
-	VPMOVZXBW  (R10)(BX*1), Y11
-	VPSUBW     Y11, Y8, Y11
-	VPAND      Y14, Y11, Y11
-	VPMADDWD   Y11, Y11, Y11
-	VPADDD     Y11, Y2, Y2
-	VPMOVZXBW  (R11)(BX*1), Y12
-	VPSUBW     Y12, Y8, Y12
-	VPAND      Y14, Y12, Y12
-	VPMADDWD   Y12, Y12, Y12
-	VPADDD     Y12, Y4, Y4
-	VPMOVZXBW  (R12)(BX*1), Y13
-	VPSUBW     Y13, Y8, Y13
-	VPAND      Y14, Y13, Y13
-	VPMADDWD   Y13, Y13, Y13
-	VPADDD     Y13, Y6, Y6
 
-done16:
+fetched29:
+	LEAQ      -16(CX), BX
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPMOVZXBW (R9)(BX*1), Y10
+	VPSUBW    Y10, Y8, Y10
+	VPAND     Y14, Y10, Y10
+	VPMADDWD  Y10, Y10, Y10
+	VPADDD    Y10, Y0, Y0
+	VPMOVZXBW (R10)(BX*1), Y11
+	VPSUBW    Y11, Y8, Y11
+	VPAND     Y14, Y11, Y11
+	VPMADDWD  Y11, Y11, Y11
+	VPADDD    Y11, Y2, Y2
+	VPMOVZXBW (R11)(BX*1), Y12
+	VPSUBW    Y12, Y8, Y12
+	VPAND     Y14, Y12, Y12
+	VPMADDWD  Y12, Y12, Y12
+	VPADDD    Y12, Y4, Y4
+	VPMOVZXBW (R12)(BX*1), Y13
+	VPSUBW    Y13, Y8, Y13
+	VPAND     Y14, Y13, Y13
+	VPMADDWD  Y13, Y13, Y13
+	VPADDD    Y13, Y6, Y6
+
+done26:
 	VUNPCKLPS    Y2, Y0, Y10
 	VUNPCKHPS    Y2, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -7659,10 +8747,10 @@ one:
 	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail18
+	JGE     tail32
 	PCALIGN $0x20
 
-step17:
+step31:
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (R9)(BX*1), Y10
 	VPSUBW    Y10, Y8, Y10
@@ -7670,11 +8758,11 @@ step17:
 	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step17
+	JL        step31
 
-tail18:
+tail32:
 	CMPQ      BX, CX
-	JGE       done19
+	JGE       done33
 	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVZXBW (R9)(BX*1), Y10
@@ -7683,7 +8771,7 @@ tail18:
 	VPMADDWD  Y10, Y10, Y10
 	VPADDD    Y10, Y0, Y0
 
-done19:
+done33:
 	VPSHUFD      $0x4e, Y0, Y10
 	VPADDD       Y10, Y0, Y0
 	VPSHUFD      $0xb1, Y0, Y10
@@ -7835,7 +8923,7 @@ TEXT ·hammingRowsAVX2(SB), NOSPLIT, $0-80
 	JL           four
 	CMPQ         R9, $0x40
 	JL           plain
-	CMPB         ·oneStream+0(SB), $0x00
+	CMPB         ·amd+0(SB), $0x00
 	JNE          wide
 	PCALIGN      $0x20
 
@@ -8729,13 +9817,15 @@ first:
 	LEAQ    (R10)(R9*8), R9
 	LEAQ    -1(R9)(CX*8), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -8743,13 +9833,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -8767,37 +9878,15 @@ four:
 	LEAQ    (R10)(R9*8), R9
 	LEAQ    -1(R9)(CX*8), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*8), R9
-	LEAQ       -1(R9)(CX*8), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -8805,57 +9894,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*8), R9
-	LEAQ       -1(R9)(CX*8), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+24(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+48(FP), BX
-	LEAQ       (R9)(BX*8), BX
-	LEAQ       -1(BX)(CX*8), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*8), R9
+	LEAQ    -1(R9)(CX*8), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*8), R9
+	LEAQ    -1(R9)(CX*8), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+24(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+48(FP), BX
+	LEAQ    (R9)(BX*8), BX
+	LEAQ    -1(BX)(CX*8), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+24(FP), BX
 	MOVL    (SI), R9
@@ -8879,10 +10081,10 @@ ready:
 	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	VMOVDQU (AX)(BX*8), Y8
 	VPXOR   (R9)(BX*8), Y8, Y10
 	VPSRLW  $0x04, Y10, Y11
@@ -8922,14 +10124,14 @@ step11:
 	VPADDQ  Y10, Y6, Y6
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step11
+	JL      step21
 
-tail12:
+tail22:
 	CMPQ       BX, CX
-	JGE        done13
+	JGE        done23
 	LEAQ       -4(CX), BX
 	CMPQ       BX, $+0
-	JL         short14
+	JL         short24
 	VPMASKMOVQ (AX)(BX*8), Y14, Y8
 	VPMASKMOVQ (R9)(BX*8), Y14, Y10
 	VPXOR      Y10, Y8, Y10
@@ -8971,12 +10173,12 @@ tail12:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y6, Y6
-	JMP        done13
+	JMP        done23
 
-short14:
+short24:
 	XORQ    BX, BX
 	TESTQ   $0x00000002, CX
-	JZ      word15
+	JZ      word25
 	VMOVDQU (AX)(BX*8), X8
 	VMOVDQU (R9)(BX*8), X10
 	VPXOR   Y10, Y8, Y10
@@ -9020,9 +10222,9 @@ short14:
 	VPADDQ  Y10, Y6, Y6
 	ADDQ    $0x02, BX
 
-word15:
+word25:
 	TESTQ   $0x00000001, CX
-	JZ      done13
+	JZ      done23
 	VMOVQ   (AX)(BX*8), X8
 	VMOVQ   (R9)(BX*8), X10
 	VPXOR   Y10, Y8, Y10
@@ -9065,7 +10267,7 @@ word15:
 	VPSADBW Y15, Y10, Y10
 	VPADDQ  Y10, Y6, Y6
 
-done13:
+done23:
 	VUNPCKLPS    Y2, Y0, Y10
 	VUNPCKHPS    Y2, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -9143,10 +10345,10 @@ wide:
 	VPXOR   Y6, Y6, Y6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail17
+	JGE     tail27
 	PCALIGN $0x20
 
-step16:
+step26:
 	VMOVDQU    (AX)(BX*8), Y8
 	VPXOR      (R9)(BX*8), Y8, Y10
 	VPSRLW     $0x04, Y10, Y11
@@ -9184,24 +10386,46 @@ step16:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y6, Y6
-	PREFETCHT1 (R13)(BX*8)
-	PREFETCHT1 (R14)(BX*8)
-	PREFETCHT1 (R15)(BX*8)
-	PREFETCHT1 (BP)(BX*8)
-	ADDQ       $0x00000004, BX
-	CMPQ       BX, DX
-	JL         step16
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor30AMD
+	PREFETCHT0 (R13)(BX*8)
+	PREFETCHT0 (R14)(BX*8)
+	PREFETCHT0 (R15)(BX*8)
+	PREFETCHT0 (BP)(BX*8)
+	JMP        fetched29
 
-tail17:
-	CMPQ       BX, CX
-	JGE        done18
+vendor30AMD:
 	PREFETCHT1 (R13)(BX*8)
 	PREFETCHT1 (R14)(BX*8)
 	PREFETCHT1 (R15)(BX*8)
 	PREFETCHT1 (BP)(BX*8)
+
+fetched29:
+	ADDQ $0x00000004, BX
+	CMPQ BX, DX
+	JL   step26
+
+tail27:
+	CMPQ       BX, CX
+	JGE        done28
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor32AMD
+	PREFETCHT0 (R13)(BX*8)
+	PREFETCHT0 (R14)(BX*8)
+	PREFETCHT0 (R15)(BX*8)
+	PREFETCHT0 (BP)(BX*8)
+	JMP        fetched31
+
+vendor32AMD:
+	PREFETCHT1 (R13)(BX*8)
+	PREFETCHT1 (R14)(BX*8)
+	PREFETCHT1 (R15)(BX*8)
+	PREFETCHT1 (BP)(BX*8)
+
+fetched31:
 	LEAQ       -4(CX), BX
 	CMPQ       BX, $+0
-	JL         short19
+	JL         short33
 	VPMASKMOVQ (AX)(BX*8), Y14, Y8
 	VPMASKMOVQ (R9)(BX*8), Y14, Y10
 	VPXOR      Y10, Y8, Y10
@@ -9243,12 +10467,12 @@ tail17:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y6, Y6
-	JMP        done18
+	JMP        done28
 
-short19:
+short33:
 	XORQ    BX, BX
 	TESTQ   $0x00000002, CX
-	JZ      word20
+	JZ      word34
 	VMOVDQU (AX)(BX*8), X8
 	VMOVDQU (R9)(BX*8), X10
 	VPXOR   Y10, Y8, Y10
@@ -9292,9 +10516,9 @@ short19:
 	VPADDQ  Y10, Y6, Y6
 	ADDQ    $0x02, BX
 
-word20:
+word34:
 	TESTQ   $0x00000001, CX
-	JZ      done18
+	JZ      done28
 	VMOVQ   (AX)(BX*8), X8
 	VMOVQ   (R9)(BX*8), X10
 	VPXOR   Y10, Y8, Y10
@@ -9337,7 +10561,7 @@ word20:
 	VPSADBW Y15, Y10, Y10
 	VPADDQ  Y10, Y6, Y6
 
-done18:
+done28:
 	VUNPCKLPS    Y2, Y0, Y10
 	VUNPCKHPS    Y2, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -9368,10 +10592,10 @@ one:
 	VPXOR   Y0, Y0, Y0
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail22
+	JGE     tail36
 	PCALIGN $0x20
 
-step21:
+step35:
 	VMOVDQU (AX)(BX*8), Y8
 	VPXOR   (R9)(BX*8), Y8, Y10
 	VPSRLW  $0x04, Y10, Y11
@@ -9384,14 +10608,14 @@ step21:
 	VPADDQ  Y10, Y0, Y0
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step21
+	JL      step35
 
-tail22:
+tail36:
 	CMPQ       BX, CX
-	JGE        done23
+	JGE        done37
 	LEAQ       -4(CX), BX
 	CMPQ       BX, $+0
-	JL         short24
+	JL         short38
 	VPMASKMOVQ (AX)(BX*8), Y14, Y8
 	VPMASKMOVQ (R9)(BX*8), Y14, Y10
 	VPXOR      Y10, Y8, Y10
@@ -9403,12 +10627,12 @@ tail22:
 	VPADDB     Y11, Y10, Y10
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y0, Y0
-	JMP        done23
+	JMP        done37
 
-short24:
+short38:
 	XORQ    BX, BX
 	TESTQ   $0x00000002, CX
-	JZ      word25
+	JZ      word39
 	VMOVDQU (AX)(BX*8), X8
 	VMOVDQU (R9)(BX*8), X10
 	VPXOR   Y10, Y8, Y10
@@ -9422,9 +10646,9 @@ short24:
 	VPADDQ  Y10, Y0, Y0
 	ADDQ    $0x02, BX
 
-word25:
+word39:
 	TESTQ   $0x00000001, CX
-	JZ      done23
+	JZ      done37
 	VMOVQ   (AX)(BX*8), X8
 	VMOVQ   (R9)(BX*8), X10
 	VPXOR   Y10, Y8, Y10
@@ -9437,7 +10661,7 @@ word25:
 	VPSADBW Y15, Y10, Y10
 	VPADDQ  Y10, Y0, Y0
 
-done23:
+done37:
 	VPSHUFD      $0x4e, Y0, Y10
 	VPADDD       Y10, Y0, Y0
 	VPSHUFD      $0xb1, Y0, Y10
@@ -9481,7 +10705,7 @@ TEXT ·affineRowsI8AVX2(SB), NOSPLIT, $0-88
 	JL           four
 	CMPQ         R9, $0x40
 	JL           plain
-	CMPB         ·oneStream+0(SB), $0x00
+	CMPB         ·amd+0(SB), $0x00
 	JNE          wide
 	PCALIGN      $0x20
 
@@ -9955,13 +11179,15 @@ first:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -9969,13 +11195,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -9993,37 +11240,15 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+32(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+56(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       15(R9)(CX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -10031,57 +11256,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+32(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+56(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       15(R9)(CX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+32(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+56(FP), BX
-	LEAQ       (R9)(BX*1), BX
-	LEAQ       15(BX)(CX*1), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+32(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+32(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+32(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+56(FP), BX
+	LEAQ    (R9)(BX*1), BX
+	LEAQ    15(BX)(CX*1), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+32(FP), BX
 	MOVL    (SI), R9
@@ -10105,10 +11443,10 @@ ready:
 	VPXOR   Y3, Y3, Y3
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVSXBW 16(R9)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
@@ -10124,11 +11462,11 @@ step11:
 	VPADDD    Y10, Y3, Y3
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step11
+	JL        step21
 
-tail12:
+tail22:
 	CMPQ      BX, CX
-	JGE       done13
+	JGE       done23
 	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
@@ -10145,7 +11483,7 @@ tail12:
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y3, Y3
 
-done13:
+done23:
 	VUNPCKLPS    Y1, Y0, Y10
 	VUNPCKHPS    Y1, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -10251,10 +11589,10 @@ wide:
 	VPXOR      Y3, Y3, Y3
 	XORQ       BX, BX
 	CMPQ       BX, DX
-	JGE        tail15
+	JGE        tail25
 	PCALIGN    $0x20
 
-step14:
+step24:
 	VPMOVZXBW  (AX)(BX*1), Y8
 	VPMOVSXBW  16(R9)(BX*1), Y10
 	VPMADDWD   Y10, Y8, Y10
@@ -10268,38 +11606,60 @@ step14:
 	VPMOVSXBW  16(R12)(BX*1), Y10
 	VPMADDWD   Y10, Y8, Y10
 	VPADDD     Y10, Y3, Y3
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor28AMD
+	PREFETCHT0 (R13)(BX*1)
+	PREFETCHT0 (R14)(BX*1)
+	PREFETCHT0 (R15)(BX*1)
+	PREFETCHT0 (BP)(BX*1)
+	JMP        fetched27
+
+vendor28AMD:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
-	ADDQ       $0x00000010, BX
-	CMPQ       BX, DX
-	JL         step14
 
-tail15:
+fetched27:
+	ADDQ $0x00000010, BX
+	CMPQ BX, DX
+	JL   step24
+
+tail25:
 	CMPQ       BX, CX
-	JGE        done16
+	JGE        done26
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor30AMD
+	PREFETCHT0 (R13)(BX*1)
+	PREFETCHT0 (R14)(BX*1)
+	PREFETCHT0 (R15)(BX*1)
+	PREFETCHT0 (BP)(BX*1)
+	JMP        fetched29
+
+vendor30AMD:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
-	LEAQ       -16(CX), BX
-	VPMOVZXBW  (AX)(BX*1), Y8
-	VPAND      Y14, Y8, Y8
-	VPMOVSXBW  16(R9)(BX*1), Y10
-	VPMADDWD   Y10, Y8, Y10
-	VPADDD     Y10, Y0, Y0
-	VPMOVSXBW  16(R10)(BX*1), Y10
-	VPMADDWD   Y10, Y8, Y10
-	VPADDD     Y10, Y1, Y1
-	VPMOVSXBW  16(R11)(BX*1), Y10
-	VPMADDWD   Y10, Y8, Y10
-	VPADDD     Y10, Y2, Y2
-	VPMOVSXBW  16(R12)(BX*1), Y10
-	VPMADDWD   Y10, Y8, Y10
-	VPADDD     Y10, Y3, Y3
 
-done16:
+fetched29:
+	LEAQ      -16(CX), BX
+	VPMOVZXBW (AX)(BX*1), Y8
+	VPAND     Y14, Y8, Y8
+	VPMOVSXBW 16(R9)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y0, Y0
+	VPMOVSXBW 16(R10)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y1, Y1
+	VPMOVSXBW 16(R11)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y2, Y2
+	VPMOVSXBW 16(R12)(BX*1), Y10
+	VPMADDWD  Y10, Y8, Y10
+	VPADDD    Y10, Y3, Y3
+
+done26:
 	VUNPCKLPS    Y1, Y0, Y10
 	VUNPCKHPS    Y1, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -10356,10 +11716,10 @@ one:
 	XORQ    BX, BX
 	LEAQ    -32(DX), R10
 	CMPQ    BX, R10
-	JG      unpaired21
+	JG      unpaired35
 	PCALIGN $0x20
 
-pair20:
+pair34:
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVSXBW 16(R9)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
@@ -10370,25 +11730,25 @@ pair20:
 	VPADDD    Y10, Y1, Y1
 	ADDQ      $0x00000020, BX
 	CMPQ      BX, R10
-	JLE       pair20
+	JLE       pair34
 
-unpaired21:
+unpaired35:
 	CMPQ    BX, DX
-	JGE     tail18
+	JGE     tail32
 	PCALIGN $0x20
 
-step17:
+step31:
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPMOVSXBW 16(R9)(BX*1), Y10
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, DX
-	JL        step17
+	JL        step31
 
-tail18:
+tail32:
 	CMPQ      BX, CX
-	JGE       done19
+	JGE       done33
 	LEAQ      -16(CX), BX
 	VPMOVZXBW (AX)(BX*1), Y8
 	VPAND     Y14, Y8, Y8
@@ -10396,7 +11756,7 @@ tail18:
 	VPMADDWD  Y10, Y8, Y10
 	VPADDD    Y10, Y0, Y0
 
-done19:
+done33:
 	VPADDD       Y1, Y0, Y0
 	VPSHUFD      $0x4e, Y0, Y10
 	VPADDD       Y10, Y0, Y0
@@ -10468,7 +11828,7 @@ TEXT ·affineRowsI4AVX2(SB), NOSPLIT, $0-96
 	JL           four
 	CMPQ         R9, $0x40
 	JL           plain
-	CMPB         ·oneStream+0(SB), $0x00
+	CMPB         ·amd+0(SB), $0x00
 	JNE          wide
 	PCALIGN      $0x20
 
@@ -11143,13 +12503,15 @@ first:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(DX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -11157,13 +12519,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -11181,37 +12564,15 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(DX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+40(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+64(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       15(R9)(DX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -11219,57 +12580,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+40(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+64(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       15(R9)(DX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+40(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+64(FP), BX
-	LEAQ       (R9)(BX*1), BX
-	LEAQ       15(BX)(DX*1), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+40(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+64(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(DX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+40(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+64(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(DX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+40(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+64(FP), BX
+	LEAQ    (R9)(BX*1), BX
+	LEAQ    15(BX)(DX*1), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+40(FP), BX
 	MOVL    (SI), R9
@@ -11293,10 +12767,10 @@ ready:
 	VPXOR   Y3, Y3, Y3
 	XORQ    BX, BX
 	CMPQ    BX, CX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	LEAQ       (AX)(DX*1), R14
 	VMOVDQU    (AX)(BX*1), Y8
 	VMOVDQU    (R14)(BX*1), Y14
@@ -11338,11 +12812,11 @@ step11:
 	VPADDD     Y10, Y3, Y3
 	ADDQ       $0x00000020, BX
 	CMPQ       BX, CX
-	JL         step11
+	JL         step21
 
-tail12:
+tail22:
 	CMPQ       BX, DX
-	JGE        done13
+	JGE        done23
 	LEAQ       -32(DX), BX
 	MOVQ       tail+0(FP), R14
 	VMOVDQU    (R14), Y8
@@ -11384,7 +12858,7 @@ tail12:
 	VPMADDWD   Y12, Y10, Y10
 	VPADDD     Y10, Y3, Y3
 
-done13:
+done23:
 	VUNPCKLPS    Y1, Y0, Y10
 	VUNPCKHPS    Y1, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -11442,10 +12916,10 @@ one:
 	XORQ    BX, BX
 	LEAQ    -64(CX), R10
 	CMPQ    BX, R10
-	JG      unpaired18
+	JG      unpaired28
 	PCALIGN $0x20
 
-pair17:
+pair27:
 	LEAQ       (AX)(DX*1), R11
 	VMOVDQU    (AX)(BX*1), Y8
 	VMOVDQU    (R11)(BX*1), Y14
@@ -11472,14 +12946,14 @@ pair17:
 	VPADDD     Y10, Y1, Y1
 	ADDQ       $0x00000040, BX
 	CMPQ       BX, R10
-	JLE        pair17
+	JLE        pair27
 
-unpaired18:
+unpaired28:
 	CMPQ    BX, CX
-	JGE     tail15
+	JGE     tail25
 	PCALIGN $0x20
 
-step14:
+step24:
 	LEAQ       (AX)(DX*1), R10
 	VMOVDQU    (AX)(BX*1), Y8
 	VMOVDQU    (R10)(BX*1), Y14
@@ -11494,11 +12968,11 @@ step14:
 	VPADDD     Y10, Y0, Y0
 	ADDQ       $0x00000020, BX
 	CMPQ       BX, CX
-	JL         step14
+	JL         step24
 
-tail15:
+tail25:
 	CMPQ       BX, DX
-	JGE        done16
+	JGE        done26
 	LEAQ       -32(DX), BX
 	MOVQ       tail+0(FP), R10
 	VMOVDQU    (R10), Y8
@@ -11513,7 +12987,7 @@ tail15:
 	VPMADDWD   Y12, Y10, Y10
 	VPADDD     Y10, Y0, Y0
 
-done16:
+done26:
 	VPADDD       Y1, Y0, Y0
 	VPSHUFD      $0x4e, Y0, Y10
 	VPADDD       Y10, Y0, Y0
@@ -11587,7 +13061,7 @@ TEXT ·affineRowsI1AVX2(SB), NOSPLIT, $0-88
 	JL           four
 	CMPQ         R9, $0x40
 	JL           plain
-	CMPB         ·oneStream+0(SB), $0x00
+	CMPB         ·amd+0(SB), $0x00
 	JNE          wide
 	PCALIGN      $0x20
 
@@ -14353,13 +15827,15 @@ first:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(CX*8), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -14367,13 +15843,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -14391,37 +15888,15 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(CX*8), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+32(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+56(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       15(R9)(CX*8), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -14429,57 +15904,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+32(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+56(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       15(R9)(CX*8), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+32(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+56(FP), BX
-	LEAQ       (R9)(BX*1), BX
-	LEAQ       15(BX)(CX*8), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+32(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(CX*8), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+32(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(CX*8), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+32(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+56(FP), BX
+	LEAQ    (R9)(BX*1), BX
+	LEAQ    15(BX)(CX*8), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+32(FP), BX
 	MOVL    (SI), R9
@@ -14503,10 +16091,10 @@ ready:
 	VPXOR   Y3, Y3, Y3
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	LEAQ    (AX)(BX*8), R14
 	LEAQ    (R14)(CX*8), R15
 	LEAQ    (R15)(CX*8), R15
@@ -14664,14 +16252,14 @@ step11:
 	VPADDQ  Y10, Y3, Y3
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step11
+	JL      step21
 
-tail12:
+tail22:
 	CMPQ       BX, CX
-	JGE        done13
+	JGE        done23
 	LEAQ       -4(CX), BX
 	CMPQ       BX, $+0
-	JL         short14
+	JL         short24
 	LEAQ       (AX)(BX*8), R14
 	LEAQ       (R14)(CX*8), R15
 	LEAQ       (R15)(CX*8), R15
@@ -14843,12 +16431,12 @@ tail12:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y3, Y3
-	JMP        done13
+	JMP        done23
 
-short14:
+short24:
 	XORQ    BX, BX
 	TESTQ   $0x00000002, CX
-	JZ      word15
+	JZ      word25
 	LEAQ    (AX)(BX*8), R14
 	LEAQ    (R14)(CX*8), R15
 	LEAQ    (R15)(CX*8), R15
@@ -15022,9 +16610,9 @@ short14:
 	VPADDQ  Y10, Y3, Y3
 	ADDQ    $0x02, BX
 
-word15:
+word25:
 	TESTQ   $0x00000001, CX
-	JZ      done13
+	JZ      done23
 	LEAQ    (AX)(BX*8), R14
 	LEAQ    (R14)(CX*8), R15
 	LEAQ    (R15)(CX*8), R15
@@ -15197,7 +16785,7 @@ word15:
 	VPSADBW Y11, Y15, Y10
 	VPADDQ  Y10, Y3, Y3
 
-done13:
+done23:
 	VUNPCKLPS    Y1, Y0, Y10
 	VUNPCKHPS    Y1, Y0, Y11
 	VPADDD       Y11, Y10, Y10
@@ -15255,10 +16843,10 @@ one:
 	XORQ    BX, BX
 	LEAQ    -8(DX), R10
 	CMPQ    BX, R10
-	JG      unpaired20
+	JG      unpaired30
 	PCALIGN $0x20
 
-pair19:
+pair29:
 	LEAQ    (AX)(BX*8), R11
 	LEAQ    (R11)(CX*8), R12
 	LEAQ    (R12)(CX*8), R12
@@ -15343,14 +16931,14 @@ pair19:
 	VPADDQ  Y10, Y1, Y1
 	ADDQ    $0x00000008, BX
 	CMPQ    BX, R10
-	JLE     pair19
+	JLE     pair29
 
-unpaired20:
+unpaired30:
 	CMPQ    BX, DX
-	JGE     tail17
+	JGE     tail27
 	PCALIGN $0x20
 
-step16:
+step26:
 	LEAQ    (AX)(BX*8), R10
 	LEAQ    (R10)(CX*8), R11
 	LEAQ    (R11)(CX*8), R11
@@ -15394,14 +16982,14 @@ step16:
 	VPADDQ  Y10, Y0, Y0
 	ADDQ    $0x00000004, BX
 	CMPQ    BX, DX
-	JL      step16
+	JL      step26
 
-tail17:
+tail27:
 	CMPQ       BX, CX
-	JGE        done18
+	JGE        done28
 	LEAQ       -4(CX), BX
 	CMPQ       BX, $+0
-	JL         short21
+	JL         short31
 	LEAQ       (AX)(BX*8), R10
 	LEAQ       (R10)(CX*8), R11
 	LEAQ       (R11)(CX*8), R11
@@ -15447,12 +17035,12 @@ tail17:
 	VPXOR      Y11, Y11, Y11
 	VPSADBW    Y11, Y15, Y10
 	VPADDQ     Y10, Y0, Y0
-	JMP        done18
+	JMP        done28
 
-short21:
+short31:
 	XORQ    BX, BX
 	TESTQ   $0x00000002, CX
-	JZ      word22
+	JZ      word32
 	LEAQ    (AX)(BX*8), R10
 	LEAQ    (R10)(CX*8), R11
 	LEAQ    (R11)(CX*8), R11
@@ -15500,9 +17088,9 @@ short21:
 	VPADDQ  Y10, Y0, Y0
 	ADDQ    $0x02, BX
 
-word22:
+word32:
 	TESTQ   $0x00000001, CX
-	JZ      done18
+	JZ      done28
 	LEAQ    (AX)(BX*8), R10
 	LEAQ    (R10)(CX*8), R11
 	LEAQ    (R11)(CX*8), R11
@@ -15549,7 +17137,7 @@ word22:
 	VPSADBW Y11, Y15, Y10
 	VPADDQ  Y10, Y0, Y0
 
-done18:
+done28:
 	VPADDD       Y1, Y0, Y0
 	VPSHUFD      $0x4e, Y0, Y10
 	VPADDD       Y10, Y0, Y0

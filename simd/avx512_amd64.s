@@ -123,7 +123,7 @@ TEXT ·dotRowsAVX512(SB), NOSPLIT, $0-80
 	JL      four
 	CMPQ    R9, $0x40
 	JL      plain
-	CMPB    ·oneStream+0(SB), $0x00
+	CMPB    ·amd+0(SB), $0x00
 	JNE     wide
 	PCALIGN $0x20
 
@@ -599,13 +599,15 @@ first:
 	LEAQ    (R10)(R9*4), R9
 	LEAQ    -1(R9)(CX*4), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -613,13 +615,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -637,37 +660,15 @@ four:
 	LEAQ    (R10)(R9*4), R9
 	LEAQ    -1(R9)(CX*4), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*4), R9
-	LEAQ       -1(R9)(CX*4), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -675,57 +676,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*4), R9
-	LEAQ       -1(R9)(CX*4), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+24(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+48(FP), BX
-	LEAQ       (R9)(BX*4), BX
-	LEAQ       -1(BX)(CX*4), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*4), R9
+	LEAQ    -1(R9)(CX*4), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*4), R9
+	LEAQ    -1(R9)(CX*4), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+24(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+48(FP), BX
+	LEAQ    (R9)(BX*4), BX
+	LEAQ    -1(BX)(CX*4), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+24(FP), BX
 	MOVL    (SI), R9
@@ -753,10 +867,10 @@ ready:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	VMOVUPS     (AX)(BX*4), Z8
 	VFMADD231PS (R9)(BX*4), Z8, Z0
 	VFMADD231PS (R10)(BX*4), Z8, Z2
@@ -769,14 +883,14 @@ step11:
 	VFMADD231PS 64(R12)(BX*4), Z9, Z7
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step11
+	JL          step21
 
-tail12:
+tail22:
 	CMPQ        BX, CX
-	JGE         done13
+	JGE         done23
 	LEAQ        -16(CX), R14
 	CMPQ        BX, R14
-	JG          half14
+	JG          half24
 	VMOVUPS     (AX)(BX*4), Z8
 	VFMADD231PS (R9)(BX*4), Z8, Z0
 	VFMADD231PS (R10)(BX*4), Z8, Z2
@@ -784,9 +898,9 @@ tail12:
 	VFMADD231PS (R12)(BX*4), Z8, Z6
 	ADDQ        $0x00000010, BX
 
-half14:
+half24:
 	CMPQ        BX, CX
-	JGE         done13
+	JGE         done23
 	XORQ        BX, BX
 	CMPQ        R14, $+0
 	CMOVQGE     R14, BX
@@ -800,7 +914,7 @@ half14:
 	VMOVUPS.Z   (R12)(BX*4), K1, Z13
 	VFMADD231PS Z13, Z9, Z7
 
-done13:
+done23:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
@@ -888,10 +1002,10 @@ wide:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail16
+	JGE     tail26
 	PCALIGN $0x20
 
-step15:
+step25:
 	VMOVUPS     (AX)(BX*4), Z8
 	VFMADD231PS (R9)(BX*4), Z8, Z0
 	VFMADD231PS (R10)(BX*4), Z8, Z2
@@ -902,32 +1016,62 @@ step15:
 	VFMADD231PS 64(R10)(BX*4), Z9, Z3
 	VFMADD231PS 64(R11)(BX*4), Z9, Z5
 	VFMADD231PS 64(R12)(BX*4), Z9, Z7
-	PREFETCHT1  (R13)(BX*4)
-	PREFETCHT1  (R14)(BX*4)
-	PREFETCHT1  (R15)(BX*4)
-	PREFETCHT1  (BP)(BX*4)
-	PREFETCHT1  64(R13)(BX*4)
-	PREFETCHT1  64(R14)(BX*4)
-	PREFETCHT1  64(R15)(BX*4)
-	PREFETCHT1  64(BP)(BX*4)
-	ADDQ        $0x00000020, BX
-	CMPQ        BX, DX
-	JL          step15
+	CMPB        ·amd+0(SB), $0x00
+	JNE         vendor29AMD
+	PREFETCHT0  (R13)(BX*4)
+	PREFETCHT0  (R14)(BX*4)
+	PREFETCHT0  (R15)(BX*4)
+	PREFETCHT0  (BP)(BX*4)
+	PREFETCHT0  64(R13)(BX*4)
+	PREFETCHT0  64(R14)(BX*4)
+	PREFETCHT0  64(R15)(BX*4)
+	PREFETCHT0  64(BP)(BX*4)
+	JMP         fetched28
 
-tail16:
-	CMPQ        BX, CX
-	JGE         done17
-	PREFETCHT1  (R13)(BX*4)
-	PREFETCHT1  (R14)(BX*4)
-	PREFETCHT1  (R15)(BX*4)
-	PREFETCHT1  (BP)(BX*4)
-	PREFETCHT1  64(R13)(BX*4)
-	PREFETCHT1  64(R14)(BX*4)
-	PREFETCHT1  64(R15)(BX*4)
-	PREFETCHT1  64(BP)(BX*4)
+vendor29AMD:
+	PREFETCHT1 (R13)(BX*4)
+	PREFETCHT1 (R14)(BX*4)
+	PREFETCHT1 (R15)(BX*4)
+	PREFETCHT1 (BP)(BX*4)
+	PREFETCHT1 64(R13)(BX*4)
+	PREFETCHT1 64(R14)(BX*4)
+	PREFETCHT1 64(R15)(BX*4)
+	PREFETCHT1 64(BP)(BX*4)
+
+fetched28:
+	ADDQ $0x00000020, BX
+	CMPQ BX, DX
+	JL   step25
+
+tail26:
+	CMPQ       BX, CX
+	JGE        done27
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor31AMD
+	PREFETCHT0 (R13)(BX*4)
+	PREFETCHT0 (R14)(BX*4)
+	PREFETCHT0 (R15)(BX*4)
+	PREFETCHT0 (BP)(BX*4)
+	PREFETCHT0 64(R13)(BX*4)
+	PREFETCHT0 64(R14)(BX*4)
+	PREFETCHT0 64(R15)(BX*4)
+	PREFETCHT0 64(BP)(BX*4)
+	JMP        fetched30
+
+vendor31AMD:
+	PREFETCHT1 (R13)(BX*4)
+	PREFETCHT1 (R14)(BX*4)
+	PREFETCHT1 (R15)(BX*4)
+	PREFETCHT1 (BP)(BX*4)
+	PREFETCHT1 64(R13)(BX*4)
+	PREFETCHT1 64(R14)(BX*4)
+	PREFETCHT1 64(R15)(BX*4)
+	PREFETCHT1 64(BP)(BX*4)
+
+fetched30:
 	LEAQ        -16(CX), R13
 	CMPQ        BX, R13
-	JG          half18
+	JG          half32
 	VMOVUPS     (AX)(BX*4), Z8
 	VFMADD231PS (R9)(BX*4), Z8, Z0
 	VFMADD231PS (R10)(BX*4), Z8, Z2
@@ -935,9 +1079,9 @@ tail16:
 	VFMADD231PS (R12)(BX*4), Z8, Z6
 	ADDQ        $0x00000010, BX
 
-half18:
+half32:
 	CMPQ        BX, CX
-	JGE         done17
+	JGE         done27
 	XORQ        BX, BX
 	CMPQ        R13, $+0
 	CMOVQGE     R13, BX
@@ -951,7 +1095,7 @@ half18:
 	VMOVUPS.Z   (R12)(BX*4), K1, Z13
 	VFMADD231PS Z13, Z9, Z7
 
-done17:
+done27:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
@@ -989,31 +1133,31 @@ one:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail20
+	JGE     tail34
 	PCALIGN $0x20
 
-step19:
+step33:
 	VMOVUPS     (AX)(BX*4), Z8
 	VFMADD231PS (R9)(BX*4), Z8, Z0
 	VMOVUPS     64(AX)(BX*4), Z9
 	VFMADD231PS 64(R9)(BX*4), Z9, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step19
+	JL          step33
 
-tail20:
+tail34:
 	CMPQ        BX, CX
-	JGE         done21
+	JGE         done35
 	LEAQ        -16(CX), R10
 	CMPQ        BX, R10
-	JG          half22
+	JG          half36
 	VMOVUPS     (AX)(BX*4), Z8
 	VFMADD231PS (R9)(BX*4), Z8, Z0
 	ADDQ        $0x00000010, BX
 
-half22:
+half36:
 	CMPQ        BX, CX
-	JGE         done21
+	JGE         done35
 	XORQ        BX, BX
 	CMPQ        R10, $+0
 	CMOVQGE     R10, BX
@@ -1021,7 +1165,7 @@ half22:
 	VMOVUPS.Z   (R9)(BX*4), K1, Z10
 	VFMADD231PS Z10, Z9, Z1
 
-done21:
+done35:
 	VADDPS        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
 	VADDPS        Z10, Z0, Z0
@@ -1168,7 +1312,7 @@ TEXT ·dotRowsHalfAVX512(SB), NOSPLIT, $0-80
 	JL      four
 	CMPQ    R9, $0x40
 	JL      plain
-	CMPB    ·oneStream+0(SB), $0x00
+	CMPB    ·amd+0(SB), $0x00
 	JNE     wide
 	PCALIGN $0x20
 
@@ -1688,13 +1832,15 @@ first:
 	LEAQ    (R10)(R9*2), R9
 	LEAQ    -1(R9)(CX*2), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -1702,13 +1848,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -1726,37 +1893,15 @@ four:
 	LEAQ    (R10)(R9*2), R9
 	LEAQ    -1(R9)(CX*2), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*2), R9
-	LEAQ       -1(R9)(CX*2), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -1764,57 +1909,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*2), R9
-	LEAQ       -1(R9)(CX*2), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+24(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+48(FP), BX
-	LEAQ       (R9)(BX*2), BX
-	LEAQ       -1(BX)(CX*2), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*2), R9
+	LEAQ    -1(R9)(CX*2), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*2), R9
+	LEAQ    -1(R9)(CX*2), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+24(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+48(FP), BX
+	LEAQ    (R9)(BX*2), BX
+	LEAQ    -1(BX)(CX*2), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+24(FP), BX
 	MOVL    (SI), R9
@@ -1842,10 +2100,10 @@ ready:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
@@ -1866,14 +2124,14 @@ step11:
 	VFMADD231PS Z13, Z9, Z7
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step11
+	JL          step21
 
-tail12:
+tail22:
 	CMPQ        BX, CX
-	JGE         done13
+	JGE         done23
 	LEAQ        -16(CX), R14
 	CMPQ        BX, R14
-	JG          half14
+	JG          half24
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
@@ -1885,9 +2143,9 @@ tail12:
 	VFMADD231PS Z13, Z8, Z6
 	ADDQ        $0x00000010, BX
 
-half14:
+half24:
 	CMPQ        BX, CX
-	JGE         done13
+	JGE         done23
 	XORQ        BX, BX
 	CMPQ        R14, $+0
 	CMOVQGE     R14, BX
@@ -1905,7 +2163,7 @@ half14:
 	VCVTPH2PS   Y13, Z13
 	VFMADD231PS Z13, Z9, Z7
 
-done13:
+done23:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
@@ -1993,10 +2251,10 @@ wide:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail16
+	JGE     tail26
 	PCALIGN $0x20
 
-step15:
+step25:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
@@ -2015,24 +2273,46 @@ step15:
 	VFMADD231PS Z12, Z9, Z5
 	VCVTPH2PS   32(R12)(BX*2), Z13
 	VFMADD231PS Z13, Z9, Z7
-	PREFETCHT1  (R13)(BX*2)
-	PREFETCHT1  (R14)(BX*2)
-	PREFETCHT1  (R15)(BX*2)
-	PREFETCHT1  (BP)(BX*2)
-	ADDQ        $0x00000020, BX
-	CMPQ        BX, DX
-	JL          step15
+	CMPB        ·amd+0(SB), $0x00
+	JNE         vendor29AMD
+	PREFETCHT0  (R13)(BX*2)
+	PREFETCHT0  (R14)(BX*2)
+	PREFETCHT0  (R15)(BX*2)
+	PREFETCHT0  (BP)(BX*2)
+	JMP         fetched28
 
-tail16:
-	CMPQ        BX, CX
-	JGE         done17
-	PREFETCHT1  (R13)(BX*2)
-	PREFETCHT1  (R14)(BX*2)
-	PREFETCHT1  (R15)(BX*2)
-	PREFETCHT1  (BP)(BX*2)
+vendor29AMD:
+	PREFETCHT1 (R13)(BX*2)
+	PREFETCHT1 (R14)(BX*2)
+	PREFETCHT1 (R15)(BX*2)
+	PREFETCHT1 (BP)(BX*2)
+
+fetched28:
+	ADDQ $0x00000020, BX
+	CMPQ BX, DX
+	JL   step25
+
+tail26:
+	CMPQ       BX, CX
+	JGE        done27
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor31AMD
+	PREFETCHT0 (R13)(BX*2)
+	PREFETCHT0 (R14)(BX*2)
+	PREFETCHT0 (R15)(BX*2)
+	PREFETCHT0 (BP)(BX*2)
+	JMP        fetched30
+
+vendor31AMD:
+	PREFETCHT1 (R13)(BX*2)
+	PREFETCHT1 (R14)(BX*2)
+	PREFETCHT1 (R15)(BX*2)
+	PREFETCHT1 (BP)(BX*2)
+
+fetched30:
 	LEAQ        -16(CX), R13
 	CMPQ        BX, R13
-	JG          half18
+	JG          half32
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
@@ -2044,9 +2324,9 @@ tail16:
 	VFMADD231PS Z13, Z8, Z6
 	ADDQ        $0x00000010, BX
 
-half18:
+half32:
 	CMPQ        BX, CX
-	JGE         done17
+	JGE         done27
 	XORQ        BX, BX
 	CMPQ        R13, $+0
 	CMOVQGE     R13, BX
@@ -2064,7 +2344,7 @@ half18:
 	VCVTPH2PS   Y13, Z13
 	VFMADD231PS Z13, Z9, Z7
 
-done17:
+done27:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
@@ -2102,10 +2382,10 @@ one:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail20
+	JGE     tail34
 	PCALIGN $0x20
 
-step19:
+step33:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
@@ -2114,22 +2394,22 @@ step19:
 	VFMADD231PS Z10, Z9, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step19
+	JL          step33
 
-tail20:
+tail34:
 	CMPQ        BX, CX
-	JGE         done21
+	JGE         done35
 	LEAQ        -16(CX), R10
 	CMPQ        BX, R10
-	JG          half22
+	JG          half36
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VFMADD231PS Z10, Z8, Z0
 	ADDQ        $0x00000010, BX
 
-half22:
+half36:
 	CMPQ        BX, CX
-	JGE         done21
+	JGE         done35
 	XORQ        BX, BX
 	CMPQ        R10, $+0
 	CMOVQGE     R10, BX
@@ -2138,7 +2418,7 @@ half22:
 	VCVTPH2PS   Y10, Z10
 	VFMADD231PS Z10, Z9, Z1
 
-done21:
+done35:
 	VADDPS        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
 	VADDPS        Z10, Z0, Z0
@@ -2309,7 +2589,7 @@ done3:
 	JL      four
 	CMPQ    R9, $0x40
 	JL      plain
-	CMPB    ·oneStream+0(SB), $0x00
+	CMPB    ·amd+0(SB), $0x00
 	JNE     wide
 	PCALIGN $0x20
 
@@ -2719,13 +2999,15 @@ first:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor7AMD
 	CMPQ    R9, R11
 	JG      last5
 	PCALIGN $0x20
 
 line4:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line4
@@ -2733,13 +3015,34 @@ line4:
 last5:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done6
+
+vendor7AMD:
+	CMPQ    R9, R11
+	JG      last5AMD
+	PCALIGN $0x20
+
+line4AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line4AMD
+
+last5AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done6:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -2757,37 +3060,15 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor11AMD
 	CMPQ    R9, R11
-	JG      last7
+	JG      last9
 	PCALIGN $0x20
 
-line6:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line6
-
-last7:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       -1(R9)(CX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last9
-	PCALIGN    $0x20
-
 line8:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line8
@@ -2795,57 +3076,170 @@ line8:
 last9:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       -1(R9)(CX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last11
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done10
 
-line10:
+vendor11AMD:
+	CMPQ    R9, R11
+	JG      last9AMD
+	PCALIGN $0x20
+
+line8AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line10
+	JLE        line8AMD
 
-last11:
+last9AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+24(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+48(FP), BX
-	LEAQ       (R9)(BX*1), BX
-	LEAQ       -1(BX)(CX*1), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last13
-	PCALIGN    $0x20
+
+done10:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor15AMD
+	CMPQ    R9, R11
+	JG      last13
+	PCALIGN $0x20
 
 line12:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line12
+
+last13:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done14
+
+vendor15AMD:
+	CMPQ    R9, R11
+	JG      last13AMD
+	PCALIGN $0x20
+
+line12AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line12AMD
+
+last13AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done14:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor19AMD
+	CMPQ    R9, R11
+	JG      last17
+	PCALIGN $0x20
+
+line16:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line16
+
+last17:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done18
+
+vendor19AMD:
+	CMPQ    R9, R11
+	JG      last17AMD
+	PCALIGN $0x20
+
+line16AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line16AMD
+
+last17AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done18:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+24(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+48(FP), BX
+	LEAQ    (R9)(BX*1), BX
+	LEAQ    -1(BX)(CX*1), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor23AMD
+	CMPQ    BX, R10
+	JG      last21
+	PCALIGN $0x20
+
+line20:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line20
+
+last21:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done22
+
+vendor23AMD:
+	CMPQ    BX, R10
+	JG      last21AMD
+	PCALIGN $0x20
+
+line20AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line12
+	JLE        line20AMD
 
-last13:
+last21AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done22:
 ready:
 	MOVQ      rows_base+24(FP), BX
 	MOVL      (SI), R9
@@ -2869,10 +3263,10 @@ ready:
 	VMOVDQA32 Z9, Z6
 	XORQ      BX, BX
 	CMPQ      BX, DX
-	JGE       tail15
+	JGE       tail25
 	PCALIGN   $0x20
 
-step14:
+step24:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPXORD   (R9)(BX*1), Z14, Z10
 	VPDPBUSD Z8, Z10, Z0
@@ -2884,11 +3278,11 @@ step14:
 	VPDPBUSD Z8, Z13, Z6
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step14
+	JL       step24
 
-tail15:
+tail25:
 	CMPQ       BX, CX
-	JGE        done16
+	JGE        done26
 	LEAQ       -64(CX), R14
 	XORQ       BX, BX
 	CMPQ       R14, $+0
@@ -2907,7 +3301,7 @@ tail15:
 	VPXORD     Z13, Z14, Z13
 	VPDPBUSD   Z8, Z13, Z6
 
-done16:
+done26:
 	VUNPCKLPS     Z2, Z0, Z10
 	VUNPCKHPS     Z2, Z0, Z11
 	VPADDD        Z11, Z10, Z10
@@ -2987,10 +3381,10 @@ wide:
 	VMOVDQA32 Z9, Z6
 	XORQ      BX, BX
 	CMPQ      BX, DX
-	JGE       tail18
+	JGE       tail28
 	PCALIGN   $0x20
 
-step17:
+step27:
 	VMOVDQU8   (AX)(BX*1), Z8
 	VPXORD     (R9)(BX*1), Z14, Z10
 	VPDPBUSD   Z8, Z10, Z0
@@ -3000,21 +3394,43 @@ step17:
 	VPDPBUSD   Z8, Z12, Z4
 	VPXORD     (R12)(BX*1), Z14, Z13
 	VPDPBUSD   Z8, Z13, Z6
-	PREFETCHT1 (R13)(BX*1)
-	PREFETCHT1 (R14)(BX*1)
-	PREFETCHT1 (R15)(BX*1)
-	PREFETCHT1 (BP)(BX*1)
-	ADDQ       $0x00000040, BX
-	CMPQ       BX, DX
-	JL         step17
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor31AMD
+	PREFETCHT0 (R13)(BX*1)
+	PREFETCHT0 (R14)(BX*1)
+	PREFETCHT0 (R15)(BX*1)
+	PREFETCHT0 (BP)(BX*1)
+	JMP        fetched30
 
-tail18:
-	CMPQ       BX, CX
-	JGE        done19
+vendor31AMD:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
+
+fetched30:
+	ADDQ $0x00000040, BX
+	CMPQ BX, DX
+	JL   step27
+
+tail28:
+	CMPQ       BX, CX
+	JGE        done29
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor33AMD
+	PREFETCHT0 (R13)(BX*1)
+	PREFETCHT0 (R14)(BX*1)
+	PREFETCHT0 (R15)(BX*1)
+	PREFETCHT0 (BP)(BX*1)
+	JMP        fetched32
+
+vendor33AMD:
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+
+fetched32:
 	LEAQ       -64(CX), R13
 	XORQ       BX, BX
 	CMPQ       R13, $+0
@@ -3033,7 +3449,7 @@ tail18:
 	VPXORD     Z13, Z14, Z13
 	VPDPBUSD   Z8, Z13, Z6
 
-done19:
+done29:
 	VUNPCKLPS     Z2, Z0, Z10
 	VUNPCKHPS     Z2, Z0, Z11
 	VPADDD        Z11, Z10, Z10
@@ -3066,20 +3482,20 @@ one:
 	VMOVDQA32 Z9, Z0
 	XORQ      BX, BX
 	CMPQ      BX, DX
-	JGE       tail21
+	JGE       tail35
 	PCALIGN   $0x20
 
-step20:
+step34:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPXORD   (R9)(BX*1), Z14, Z10
 	VPDPBUSD Z8, Z10, Z0
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step20
+	JL       step34
 
-tail21:
+tail35:
 	CMPQ       BX, CX
-	JGE        done22
+	JGE        done36
 	LEAQ       -64(CX), R10
 	XORQ       BX, BX
 	CMPQ       R10, $+0
@@ -3089,7 +3505,7 @@ tail21:
 	VPXORD     Z10, Z14, Z10
 	VPDPBUSD   Z8, Z10, Z0
 
-done22:
+done36:
 	VPSHUFD       $0x4e, Z0, Z10
 	VPADDD        Z10, Z0, Z0
 	VPSHUFD       $0xb1, Z0, Z10
@@ -3257,7 +3673,7 @@ done3:
 	JL      four
 	CMPQ    R9, $0x40
 	JL      plain
-	CMPB    ·oneStream+0(SB), $0x00
+	CMPB    ·amd+0(SB), $0x00
 	JNE     wide
 	PCALIGN $0x20
 
@@ -3666,13 +4082,15 @@ first:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor7AMD
 	CMPQ    R9, R11
 	JG      last5
 	PCALIGN $0x20
 
 line4:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line4
@@ -3680,13 +4098,34 @@ line4:
 last5:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done6
+
+vendor7AMD:
+	CMPQ    R9, R11
+	JG      last5AMD
+	PCALIGN $0x20
+
+line4AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line4AMD
+
+last5AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done6:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -3704,37 +4143,15 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor11AMD
 	CMPQ    R9, R11
-	JG      last7
+	JG      last9
 	PCALIGN $0x20
 
-line6:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line6
-
-last7:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       -1(R9)(CX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last9
-	PCALIGN    $0x20
-
 line8:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line8
@@ -3742,57 +4159,170 @@ line8:
 last9:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       -1(R9)(CX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last11
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done10
 
-line10:
+vendor11AMD:
+	CMPQ    R9, R11
+	JG      last9AMD
+	PCALIGN $0x20
+
+line8AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line10
+	JLE        line8AMD
 
-last11:
+last9AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+24(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+48(FP), BX
-	LEAQ       (R9)(BX*1), BX
-	LEAQ       -1(BX)(CX*1), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last13
-	PCALIGN    $0x20
+
+done10:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor15AMD
+	CMPQ    R9, R11
+	JG      last13
+	PCALIGN $0x20
 
 line12:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line12
+
+last13:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done14
+
+vendor15AMD:
+	CMPQ    R9, R11
+	JG      last13AMD
+	PCALIGN $0x20
+
+line12AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line12AMD
+
+last13AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done14:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor19AMD
+	CMPQ    R9, R11
+	JG      last17
+	PCALIGN $0x20
+
+line16:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line16
+
+last17:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done18
+
+vendor19AMD:
+	CMPQ    R9, R11
+	JG      last17AMD
+	PCALIGN $0x20
+
+line16AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line16AMD
+
+last17AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done18:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+24(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+48(FP), BX
+	LEAQ    (R9)(BX*1), BX
+	LEAQ    -1(BX)(CX*1), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor23AMD
+	CMPQ    BX, R10
+	JG      last21
+	PCALIGN $0x20
+
+line20:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line20
+
+last21:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done22
+
+vendor23AMD:
+	CMPQ    BX, R10
+	JG      last21AMD
+	PCALIGN $0x20
+
+line20AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line12
+	JLE        line20AMD
 
-last13:
+last21AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done22:
 ready:
 	MOVQ      rows_base+24(FP), BX
 	MOVL      (SI), R9
@@ -3816,10 +4346,10 @@ ready:
 	VMOVDQA32 Z9, Z6
 	XORQ      BX, BX
 	CMPQ      BX, DX
-	JGE       tail15
+	JGE       tail25
 	PCALIGN   $0x20
 
-step14:
+step24:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPXORD   (R9)(BX*1), Z14, Z10
 	VPDPBUSD Z10, Z8, Z0
@@ -3831,11 +4361,11 @@ step14:
 	VPDPBUSD Z13, Z8, Z6
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step14
+	JL       step24
 
-tail15:
+tail25:
 	CMPQ       BX, CX
-	JGE        done16
+	JGE        done26
 	LEAQ       -64(CX), R14
 	XORQ       BX, BX
 	CMPQ       R14, $+0
@@ -3854,7 +4384,7 @@ tail15:
 	VPXORD     Z13, Z14, Z13
 	VPDPBUSD   Z13, Z8, Z6
 
-done16:
+done26:
 	VUNPCKLPS     Z2, Z0, Z10
 	VUNPCKHPS     Z2, Z0, Z11
 	VPADDD        Z11, Z10, Z10
@@ -3934,10 +4464,10 @@ wide:
 	VMOVDQA32 Z9, Z6
 	XORQ      BX, BX
 	CMPQ      BX, DX
-	JGE       tail18
+	JGE       tail28
 	PCALIGN   $0x20
 
-step17:
+step27:
 	VMOVDQU8   (AX)(BX*1), Z8
 	VPXORD     (R9)(BX*1), Z14, Z10
 	VPDPBUSD   Z10, Z8, Z0
@@ -3947,21 +4477,43 @@ step17:
 	VPDPBUSD   Z12, Z8, Z4
 	VPXORD     (R12)(BX*1), Z14, Z13
 	VPDPBUSD   Z13, Z8, Z6
-	PREFETCHT1 (R13)(BX*1)
-	PREFETCHT1 (R14)(BX*1)
-	PREFETCHT1 (R15)(BX*1)
-	PREFETCHT1 (BP)(BX*1)
-	ADDQ       $0x00000040, BX
-	CMPQ       BX, DX
-	JL         step17
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor31AMD
+	PREFETCHT0 (R13)(BX*1)
+	PREFETCHT0 (R14)(BX*1)
+	PREFETCHT0 (R15)(BX*1)
+	PREFETCHT0 (BP)(BX*1)
+	JMP        fetched30
 
-tail18:
-	CMPQ       BX, CX
-	JGE        done19
+vendor31AMD:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
+
+fetched30:
+	ADDQ $0x00000040, BX
+	CMPQ BX, DX
+	JL   step27
+
+tail28:
+	CMPQ       BX, CX
+	JGE        done29
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor33AMD
+	PREFETCHT0 (R13)(BX*1)
+	PREFETCHT0 (R14)(BX*1)
+	PREFETCHT0 (R15)(BX*1)
+	PREFETCHT0 (BP)(BX*1)
+	JMP        fetched32
+
+vendor33AMD:
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+
+fetched32:
 	LEAQ       -64(CX), R13
 	XORQ       BX, BX
 	CMPQ       R13, $+0
@@ -3980,7 +4532,7 @@ tail18:
 	VPXORD     Z13, Z14, Z13
 	VPDPBUSD   Z13, Z8, Z6
 
-done19:
+done29:
 	VUNPCKLPS     Z2, Z0, Z10
 	VUNPCKHPS     Z2, Z0, Z11
 	VPADDD        Z11, Z10, Z10
@@ -4013,20 +4565,20 @@ one:
 	VMOVDQA32 Z9, Z0
 	XORQ      BX, BX
 	CMPQ      BX, DX
-	JGE       tail21
+	JGE       tail35
 	PCALIGN   $0x20
 
-step20:
+step34:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPXORD   (R9)(BX*1), Z14, Z10
 	VPDPBUSD Z10, Z8, Z0
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step20
+	JL       step34
 
-tail21:
+tail35:
 	CMPQ       BX, CX
-	JGE        done22
+	JGE        done36
 	LEAQ       -64(CX), R10
 	XORQ       BX, BX
 	CMPQ       R10, $+0
@@ -4036,7 +4588,7 @@ tail21:
 	VPXORD     Z10, Z14, Z10
 	VPDPBUSD   Z10, Z8, Z0
 
-done22:
+done36:
 	VPSHUFD       $0x4e, Z0, Z10
 	VPADDD        Z10, Z0, Z0
 	VPSHUFD       $0xb1, Z0, Z10
@@ -4182,7 +4734,7 @@ TEXT ·l2RowsAVX512(SB), NOSPLIT, $0-80
 	JL      four
 	CMPQ    R9, $0x40
 	JL      plain
-	CMPB    ·oneStream+0(SB), $0x00
+	CMPB    ·amd+0(SB), $0x00
 	JNE     wide
 	PCALIGN $0x20
 
@@ -4710,13 +5262,15 @@ first:
 	LEAQ    (R10)(R9*4), R9
 	LEAQ    -1(R9)(CX*4), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -4724,13 +5278,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -4748,37 +5323,15 @@ four:
 	LEAQ    (R10)(R9*4), R9
 	LEAQ    -1(R9)(CX*4), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*4), R9
-	LEAQ       -1(R9)(CX*4), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -4786,57 +5339,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*4), R9
-	LEAQ       -1(R9)(CX*4), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+24(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+48(FP), BX
-	LEAQ       (R9)(BX*4), BX
-	LEAQ       -1(BX)(CX*4), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*4), R9
+	LEAQ    -1(R9)(CX*4), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*4), R9
+	LEAQ    -1(R9)(CX*4), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+24(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+48(FP), BX
+	LEAQ    (R9)(BX*4), BX
+	LEAQ    -1(BX)(CX*4), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+24(FP), BX
 	MOVL    (SI), R9
@@ -4864,10 +5530,10 @@ ready:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (R9)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
@@ -4888,14 +5554,14 @@ step11:
 	VFMADD231PS Z13, Z13, Z7
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step11
+	JL          step21
 
-tail12:
+tail22:
 	CMPQ        BX, CX
-	JGE         done13
+	JGE         done23
 	LEAQ        -16(CX), R14
 	CMPQ        BX, R14
-	JG          half14
+	JG          half24
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (R9)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
@@ -4907,9 +5573,9 @@ tail12:
 	VFMADD231PS Z13, Z13, Z6
 	ADDQ        $0x00000010, BX
 
-half14:
+half24:
 	CMPQ        BX, CX
-	JGE         done13
+	JGE         done23
 	XORQ        BX, BX
 	CMPQ        R14, $+0
 	CMOVQGE     R14, BX
@@ -4927,7 +5593,7 @@ half14:
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 
-done13:
+done23:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
@@ -5015,10 +5681,10 @@ wide:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail16
+	JGE     tail26
 	PCALIGN $0x20
 
-step15:
+step25:
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (R9)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
@@ -5037,32 +5703,62 @@ step15:
 	VFMADD231PS Z12, Z12, Z5
 	VSUBPS      64(R12)(BX*4), Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
-	PREFETCHT1  (R13)(BX*4)
-	PREFETCHT1  (R14)(BX*4)
-	PREFETCHT1  (R15)(BX*4)
-	PREFETCHT1  (BP)(BX*4)
-	PREFETCHT1  64(R13)(BX*4)
-	PREFETCHT1  64(R14)(BX*4)
-	PREFETCHT1  64(R15)(BX*4)
-	PREFETCHT1  64(BP)(BX*4)
-	ADDQ        $0x00000020, BX
-	CMPQ        BX, DX
-	JL          step15
+	CMPB        ·amd+0(SB), $0x00
+	JNE         vendor29AMD
+	PREFETCHT0  (R13)(BX*4)
+	PREFETCHT0  (R14)(BX*4)
+	PREFETCHT0  (R15)(BX*4)
+	PREFETCHT0  (BP)(BX*4)
+	PREFETCHT0  64(R13)(BX*4)
+	PREFETCHT0  64(R14)(BX*4)
+	PREFETCHT0  64(R15)(BX*4)
+	PREFETCHT0  64(BP)(BX*4)
+	JMP         fetched28
 
-tail16:
-	CMPQ        BX, CX
-	JGE         done17
-	PREFETCHT1  (R13)(BX*4)
-	PREFETCHT1  (R14)(BX*4)
-	PREFETCHT1  (R15)(BX*4)
-	PREFETCHT1  (BP)(BX*4)
-	PREFETCHT1  64(R13)(BX*4)
-	PREFETCHT1  64(R14)(BX*4)
-	PREFETCHT1  64(R15)(BX*4)
-	PREFETCHT1  64(BP)(BX*4)
+vendor29AMD:
+	PREFETCHT1 (R13)(BX*4)
+	PREFETCHT1 (R14)(BX*4)
+	PREFETCHT1 (R15)(BX*4)
+	PREFETCHT1 (BP)(BX*4)
+	PREFETCHT1 64(R13)(BX*4)
+	PREFETCHT1 64(R14)(BX*4)
+	PREFETCHT1 64(R15)(BX*4)
+	PREFETCHT1 64(BP)(BX*4)
+
+fetched28:
+	ADDQ $0x00000020, BX
+	CMPQ BX, DX
+	JL   step25
+
+tail26:
+	CMPQ       BX, CX
+	JGE        done27
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor31AMD
+	PREFETCHT0 (R13)(BX*4)
+	PREFETCHT0 (R14)(BX*4)
+	PREFETCHT0 (R15)(BX*4)
+	PREFETCHT0 (BP)(BX*4)
+	PREFETCHT0 64(R13)(BX*4)
+	PREFETCHT0 64(R14)(BX*4)
+	PREFETCHT0 64(R15)(BX*4)
+	PREFETCHT0 64(BP)(BX*4)
+	JMP        fetched30
+
+vendor31AMD:
+	PREFETCHT1 (R13)(BX*4)
+	PREFETCHT1 (R14)(BX*4)
+	PREFETCHT1 (R15)(BX*4)
+	PREFETCHT1 (BP)(BX*4)
+	PREFETCHT1 64(R13)(BX*4)
+	PREFETCHT1 64(R14)(BX*4)
+	PREFETCHT1 64(R15)(BX*4)
+	PREFETCHT1 64(BP)(BX*4)
+
+fetched30:
 	LEAQ        -16(CX), R13
 	CMPQ        BX, R13
-	JG          half18
+	JG          half32
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (R9)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
@@ -5074,9 +5770,9 @@ tail16:
 	VFMADD231PS Z13, Z13, Z6
 	ADDQ        $0x00000010, BX
 
-half18:
+half32:
 	CMPQ        BX, CX
-	JGE         done17
+	JGE         done27
 	XORQ        BX, BX
 	CMPQ        R13, $+0
 	CMOVQGE     R13, BX
@@ -5094,7 +5790,7 @@ half18:
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 
-done17:
+done27:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
@@ -5132,10 +5828,10 @@ one:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail20
+	JGE     tail34
 	PCALIGN $0x20
 
-step19:
+step33:
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (R9)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
@@ -5144,22 +5840,22 @@ step19:
 	VFMADD231PS Z10, Z10, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step19
+	JL          step33
 
-tail20:
+tail34:
 	CMPQ        BX, CX
-	JGE         done21
+	JGE         done35
 	LEAQ        -16(CX), R10
 	CMPQ        BX, R10
-	JG          half22
+	JG          half36
 	VMOVUPS     (AX)(BX*4), Z8
 	VSUBPS      (R9)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
 	ADDQ        $0x00000010, BX
 
-half22:
+half36:
 	CMPQ        BX, CX
-	JGE         done21
+	JGE         done35
 	XORQ        BX, BX
 	CMPQ        R10, $+0
 	CMOVQGE     R10, BX
@@ -5168,7 +5864,7 @@ half22:
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
 
-done21:
+done35:
 	VADDPS        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
 	VADDPS        Z10, Z0, Z0
@@ -5323,7 +6019,7 @@ TEXT ·l2RowsHalfAVX512(SB), NOSPLIT, $0-80
 	JL      four
 	CMPQ    R9, $0x40
 	JL      plain
-	CMPB    ·oneStream+0(SB), $0x00
+	CMPB    ·amd+0(SB), $0x00
 	JNE     wide
 	PCALIGN $0x20
 
@@ -5895,13 +6591,15 @@ first:
 	LEAQ    (R10)(R9*2), R9
 	LEAQ    -1(R9)(CX*2), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -5909,13 +6607,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -5933,37 +6652,15 @@ four:
 	LEAQ    (R10)(R9*2), R9
 	LEAQ    -1(R9)(CX*2), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*2), R9
-	LEAQ       -1(R9)(CX*2), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -5971,57 +6668,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*2), R9
-	LEAQ       -1(R9)(CX*2), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+24(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+48(FP), BX
-	LEAQ       (R9)(BX*2), BX
-	LEAQ       -1(BX)(CX*2), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*2), R9
+	LEAQ    -1(R9)(CX*2), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*2), R9
+	LEAQ    -1(R9)(CX*2), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+24(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+48(FP), BX
+	LEAQ    (R9)(BX*2), BX
+	LEAQ    -1(BX)(CX*2), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+24(FP), BX
 	MOVL    (SI), R9
@@ -6049,10 +6859,10 @@ ready:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
@@ -6081,14 +6891,14 @@ step11:
 	VFMADD231PS Z13, Z13, Z7
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step11
+	JL          step21
 
-tail12:
+tail22:
 	CMPQ        BX, CX
-	JGE         done13
+	JGE         done23
 	LEAQ        -16(CX), R14
 	CMPQ        BX, R14
-	JG          half14
+	JG          half24
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
@@ -6104,9 +6914,9 @@ tail12:
 	VFMADD231PS Z13, Z13, Z6
 	ADDQ        $0x00000010, BX
 
-half14:
+half24:
 	CMPQ        BX, CX
-	JGE         done13
+	JGE         done23
 	XORQ        BX, BX
 	CMPQ        R14, $+0
 	CMOVQGE     R14, BX
@@ -6128,7 +6938,7 @@ half14:
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 
-done13:
+done23:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
@@ -6216,10 +7026,10 @@ wide:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail16
+	JGE     tail26
 	PCALIGN $0x20
 
-step15:
+step25:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
@@ -6246,24 +7056,46 @@ step15:
 	VCVTPH2PS   32(R12)(BX*2), Z13
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
-	PREFETCHT1  (R13)(BX*2)
-	PREFETCHT1  (R14)(BX*2)
-	PREFETCHT1  (R15)(BX*2)
-	PREFETCHT1  (BP)(BX*2)
-	ADDQ        $0x00000020, BX
-	CMPQ        BX, DX
-	JL          step15
+	CMPB        ·amd+0(SB), $0x00
+	JNE         vendor29AMD
+	PREFETCHT0  (R13)(BX*2)
+	PREFETCHT0  (R14)(BX*2)
+	PREFETCHT0  (R15)(BX*2)
+	PREFETCHT0  (BP)(BX*2)
+	JMP         fetched28
 
-tail16:
-	CMPQ        BX, CX
-	JGE         done17
-	PREFETCHT1  (R13)(BX*2)
-	PREFETCHT1  (R14)(BX*2)
-	PREFETCHT1  (R15)(BX*2)
-	PREFETCHT1  (BP)(BX*2)
+vendor29AMD:
+	PREFETCHT1 (R13)(BX*2)
+	PREFETCHT1 (R14)(BX*2)
+	PREFETCHT1 (R15)(BX*2)
+	PREFETCHT1 (BP)(BX*2)
+
+fetched28:
+	ADDQ $0x00000020, BX
+	CMPQ BX, DX
+	JL   step25
+
+tail26:
+	CMPQ       BX, CX
+	JGE        done27
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor31AMD
+	PREFETCHT0 (R13)(BX*2)
+	PREFETCHT0 (R14)(BX*2)
+	PREFETCHT0 (R15)(BX*2)
+	PREFETCHT0 (BP)(BX*2)
+	JMP        fetched30
+
+vendor31AMD:
+	PREFETCHT1 (R13)(BX*2)
+	PREFETCHT1 (R14)(BX*2)
+	PREFETCHT1 (R15)(BX*2)
+	PREFETCHT1 (BP)(BX*2)
+
+fetched30:
 	LEAQ        -16(CX), R13
 	CMPQ        BX, R13
-	JG          half18
+	JG          half32
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
@@ -6279,9 +7111,9 @@ tail16:
 	VFMADD231PS Z13, Z13, Z6
 	ADDQ        $0x00000010, BX
 
-half18:
+half32:
 	CMPQ        BX, CX
-	JGE         done17
+	JGE         done27
 	XORQ        BX, BX
 	CMPQ        R13, $+0
 	CMOVQGE     R13, BX
@@ -6303,7 +7135,7 @@ half18:
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 
-done17:
+done27:
 	VADDPS        Z1, Z0, Z0
 	VADDPS        Z3, Z2, Z2
 	VADDPS        Z5, Z4, Z4
@@ -6341,10 +7173,10 @@ one:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail20
+	JGE     tail34
 	PCALIGN $0x20
 
-step19:
+step33:
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
@@ -6355,23 +7187,23 @@ step19:
 	VFMADD231PS Z10, Z10, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
-	JL          step19
+	JL          step33
 
-tail20:
+tail34:
 	CMPQ        BX, CX
-	JGE         done21
+	JGE         done35
 	LEAQ        -16(CX), R10
 	CMPQ        BX, R10
-	JG          half22
+	JG          half36
 	VMOVUPS     (AX)(BX*4), Z8
 	VCVTPH2PS   (R9)(BX*2), Z10
 	VSUBPS      Z10, Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
 	ADDQ        $0x00000010, BX
 
-half22:
+half36:
 	CMPQ        BX, CX
-	JGE         done21
+	JGE         done35
 	XORQ        BX, BX
 	CMPQ        R10, $+0
 	CMOVQGE     R10, BX
@@ -6381,7 +7213,7 @@ half22:
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
 
-done21:
+done35:
 	VADDPS        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
 	VADDPS        Z10, Z0, Z0
@@ -6511,7 +7343,7 @@ TEXT ·l2RowsI8AVX512(SB), NOSPLIT, $0-80
 	JL           four
 	CMPQ         R9, $0x40
 	JL           plain
-	CMPB         ·oneStream+0(SB), $0x00
+	CMPB         ·amd+0(SB), $0x00
 	JNE          wide
 	PCALIGN      $0x20
 
@@ -7038,13 +7870,15 @@ first:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -7052,13 +7886,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -7076,37 +7931,15 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       -1(R9)(CX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -7114,57 +7947,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       -1(R9)(CX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+24(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+48(FP), BX
-	LEAQ       (R9)(BX*1), BX
-	LEAQ       -1(BX)(CX*1), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+24(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+48(FP), BX
+	LEAQ    (R9)(BX*1), BX
+	LEAQ    -1(BX)(CX*1), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+24(FP), BX
 	MOVL    (SI), R9
@@ -7192,10 +8138,10 @@ ready:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPMAXSB  (R9)(BX*1), Z8, Z16
 	VPMINSB  (R9)(BX*1), Z8, Z10
@@ -7223,11 +8169,11 @@ step11:
 	VPDPBUSD Z15, Z13, Z7
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step11
+	JL       step21
 
-tail12:
+tail22:
 	CMPQ       BX, CX
-	JGE        done13
+	JGE        done23
 	LEAQ       -64(CX), R14
 	XORQ       BX, BX
 	CMPQ       R14, $+0
@@ -7262,7 +8208,7 @@ tail12:
 	VPDPBUSD   Z19, Z13, Z6
 	VPDPBUSD   Z15, Z13, Z7
 
-done13:
+done23:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
 	VPSLLD        $0x07, Z3, Z3
@@ -7354,10 +8300,10 @@ wide:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail15
+	JGE     tail25
 	PCALIGN $0x20
 
-step14:
+step24:
 	VMOVDQU8   (AX)(BX*1), Z8
 	VPMAXSB    (R9)(BX*1), Z8, Z16
 	VPMINSB    (R9)(BX*1), Z8, Z10
@@ -7383,21 +8329,43 @@ step14:
 	VPXORD     Z13, Z14, Z19
 	VPDPBUSD   Z19, Z13, Z6
 	VPDPBUSD   Z15, Z13, Z7
-	PREFETCHT1 (R13)(BX*1)
-	PREFETCHT1 (R14)(BX*1)
-	PREFETCHT1 (R15)(BX*1)
-	PREFETCHT1 (BP)(BX*1)
-	ADDQ       $0x00000040, BX
-	CMPQ       BX, DX
-	JL         step14
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor28AMD
+	PREFETCHT0 (R13)(BX*1)
+	PREFETCHT0 (R14)(BX*1)
+	PREFETCHT0 (R15)(BX*1)
+	PREFETCHT0 (BP)(BX*1)
+	JMP        fetched27
 
-tail15:
-	CMPQ       BX, CX
-	JGE        done16
+vendor28AMD:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
+
+fetched27:
+	ADDQ $0x00000040, BX
+	CMPQ BX, DX
+	JL   step24
+
+tail25:
+	CMPQ       BX, CX
+	JGE        done26
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor30AMD
+	PREFETCHT0 (R13)(BX*1)
+	PREFETCHT0 (R14)(BX*1)
+	PREFETCHT0 (R15)(BX*1)
+	PREFETCHT0 (BP)(BX*1)
+	JMP        fetched29
+
+vendor30AMD:
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+
+fetched29:
 	LEAQ       -64(CX), R13
 	XORQ       BX, BX
 	CMPQ       R13, $+0
@@ -7432,7 +8400,7 @@ tail15:
 	VPDPBUSD   Z19, Z13, Z6
 	VPDPBUSD   Z15, Z13, Z7
 
-done16:
+done26:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
 	VPSLLD        $0x07, Z3, Z3
@@ -7474,10 +8442,10 @@ one:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail18
+	JGE     tail32
 	PCALIGN $0x20
 
-step17:
+step31:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPMAXSB  (R9)(BX*1), Z8, Z16
 	VPMINSB  (R9)(BX*1), Z8, Z10
@@ -7487,11 +8455,11 @@ step17:
 	VPDPBUSD Z15, Z10, Z1
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step17
+	JL       step31
 
-tail18:
+tail32:
 	CMPQ       BX, CX
-	JGE        done19
+	JGE        done33
 	LEAQ       -64(CX), R10
 	XORQ       BX, BX
 	CMPQ       R10, $+0
@@ -7505,7 +8473,7 @@ tail18:
 	VPDPBUSD   Z16, Z10, Z0
 	VPDPBUSD   Z15, Z10, Z1
 
-done19:
+done33:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
@@ -7636,7 +8604,7 @@ TEXT ·l2RowsU8AVX512(SB), NOSPLIT, $0-80
 	JL           four
 	CMPQ         R9, $0x40
 	JL           plain
-	CMPB         ·oneStream+0(SB), $0x00
+	CMPB         ·amd+0(SB), $0x00
 	JNE          wide
 	PCALIGN      $0x20
 
@@ -8163,13 +9131,15 @@ first:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -8177,13 +9147,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -8201,37 +9192,15 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       -1(R9)(CX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -8239,57 +9208,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       -1(R9)(CX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+24(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+48(FP), BX
-	LEAQ       (R9)(BX*1), BX
-	LEAQ       -1(BX)(CX*1), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    -1(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+24(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+48(FP), BX
+	LEAQ    (R9)(BX*1), BX
+	LEAQ    -1(BX)(CX*1), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+24(FP), BX
 	MOVL    (SI), R9
@@ -8317,10 +9399,10 @@ ready:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPMAXUB  (R9)(BX*1), Z8, Z16
 	VPMINUB  (R9)(BX*1), Z8, Z10
@@ -8348,11 +9430,11 @@ step11:
 	VPDPBUSD Z15, Z13, Z7
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step11
+	JL       step21
 
-tail12:
+tail22:
 	CMPQ       BX, CX
-	JGE        done13
+	JGE        done23
 	LEAQ       -64(CX), R14
 	XORQ       BX, BX
 	CMPQ       R14, $+0
@@ -8387,7 +9469,7 @@ tail12:
 	VPDPBUSD   Z19, Z13, Z6
 	VPDPBUSD   Z15, Z13, Z7
 
-done13:
+done23:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
 	VPSLLD        $0x07, Z3, Z3
@@ -8479,10 +9561,10 @@ wide:
 	VPXORD  Z7, Z7, Z7
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail15
+	JGE     tail25
 	PCALIGN $0x20
 
-step14:
+step24:
 	VMOVDQU8   (AX)(BX*1), Z8
 	VPMAXUB    (R9)(BX*1), Z8, Z16
 	VPMINUB    (R9)(BX*1), Z8, Z10
@@ -8508,21 +9590,43 @@ step14:
 	VPXORD     Z13, Z14, Z19
 	VPDPBUSD   Z19, Z13, Z6
 	VPDPBUSD   Z15, Z13, Z7
-	PREFETCHT1 (R13)(BX*1)
-	PREFETCHT1 (R14)(BX*1)
-	PREFETCHT1 (R15)(BX*1)
-	PREFETCHT1 (BP)(BX*1)
-	ADDQ       $0x00000040, BX
-	CMPQ       BX, DX
-	JL         step14
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor28AMD
+	PREFETCHT0 (R13)(BX*1)
+	PREFETCHT0 (R14)(BX*1)
+	PREFETCHT0 (R15)(BX*1)
+	PREFETCHT0 (BP)(BX*1)
+	JMP        fetched27
 
-tail15:
-	CMPQ       BX, CX
-	JGE        done16
+vendor28AMD:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
+
+fetched27:
+	ADDQ $0x00000040, BX
+	CMPQ BX, DX
+	JL   step24
+
+tail25:
+	CMPQ       BX, CX
+	JGE        done26
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor30AMD
+	PREFETCHT0 (R13)(BX*1)
+	PREFETCHT0 (R14)(BX*1)
+	PREFETCHT0 (R15)(BX*1)
+	PREFETCHT0 (BP)(BX*1)
+	JMP        fetched29
+
+vendor30AMD:
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+
+fetched29:
 	LEAQ       -64(CX), R13
 	XORQ       BX, BX
 	CMPQ       R13, $+0
@@ -8557,7 +9661,7 @@ tail15:
 	VPDPBUSD   Z19, Z13, Z6
 	VPDPBUSD   Z15, Z13, Z7
 
-done16:
+done26:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
 	VPSLLD        $0x07, Z3, Z3
@@ -8599,10 +9703,10 @@ one:
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail18
+	JGE     tail32
 	PCALIGN $0x20
 
-step17:
+step31:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPMAXUB  (R9)(BX*1), Z8, Z16
 	VPMINUB  (R9)(BX*1), Z8, Z10
@@ -8612,11 +9716,11 @@ step17:
 	VPDPBUSD Z15, Z10, Z1
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step17
+	JL       step31
 
-tail18:
+tail32:
 	CMPQ       BX, CX
-	JGE        done19
+	JGE        done33
 	LEAQ       -64(CX), R10
 	XORQ       BX, BX
 	CMPQ       R10, $+0
@@ -8630,7 +9734,7 @@ tail18:
 	VPDPBUSD   Z16, Z10, Z0
 	VPDPBUSD   Z15, Z10, Z1
 
-done19:
+done33:
 	VPSLLD        $0x07, Z1, Z1
 	VPADDD        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
@@ -8739,7 +9843,7 @@ TEXT ·hammingRowsAVX512(SB), NOSPLIT, $0-80
 	JL      four
 	CMPQ    R9, $0x40
 	JL      plain
-	CMPB    ·oneStream+0(SB), $0x00
+	CMPB    ·amd+0(SB), $0x00
 	JNE     wide
 	PCALIGN $0x20
 
@@ -9143,13 +10247,15 @@ first:
 	LEAQ    (R10)(R9*8), R9
 	LEAQ    -1(R9)(CX*8), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -9157,13 +10263,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -9181,37 +10308,15 @@ four:
 	LEAQ    (R10)(R9*8), R9
 	LEAQ    -1(R9)(CX*8), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*8), R9
-	LEAQ       -1(R9)(CX*8), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -9219,57 +10324,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+24(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+48(FP), R9
-	LEAQ       (R10)(R9*8), R9
-	LEAQ       -1(R9)(CX*8), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+24(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+48(FP), BX
-	LEAQ       (R9)(BX*8), BX
-	LEAQ       -1(BX)(CX*8), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*8), R9
+	LEAQ    -1(R9)(CX*8), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+24(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+48(FP), R9
+	LEAQ    (R10)(R9*8), R9
+	LEAQ    -1(R9)(CX*8), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+24(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+48(FP), BX
+	LEAQ    (R9)(BX*8), BX
+	LEAQ    -1(BX)(CX*8), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+24(FP), BX
 	MOVL    (SI), R9
@@ -9293,10 +10511,10 @@ ready:
 	VPXORD  Z6, Z6, Z6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	VMOVDQU64 (AX)(BX*8), Z8
 	VPXORQ    (R9)(BX*8), Z8, Z10
 	VPOPCNTQ  Z10, Z10
@@ -9312,11 +10530,11 @@ step11:
 	VPADDQ    Z10, Z6, Z6
 	ADDQ      $0x00000008, BX
 	CMPQ      BX, DX
-	JL        step11
+	JL        step21
 
-tail12:
+tail22:
 	CMPQ        BX, CX
-	JGE         done13
+	JGE         done23
 	LEAQ        -8(CX), R14
 	XORQ        BX, BX
 	CMPQ        R14, $+0
@@ -9339,7 +10557,7 @@ tail12:
 	VPOPCNTQ    Z10, Z10
 	VPADDQ      Z10, Z6, Z6
 
-done13:
+done23:
 	VUNPCKLPS     Z2, Z0, Z10
 	VUNPCKHPS     Z2, Z0, Z11
 	VPADDD        Z11, Z10, Z10
@@ -9419,10 +10637,10 @@ wide:
 	VPXORD  Z6, Z6, Z6
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail15
+	JGE     tail25
 	PCALIGN $0x20
 
-step14:
+step24:
 	VMOVDQU64  (AX)(BX*8), Z8
 	VPXORQ     (R9)(BX*8), Z8, Z10
 	VPOPCNTQ   Z10, Z10
@@ -9436,21 +10654,43 @@ step14:
 	VPXORQ     (R12)(BX*8), Z8, Z10
 	VPOPCNTQ   Z10, Z10
 	VPADDQ     Z10, Z6, Z6
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor28AMD
+	PREFETCHT0 (R13)(BX*8)
+	PREFETCHT0 (R14)(BX*8)
+	PREFETCHT0 (R15)(BX*8)
+	PREFETCHT0 (BP)(BX*8)
+	JMP        fetched27
+
+vendor28AMD:
 	PREFETCHT1 (R13)(BX*8)
 	PREFETCHT1 (R14)(BX*8)
 	PREFETCHT1 (R15)(BX*8)
 	PREFETCHT1 (BP)(BX*8)
-	ADDQ       $0x00000008, BX
-	CMPQ       BX, DX
-	JL         step14
 
-tail15:
-	CMPQ        BX, CX
-	JGE         done16
-	PREFETCHT1  (R13)(BX*8)
-	PREFETCHT1  (R14)(BX*8)
-	PREFETCHT1  (R15)(BX*8)
-	PREFETCHT1  (BP)(BX*8)
+fetched27:
+	ADDQ $0x00000008, BX
+	CMPQ BX, DX
+	JL   step24
+
+tail25:
+	CMPQ       BX, CX
+	JGE        done26
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor30AMD
+	PREFETCHT0 (R13)(BX*8)
+	PREFETCHT0 (R14)(BX*8)
+	PREFETCHT0 (R15)(BX*8)
+	PREFETCHT0 (BP)(BX*8)
+	JMP        fetched29
+
+vendor30AMD:
+	PREFETCHT1 (R13)(BX*8)
+	PREFETCHT1 (R14)(BX*8)
+	PREFETCHT1 (R15)(BX*8)
+	PREFETCHT1 (BP)(BX*8)
+
+fetched29:
 	LEAQ        -8(CX), R13
 	XORQ        BX, BX
 	CMPQ        R13, $+0
@@ -9473,7 +10713,7 @@ tail15:
 	VPOPCNTQ    Z10, Z10
 	VPADDQ      Z10, Z6, Z6
 
-done16:
+done26:
 	VUNPCKLPS     Z2, Z0, Z10
 	VUNPCKHPS     Z2, Z0, Z11
 	VPADDD        Z11, Z10, Z10
@@ -9506,21 +10746,21 @@ one:
 	VPXORD  Z0, Z0, Z0
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail18
+	JGE     tail32
 	PCALIGN $0x20
 
-step17:
+step31:
 	VMOVDQU64 (AX)(BX*8), Z8
 	VPXORQ    (R9)(BX*8), Z8, Z10
 	VPOPCNTQ  Z10, Z10
 	VPADDQ    Z10, Z0, Z0
 	ADDQ      $0x00000008, BX
 	CMPQ      BX, DX
-	JL        step17
+	JL        step31
 
-tail18:
+tail32:
 	CMPQ        BX, CX
-	JGE         done19
+	JGE         done33
 	LEAQ        -8(CX), R10
 	XORQ        BX, BX
 	CMPQ        R10, $+0
@@ -9531,7 +10771,7 @@ tail18:
 	VPOPCNTQ    Z10, Z10
 	VPADDQ      Z10, Z0, Z0
 
-done19:
+done33:
 	VPSHUFD       $0x4e, Z0, Z10
 	VPADDD        Z10, Z0, Z0
 	VPSHUFD       $0xb1, Z0, Z10
@@ -9584,7 +10824,7 @@ TEXT ·affineRowsI8AVX512(SB), NOSPLIT, $0-88
 	JL           four
 	CMPQ         R9, $0x40
 	JL           plain
-	CMPB         ·oneStream+0(SB), $0x00
+	CMPB         ·amd+0(SB), $0x00
 	JNE          wide
 	PCALIGN      $0x20
 
@@ -10050,13 +11290,15 @@ first:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -10064,13 +11306,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -10088,37 +11351,15 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+32(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+56(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       15(R9)(CX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -10126,57 +11367,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+32(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+56(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       15(R9)(CX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+32(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+56(FP), BX
-	LEAQ       (R9)(BX*1), BX
-	LEAQ       15(BX)(CX*1), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+32(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+32(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(CX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+32(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+56(FP), BX
+	LEAQ    (R9)(BX*1), BX
+	LEAQ    15(BX)(CX*1), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+32(FP), BX
 	MOVL    (SI), R9
@@ -10200,10 +11554,10 @@ ready:
 	VPXORD  Z3, Z3, Z3
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPDPBUSD 16(R9)(BX*1), Z8, Z0
 	VPDPBUSD 16(R10)(BX*1), Z8, Z1
@@ -10211,11 +11565,11 @@ step11:
 	VPDPBUSD 16(R12)(BX*1), Z8, Z3
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step11
+	JL       step21
 
-tail12:
+tail22:
 	CMPQ       BX, CX
-	JGE        done13
+	JGE        done23
 	LEAQ       -64(CX), R14
 	XORQ       BX, BX
 	CMPQ       R14, $-16
@@ -10230,7 +11584,7 @@ tail12:
 	VMOVDQU8.Z 16(R12)(BX*1), K1, Z10
 	VPDPBUSD   Z10, Z8, Z3
 
-done13:
+done23:
 	VUNPCKLPS     Z1, Z0, Z10
 	VUNPCKHPS     Z1, Z0, Z11
 	VPADDD        Z11, Z10, Z10
@@ -10338,30 +11692,52 @@ wide:
 	VPXORD     Z3, Z3, Z3
 	XORQ       BX, BX
 	CMPQ       BX, DX
-	JGE        tail15
+	JGE        tail25
 	PCALIGN    $0x20
 
-step14:
+step24:
 	VMOVDQU8   (AX)(BX*1), Z8
 	VPDPBUSD   16(R9)(BX*1), Z8, Z0
 	VPDPBUSD   16(R10)(BX*1), Z8, Z1
 	VPDPBUSD   16(R11)(BX*1), Z8, Z2
 	VPDPBUSD   16(R12)(BX*1), Z8, Z3
-	PREFETCHT1 (R13)(BX*1)
-	PREFETCHT1 (R14)(BX*1)
-	PREFETCHT1 (R15)(BX*1)
-	PREFETCHT1 (BP)(BX*1)
-	ADDQ       $0x00000040, BX
-	CMPQ       BX, DX
-	JL         step14
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor28AMD
+	PREFETCHT0 (R13)(BX*1)
+	PREFETCHT0 (R14)(BX*1)
+	PREFETCHT0 (R15)(BX*1)
+	PREFETCHT0 (BP)(BX*1)
+	JMP        fetched27
 
-tail15:
-	CMPQ       BX, CX
-	JGE        done16
+vendor28AMD:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
 	PREFETCHT1 (BP)(BX*1)
+
+fetched27:
+	ADDQ $0x00000040, BX
+	CMPQ BX, DX
+	JL   step24
+
+tail25:
+	CMPQ       BX, CX
+	JGE        done26
+	CMPB       ·amd+0(SB), $0x00
+	JNE        vendor30AMD
+	PREFETCHT0 (R13)(BX*1)
+	PREFETCHT0 (R14)(BX*1)
+	PREFETCHT0 (R15)(BX*1)
+	PREFETCHT0 (BP)(BX*1)
+	JMP        fetched29
+
+vendor30AMD:
+	PREFETCHT1 (R13)(BX*1)
+	PREFETCHT1 (R14)(BX*1)
+	PREFETCHT1 (R15)(BX*1)
+	PREFETCHT1 (BP)(BX*1)
+
+fetched29:
 	LEAQ       -64(CX), R13
 	XORQ       BX, BX
 	CMPQ       R13, $-16
@@ -10376,7 +11752,7 @@ tail15:
 	VMOVDQU8.Z 16(R12)(BX*1), K1, Z10
 	VPDPBUSD   Z10, Z8, Z3
 
-done16:
+done26:
 	VUNPCKLPS     Z1, Z0, Z10
 	VUNPCKHPS     Z1, Z0, Z11
 	VPADDD        Z11, Z10, Z10
@@ -10435,33 +11811,33 @@ one:
 	XORQ    BX, BX
 	LEAQ    -128(DX), R10
 	CMPQ    BX, R10
-	JG      unpaired21
+	JG      unpaired35
 	PCALIGN $0x20
 
-pair20:
+pair34:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPDPBUSD 16(R9)(BX*1), Z8, Z0
 	VMOVDQU8 64(AX)(BX*1), Z8
 	VPDPBUSD 80(R9)(BX*1), Z8, Z1
 	ADDQ     $0x00000080, BX
 	CMPQ     BX, R10
-	JLE      pair20
+	JLE      pair34
 
-unpaired21:
+unpaired35:
 	CMPQ    BX, DX
-	JGE     tail18
+	JGE     tail32
 	PCALIGN $0x20
 
-step17:
+step31:
 	VMOVDQU8 (AX)(BX*1), Z8
 	VPDPBUSD 16(R9)(BX*1), Z8, Z0
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, DX
-	JL       step17
+	JL       step31
 
-tail18:
+tail32:
 	CMPQ       BX, CX
-	JGE        done19
+	JGE        done33
 	LEAQ       -64(CX), R10
 	XORQ       BX, BX
 	CMPQ       R10, $-16
@@ -10470,7 +11846,7 @@ tail18:
 	VMOVDQU8.Z 16(R9)(BX*1), K1, Z10
 	VPDPBUSD   Z10, Z8, Z0
 
-done19:
+done33:
 	VPADDD        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
 	VPADDD        Z10, Z0, Z0
@@ -10562,7 +11938,7 @@ TEXT ·affineRowsI4AVX512(SB), NOSPLIT, $0-88
 	JL           four
 	CMPQ         R9, $0x40
 	JL           plain
-	CMPB         ·oneStream+0(SB), $0x00
+	CMPB         ·amd+0(SB), $0x00
 	JNE          wide
 	PCALIGN      $0x20
 
@@ -11204,13 +12580,15 @@ first:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(DX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -11218,13 +12596,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -11242,37 +12641,15 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(DX*1), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+32(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+56(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       15(R9)(DX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -11280,57 +12657,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+32(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+56(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       15(R9)(DX*1), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+32(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+56(FP), BX
-	LEAQ       (R9)(BX*1), BX
-	LEAQ       15(BX)(DX*1), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+32(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(DX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+32(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(DX*1), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+32(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+56(FP), BX
+	LEAQ    (R9)(BX*1), BX
+	LEAQ    15(BX)(DX*1), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+32(FP), BX
 	MOVL    (SI), R9
@@ -11354,10 +12844,10 @@ ready:
 	VPXORD  Z3, Z3, Z3
 	XORQ    BX, BX
 	CMPQ    BX, CX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	LEAQ     (AX)(DX*1), R14
 	VMOVDQU8 (AX)(BX*1), Z8
 	VMOVDQU8 (R14)(BX*1), Z14
@@ -11387,11 +12877,11 @@ step11:
 	VPDPBUSD Z14, Z11, Z3
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, CX
-	JL       step11
+	JL       step21
 
-tail12:
+tail22:
 	CMPQ       BX, DX
-	JGE        done13
+	JGE        done23
 	LEAQ       -64(DX), R14
 	XORQ       BX, BX
 	CMPQ       R14, $-16
@@ -11424,7 +12914,7 @@ tail12:
 	VPDPBUSD   Z8, Z10, Z3
 	VPDPBUSD   Z14, Z11, Z3
 
-done13:
+done23:
 	VUNPCKLPS     Z1, Z0, Z10
 	VUNPCKHPS     Z1, Z0, Z11
 	VPADDD        Z11, Z10, Z10
@@ -11484,10 +12974,10 @@ one:
 	XORQ    BX, BX
 	LEAQ    -128(CX), R10
 	CMPQ    BX, R10
-	JG      unpaired18
+	JG      unpaired28
 	PCALIGN $0x20
 
-pair17:
+pair27:
 	LEAQ     (AX)(DX*1), R11
 	VMOVDQU8 (AX)(BX*1), Z8
 	VMOVDQU8 (R11)(BX*1), Z14
@@ -11508,14 +12998,14 @@ pair17:
 	VPDPBUSD Z14, Z11, Z1
 	ADDQ     $0x00000080, BX
 	CMPQ     BX, R10
-	JLE      pair17
+	JLE      pair27
 
-unpaired18:
+unpaired28:
 	CMPQ    BX, CX
-	JGE     tail15
+	JGE     tail25
 	PCALIGN $0x20
 
-step14:
+step24:
 	LEAQ     (AX)(DX*1), R10
 	VMOVDQU8 (AX)(BX*1), Z8
 	VMOVDQU8 (R10)(BX*1), Z14
@@ -11527,11 +13017,11 @@ step14:
 	VPDPBUSD Z14, Z11, Z0
 	ADDQ     $0x00000040, BX
 	CMPQ     BX, CX
-	JL       step14
+	JL       step24
 
-tail15:
+tail25:
 	CMPQ       BX, DX
-	JGE        done16
+	JGE        done26
 	LEAQ       -64(DX), R10
 	XORQ       BX, BX
 	CMPQ       R10, $-16
@@ -11546,7 +13036,7 @@ tail15:
 	VPDPBUSD   Z8, Z10, Z0
 	VPDPBUSD   Z14, Z11, Z0
 
-done16:
+done26:
 	VPADDD        Z1, Z0, Z0
 	VPSHUFD       $0x4e, Z0, Z10
 	VPADDD        Z10, Z0, Z0
@@ -11620,7 +13110,7 @@ TEXT ·affineRowsI1AVX512(SB), NOSPLIT, $0-88
 	JL           four
 	CMPQ         R9, $0x40
 	JL           plain
-	CMPB         ·oneStream+0(SB), $0x00
+	CMPB         ·amd+0(SB), $0x00
 	JNE          wide
 	PCALIGN      $0x20
 
@@ -12630,13 +14120,15 @@ first:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(CX*8), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor4AMD
 	CMPQ    R9, R11
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line1
@@ -12644,13 +14136,34 @@ line1:
 last2:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done3
+
+vendor4AMD:
+	CMPQ    R9, R11
+	JG      last2AMD
+	PCALIGN $0x20
+
+line1AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line1AMD
+
+last2AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	INCQ       BX
-	CMPQ       BX, DI
-	JGE        fetched
-	CMPQ       BX, R13
-	JL         first
+
+done3:
+	INCQ BX
+	CMPQ BX, DI
+	JGE  fetched
+	CMPQ BX, R13
+	JL   first
 
 fetched:
 	CMPQ    DI, $0x04
@@ -12668,37 +14181,15 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(CX*8), R10
 	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor8AMD
 	CMPQ    R9, R11
-	JG      last4
+	JG      last6
 	PCALIGN $0x20
 
-line3:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
-	JLE        line3
-
-last4:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x01
-	JLE        ready
-	MOVQ       rows_base+32(FP), R10
-	MOVL       4(SI)(R13*4), R9
-	IMULQ      stride+56(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       15(R9)(CX*8), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last6
-	PCALIGN    $0x20
-
 line5:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
 	JLE        line5
@@ -12706,57 +14197,170 @@ line5:
 last6:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
-	PREFETCHT1 (R10)
-	CMPQ       BX, $0x02
-	JLE        ready
-	MOVQ       rows_base+32(FP), R10
-	MOVL       8(SI)(R13*4), R9
-	IMULQ      stride+56(FP), R9
-	LEAQ       (R10)(R9*1), R9
-	LEAQ       15(R9)(CX*8), R10
-	LEAQ       -64(R10), R11
-	CMPQ       R9, R11
-	JG         last8
-	PCALIGN    $0x20
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done7
 
-line7:
+vendor8AMD:
+	CMPQ    R9, R11
+	JG      last6AMD
+	PCALIGN $0x20
+
+line5AMD:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line7
+	JLE        line5AMD
 
-last8:
+last6AMD:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
 	PREFETCHT1 (R10)
-	CMPQ       BX, $0x03
-	JLE        ready
-	MOVQ       rows_base+32(FP), R9
-	MOVL       12(SI)(R13*4), BX
-	IMULQ      stride+56(FP), BX
-	LEAQ       (R9)(BX*1), BX
-	LEAQ       15(BX)(CX*8), R9
-	LEAQ       -64(R9), R10
-	CMPQ       BX, R10
-	JG         last10
-	PCALIGN    $0x20
+
+done7:
+	CMPQ    BX, $0x01
+	JLE     ready
+	MOVQ    rows_base+32(FP), R10
+	MOVL    4(SI)(R13*4), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(CX*8), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor12AMD
+	CMPQ    R9, R11
+	JG      last10
+	PCALIGN $0x20
 
 line9:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9
+
+last10:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done11
+
+vendor12AMD:
+	CMPQ    R9, R11
+	JG      last10AMD
+	PCALIGN $0x20
+
+line9AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line9AMD
+
+last10AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done11:
+	CMPQ    BX, $0x02
+	JLE     ready
+	MOVQ    rows_base+32(FP), R10
+	MOVL    8(SI)(R13*4), R9
+	IMULQ   stride+56(FP), R9
+	LEAQ    (R10)(R9*1), R9
+	LEAQ    15(R9)(CX*8), R10
+	LEAQ    -64(R10), R11
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor16AMD
+	CMPQ    R9, R11
+	JG      last14
+	PCALIGN $0x20
+
+line13:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13
+
+last14:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	JMP        done15
+
+vendor16AMD:
+	CMPQ    R9, R11
+	JG      last14AMD
+	PCALIGN $0x20
+
+line13AMD:
+	PREFETCHT1 (R9)
+	PREFETCHT1 64(R9)
+	SUBQ       $-128, R9
+	CMPQ       R9, R11
+	JLE        line13AMD
+
+last14AMD:
+	CMPQ       R9, R10
+	CMOVQGT    R10, R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R10)
+
+done15:
+	CMPQ    BX, $0x03
+	JLE     ready
+	MOVQ    rows_base+32(FP), R9
+	MOVL    12(SI)(R13*4), BX
+	IMULQ   stride+56(FP), BX
+	LEAQ    (R9)(BX*1), BX
+	LEAQ    15(BX)(CX*8), R9
+	LEAQ    -64(R9), R10
+	CMPB    ·amd+0(SB), $0x00
+	JNE     vendor20AMD
+	CMPQ    BX, R10
+	JG      last18
+	PCALIGN $0x20
+
+line17:
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	SUBQ       $-128, BX
+	CMPQ       BX, R10
+	JLE        line17
+
+last18:
+	CMPQ       BX, R9
+	CMOVQGT    R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (R9)
+	JMP        done19
+
+vendor20AMD:
+	CMPQ    BX, R10
+	JG      last18AMD
+	PCALIGN $0x20
+
+line17AMD:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line9
+	JLE        line17AMD
 
-last10:
+last18AMD:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
 	PREFETCHT1 (R9)
 
+done19:
 ready:
 	MOVQ    rows_base+32(FP), BX
 	MOVL    (SI), R9
@@ -12792,10 +14396,10 @@ ready:
 	VPXORD  Z31, Z31, Z31
 	XORQ    BX, BX
 	CMPQ    BX, DX
-	JGE     tail12
+	JGE     tail22
 	PCALIGN $0x20
 
-step11:
+step21:
 	LEAQ      (AX)(BX*8), R14
 	LEAQ      (R14)(CX*8), R15
 	LEAQ      (R15)(CX*8), R15
@@ -12857,11 +14461,11 @@ step11:
 	VPADDQ    Z11, Z31, Z31
 	ADDQ      $0x00000008, BX
 	CMPQ      BX, DX
-	JL        step11
+	JL        step21
 
-tail12:
+tail22:
 	CMPQ        BX, CX
-	JGE         done13
+	JGE         done23
 	LEAQ        -8(CX), R14
 	XORQ        BX, BX
 	CMPQ        R14, $-2
@@ -12926,7 +14530,7 @@ tail12:
 	VPOPCNTQ    Z11, Z11
 	VPADDQ      Z11, Z31, Z31
 
-done13:
+done23:
 	VPADDQ        Z19, Z19, Z19
 	VPADDQ        Z19, Z18, Z18
 	VPADDQ        Z18, Z18, Z18
@@ -13016,10 +14620,10 @@ one:
 	XORQ    BX, BX
 	LEAQ    -16(DX), R10
 	CMPQ    BX, R10
-	JG      unpaired18
+	JG      unpaired28
 	PCALIGN $0x20
 
-pair17:
+pair27:
 	LEAQ      (AX)(BX*8), R11
 	LEAQ      (R11)(CX*8), R12
 	LEAQ      (R12)(CX*8), R12
@@ -13062,14 +14666,14 @@ pair17:
 	VPADDQ    Z11, Z23, Z23
 	ADDQ      $0x00000010, BX
 	CMPQ      BX, R10
-	JLE       pair17
+	JLE       pair27
 
-unpaired18:
+unpaired28:
 	CMPQ    BX, DX
-	JGE     tail15
+	JGE     tail25
 	PCALIGN $0x20
 
-step14:
+step24:
 	LEAQ      (AX)(BX*8), R10
 	LEAQ      (R10)(CX*8), R11
 	LEAQ      (R11)(CX*8), R11
@@ -13092,11 +14696,11 @@ step14:
 	VPADDQ    Z11, Z19, Z19
 	ADDQ      $0x00000008, BX
 	CMPQ      BX, DX
-	JL        step14
+	JL        step24
 
-tail15:
+tail25:
 	CMPQ        BX, CX
-	JGE         done16
+	JGE         done26
 	LEAQ        -8(CX), R10
 	XORQ        BX, BX
 	CMPQ        R10, $-2
@@ -13122,7 +14726,7 @@ tail15:
 	VPOPCNTQ    Z11, Z11
 	VPADDQ      Z11, Z19, Z19
 
-done16:
+done26:
 	VPADDQ        Z19, Z19, Z19
 	VPADDQ        Z19, Z18, Z18
 	VPADDQ        Z18, Z18, Z18

@@ -64,12 +64,22 @@ row:
 	ADDQ  AX, BX
 	LEAQ  (BX)(DX*1), SI
 	ANDQ  $-64, BX
+	CMPB  ·amd+0(SB), $0x00
+	JNE   firstAMD
 
 line:
-	PREFETCHT1 (BX)
+	PREFETCHT0 (BX)
 	ADDQ       $0x40, BX
 	CMPQ       BX, SI
 	JB         line
+	JMP        more
+
+firstAMD:
+lineAMD:
+	PREFETCHT1 (BX)
+	ADDQ       $0x40, BX
+	CMPQ       BX, SI
+	JB         lineAMD
 
 more:
 	SUBQ $0x01, R8

@@ -11,9 +11,10 @@ import (
 //go:generate go -C _asm run . -isa avx2 -out ../avx2_amd64.s -stubs ../avx2_amd64.go -pkg simd
 //go:generate go -C _asm run . -isa avx512 -out ../avx512_amd64.s -stubs ../avx512_amd64.go -pkg simd
 
-// oneStream makes kernels walk long matrices one row after the other; see denseRows
-// in _asm. It is set on AMD's CPUs, whose fetching ahead serves that best.
-var oneStream = func() bool {
+// amd is whether the CPU is one of AMD's, on which kernels walk long matrices one
+// row after the other, and fetch ahead into the second cache only; see denseRows and
+// byVendor in _asm.
+var amd = func() bool {
 	const auth = 'A' | 'u'<<8 | 't'<<16 | 'h'<<24
 	_, vendor, _, _ := cpuid(0, 0)
 	return vendor == auth

@@ -15,9 +15,9 @@ func TestEarlyAVX512CPUsKeepAVX2ForWhatTheyLack(t *testing.T) {
 }
 
 func TestLongMatricesScoreAsThePairDoesHoweverTheyAreWalked(t *testing.T) {
-	before := oneStream
-	defer func() { oneStream = before }()
-	oneStream = !before
+	before := amd
+	defer func() { amd = before }()
+	amd = !before
 	TestRowsAndGatherScoreAsThePairDoes(t)
 	TestAffineScoresAreThoseOfTheirFormulaBitForBit(t)
 }

@@ -87,9 +87,9 @@ func (s *Set) Fetch(p *Probe, v *View, slots []uint32, seen []uint8, epoch uint8
 	case s.codec != nil && !p.plain:
 		simd.FetchRows(slots, seen, epoch, v.Code, s.codec.Size(), s.codec.Head(), spare)
 	case s.half:
-		simd.FetchRows(slots, seen, epoch, v.F16, s.stride, s.dim, spare)
+		simd.FetchRows(slots, seen, epoch, v.F16[s.start():], s.stride, s.dim, spare)
 	default:
-		simd.FetchRows(slots, seen, epoch, v.F32, s.stride, s.dim, spare)
+		simd.FetchRows(slots, seen, epoch, v.F32[s.start():], s.stride, s.dim, spare)
 	}
 }
 

@@ -73,6 +73,15 @@ func (s *Set) Learn() {
 	s.plan.Store(&p)
 }
 
+// start is the component from which Fetch asks for a row: the one with which
+// ScoreWithin begins, where the row is not fetched whole.
+func (s *Set) start() int {
+	if p := s.plan.Load(); p != nil && s.dim*s.width() > simd.WideRow {
+		return (*p)[0].from
+	}
+	return 0
+}
+
 // Partial is scratch memory of ScoreWithin.
 type Partial struct {
 	slots []uint32

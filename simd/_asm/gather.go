@@ -122,20 +122,24 @@ func (g *gather) lines(m Mem) {
 	LEAQ(Mem{Base: p, Index: g.dim, Scale: uint8(g.size), Disp: g.head - 1}, end)
 	LEAQ(Mem{Base: end, Disp: -64}, pairs)
 	l, last := g.next("line"), g.next("last")
-	CMPQ(p, pairs)
-	JG(LabelRef(last))
-	loop(l)
-	PREFETCHT1(Mem{Base: p})
-	PREFETCHT1(Mem{Base: p, Disp: 64})
-	SUBQ(I8(-128), p)
-	CMPQ(p, pairs)
-	JLE(LabelRef(l))
-	Label(last)
-	// One more line, and the last, if the row starts within a line.
-	CMPQ(p, end)
-	CMOVQGT(end, p)
-	PREFETCHT1(Mem{Base: p})
-	PREFETCHT1(Mem{Base: end})
+	done := g.next("done")
+	byVendor(g.next("vendor"), done, func(fetch fetcher, name string) {
+		CMPQ(p, pairs)
+		JG(LabelRef(last + name))
+		loop(l + name)
+		fetch(Mem{Base: p})
+		fetch(Mem{Base: p, Disp: 64})
+		SUBQ(I8(-128), p)
+		CMPQ(p, pairs)
+		JLE(LabelRef(l + name))
+		Label(last + name)
+		// One more line, and the last, if the row starts within a line.
+		CMPQ(p, end)
+		CMOVQGT(end, p)
+		fetch(Mem{Base: p})
+		fetch(Mem{Base: end})
+	})
+	Label(done)
 }
 
 // streams is for wide rows: each step fetches what the same step of the next
@@ -160,11 +164,15 @@ func (g *gather) streams() {
 	}
 	w, u := g.Blocks()
 	fetch := func() {
-		for at := 0; at < w*u*g.size; at += 64 {
-			for _, p := range later {
-				PREFETCHT1(Mem{Base: p, Index: g.i, Scale: uint8(g.size), Disp: at})
+		done := g.next("fetched")
+		byVendor(g.next("vendor"), done, func(fetch fetcher, _ string) {
+			for at := 0; at < w*u*g.size; at += 64 {
+				for _, p := range later {
+					fetch(Mem{Base: p, Index: g.i, Scale: uint8(g.size), Disp: at})
+				}
 			}
-		}
+		})
+		Label(done)
 	}
 	if g.head > 0 {
 		// What the header moves beyond the last step.

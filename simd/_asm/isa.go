@@ -83,6 +83,27 @@ func masks() {
 	}
 }
 
+// fetcher is an instruction that asks for a line.
+type fetcher func(m Op)
+
+// byVendor writes what fetches lines, by the instruction that suits the CPU, and
+// goes on at the label end, which the caller sets right after. name is unique.
+//
+// AMD's get PREFETCHT1, which fills the second cache only: on Zen 4 it does not
+// take one of the 24 miss buffers of the first cache, and twice as many lines are
+// in flight as with PREFETCHT0 (128 elements: 30 ns a row, not 60). Intel's take a
+// buffer of the first cache for either, and with PREFETCHT1 each line has to come
+// on from the second cache later: of random rows of 1,024 and 3,136 bytes, in C on
+// Sapphire Rapids, 88 and 282 ns a row against 77 and 239.
+func byVendor(name, end string, write func(fetch fetcher, name string)) {
+	CMPB(Mem{Symbol: Symbol{Name: "·amd"}, Base: reg.StaticBase}, U8(0))
+	JNE(LabelRef(name + "AMD"))
+	write(PREFETCHT0, "")
+	JMP(LabelRef(end))
+	Label(name + "AMD")
+	write(PREFETCHT1, "AMD")
+}
+
 // label makes names that are unique in a function.
 type label int
 

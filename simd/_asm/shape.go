@@ -50,9 +50,7 @@ type body struct {
 // scored. (416 bytes, lists of 32: 26 ns a row with 32 rows ahead, 32 with 16,
 // 37 with 8; from 1200 bytes on there is no difference from 8 up.)
 //
-// Both use PREFETCHT1, which fills the second cache only: on Zen 4 it does not
-// take one of the 24 miss buffers of the first cache, and twice as many lines
-// are in flight as with PREFETCHT0 (128 elements: 30 ns a row, not 60).
+// Into which cache is said at byVendor.
 const (
 	short  = 1024
 	many   = 32
@@ -367,7 +365,7 @@ func stride(size int) reg.GPVirtual {
 // one fold, which is fastest in a cache: it is for calls of fewer than long rows.
 // Longer calls and narrow rows are taken to come from memory: four at a time with
 // a sweep that fetches, once each, the lines that come lookahead bytes later; or,
-// where oneStream is set, one row after the other with a shared fold, in address
+// on AMD's CPUs, one row after the other with a shared fold, in address
 // order.
 //
 // Sapphire Rapids, 256 MB in rows of 128 to 3136 bytes: 12 to 16 GB/s with the
@@ -392,7 +390,7 @@ func denseRows(o op) {
 	JL(LabelRef("four"))
 	CMPQ(n, U8(long))
 	JL(LabelRef("plain"))
-	CMPB(Mem{Symbol: Symbol{Name: "·oneStream"}, Base: reg.StaticBase}, U8(0))
+	CMPB(Mem{Symbol: Symbol{Name: "·amd"}, Base: reg.StaticBase}, U8(0))
 	JNE(LabelRef("wide"))
 	four := func(name string, score func()) {
 		loop(name)
