@@ -54,7 +54,7 @@ func (x *Index) covered(c *linker, slot uint32, d float32, kept []uint32) bool {
 	d -= x.set.Rounding(&c.other, d)
 	for from := 0; from < len(kept); from += 4 {
 		part := kept[from:min(from+4, len(kept))]
-		x.set.Near(&c.other, c.sv, part, c.near[:], inf)
+		x.set.Near(&c.other, c.sv, part, c.near[:], d)
 		for _, k := range c.near[:len(part)] {
 			if k < d {
 				return true
