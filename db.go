@@ -27,7 +27,8 @@ type Options struct {
 	// Async acknowledges writes before they are fsynced: a power cut may lose the
 	// last second of them, never more, never out of order. The default waits.
 	Async bool
-	// CacheBytes is the memory of the block cache, default 64 MiB.
+	// CacheBytes is the memory of the block cache beside write buffers of 128 MiB,
+	// default 64 MiB; it has what of theirs they do not need.
 	CacheBytes int64
 	// MaxBytes bounds the directory's size; writes beyond get ErrFull. 0 means the
 	// disk is the bound.

@@ -207,7 +207,7 @@ func (s *Store) abandon() {
 func (s *Store) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
 		FS:                          &diskFS{s.fs, s.log.fatal, &s.armed},
-		CacheSize:                   s.opts.CacheBytes,
+		CacheSize:                   s.opts.cacheLimit(),
 		MemTableSize:                uint64(s.opts.MemoryTable),
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       4,

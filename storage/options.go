@@ -41,7 +41,9 @@ type Options struct {
 
 	Durability Durability
 
-	CacheBytes  int64 // block cache, default 64 MiB
+	// CacheBytes is what the block cache has when two write buffers are in use,
+	// default 64 MiB; until then it may have their memory as well.
+	CacheBytes  int64
 	BitmapBytes int64 // cache of decoded posting bitmaps, default 32 MiB
 	MemoryTable int   // bytes of the write buffer, default 64 MiB
 
@@ -127,6 +129,11 @@ func (o *Options) defaults() Options {
 	}
 	return d
 }
+
+// cacheLimit is the size to give to Pebble's cache. Pebble takes the write buffers
+// out of it, the one that fills and the one that is flushed; in a cache of
+// CacheBytes alone, they would leave nothing to blocks.
+func (o *Options) cacheLimit() int64 { return o.CacheBytes + 2*int64(o.MemoryTable) }
 
 // exit ends the process; tests of the fatal path run in child processes.
 var exit = os.Exit

@@ -63,7 +63,7 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 		LogBytes:    int64(m.WAL.PhysicalSize),
 		DeadBytes:   int64(m.Table.Local.ObsoleteSize + m.Table.Local.ZombieSize),
 		MemoryTable: int64(m.MemTable.Size),
-		Cache:       CacheStats{m.BlockCache.Size, s.opts.CacheBytes, uint64(m.BlockCache.Hits), uint64(m.BlockCache.Misses)},
+		Cache:       CacheStats{m.BlockCache.Size, s.opts.cacheLimit(), uint64(m.BlockCache.Hits), uint64(m.BlockCache.Misses)},
 		Compactions: m.Compact.Count, Debt: int64(m.Compact.EstimatedDebt),
 		FreeBytes: -1, Full: s.quota.level.Load() != spaceOK,
 	}

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -224,5 +225,30 @@ func TestReadOnlyOpenerSeesAFrozenStateBesideTheWriter(t *testing.T) {
 	}
 	if _, err := r.Commit(context.Background(), []Op{{Kind: Delete, Collection: c, ID: "1"}}); !errors.Is(err, ErrReadOnly) {
 		t.Fatal(err)
+	}
+}
+
+func TestWriteBuffersLeaveTheBlockCacheItsRoom(t *testing.T) {
+	const size = 1 << 20
+	s := open(t, t.TempDir(), &Options{MemoryTable: size, CacheBytes: size})
+	c := create(t, s, "c")
+	for i := range 6 * size / (32 << 10) { // fills and flushes several buffers
+		commit(t, s, Op{Kind: Put, Collection: c, ID: fmt.Sprint(i), Body: body(t, "t", int64(i)),
+			Vectors: []Vec{{0, bytes.Repeat([]byte{byte(i)}, 32<<10)}}})
+	}
+	if err := s.db.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	v := acquire1(t, s)
+	read := func() uint64 {
+		before := s.db.Metrics().BlockCache.Misses
+		if _, err := v.Get(c, "1"); err != nil {
+			t.Fatal(err)
+		}
+		return uint64(s.db.Metrics().BlockCache.Misses - before)
+	}
+	read()
+	if n := read(); n != 0 {
+		t.Errorf("reading a document again missed the block cache %d times", n)
 	}
 }
