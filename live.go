@@ -392,9 +392,13 @@ func (l *live) waitResident(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// freshBytes is how many bytes of vectors may await linking before writers
-// wait: every search scans them.
-const freshBytes = 16 << 20
+// How many bytes of vectors may await linking before writers wait. Every search
+// scans them, so there are fewer while searches go on: writers then go at the pace
+// of the linkers.
+const (
+	freshBytes     = 16 << 20
+	freshBytesBusy = 1 << 20
+)
 
 // room waits until few enough vectors are fresh.
 func (l *live) room(ctx context.Context) error {
@@ -403,8 +407,7 @@ func (l *live) room(ctx context.Context) error {
 		_, err := l.wait(ctx)
 		return err
 	}
-	limit := max(1000, freshBytes/(4*l.spec.Dim))
-	for (*p).Stats().Fresh > limit {
+	for !l.roomy((*p).Stats()) {
 		t := time.NewTimer(2 * time.Millisecond)
 		select {
 		case <-ctx.Done():
@@ -414,6 +417,14 @@ func (l *live) room(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (l *live) roomy(s index.Stats) bool {
+	bytes := freshBytes
+	if s.Busy {
+		bytes = freshBytesBusy
+	}
+	return s.Fresh <= max(1000, bytes/(4*l.spec.Dim))
 }
 
 // save writes a snapshot of the structure if enough has changed, or whenever

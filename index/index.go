@@ -232,6 +232,7 @@ type Stats struct {
 	Live        int    `json:"live"`         // vectors that searches can return
 	Dead        int    `json:"dead"`         // deleted, memory not yet reused
 	Fresh       int    `json:"fresh"`        // live, not yet linked into the graph
+	Busy        bool   `json:"-"`            // searches went on a moment ago, and scanned what is fresh
 	VectorBytes int64  `json:"vector_bytes"` // memory of vectors, 0 if they stay on disk
 	CodeBytes   int64  `json:"code_bytes"`   // memory of codes
 	GraphBytes  int64  `json:"graph_bytes"`  // memory of links, levels, id maps

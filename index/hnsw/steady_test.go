@@ -155,3 +155,17 @@ func TestManyDuplicatesStayReachable(t *testing.T) {
 		t.Errorf("recall %.3f among duplicates", got)
 	}
 }
+
+func TestStatsSayThatSearchesGoOn(t *testing.T) {
+	x, _ := pair(t, index.Config{Dim: 8})
+	fill(t, x, clustered(rand.New(rand.NewSource(52)), 100, 8))
+	if x.Stats().Busy {
+		t.Error("an index that was never searched is busy")
+	}
+	if _, _, err := x.Search(context.Background(), make([]float32, 8), index.Params{K: 1}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if !x.Stats().Busy {
+		t.Error("an index is not busy right after a search")
+	}
+}

@@ -136,18 +136,22 @@ func (u *upkeep) isStopped() bool {
 // crew is the number of goroutines that work in the background at a time: half of
 // the workers while searches go on, which else wait behind them for a processor.
 func (x *Index) crew() int {
-	u := &x.upkeep
-	now := time.Now().UnixNano()
-	if u.asked.Load() && u.asked.CompareAndSwap(true, false) {
-		u.until.Store(now + int64(lull))
-	}
-	if now < u.until.Load() {
+	if x.upkeep.searching() {
 		return (x.cfg.Workers + 1) / 2
 	}
 	return x.cfg.Workers
 }
 
-// noteSearch tells crew of a search. It writes only if nobody did since crew
+// searching reports whether a search began within lull, or since someone looked.
+func (u *upkeep) searching() bool {
+	now := time.Now().UnixNano()
+	if u.asked.Load() && u.asked.CompareAndSwap(true, false) {
+		u.until.Store(now + int64(lull))
+	}
+	return now < u.until.Load()
+}
+
+// noteSearch notes that a search began. It writes only if nobody did since someone
 // looked, so searches on many processors do not wait for each other.
 func (u *upkeep) noteSearch() {
 	if !u.asked.Load() {
