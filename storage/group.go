@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/cockroachdb/pebble/v2"
@@ -35,7 +36,8 @@ type collection struct {
 
 	base  *roaring.Bitmap // what readers share; never changed
 	delta []edit          // from base to live, append-only
-	view  *collView       // as last published, nil after a change
+	last  atomic.Pointer[built]
+	view  *collView // as last published, nil after a change
 }
 
 // death is an ord and the LSN that killed it.

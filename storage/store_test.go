@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand"
 	"testing"
 
 	"github.com/eiderdb/eider/storage/format"
@@ -250,5 +252,35 @@ func TestWriteBuffersLeaveTheBlockCacheItsRoom(t *testing.T) {
 	read()
 	if n := read(); n != 0 {
 		t.Errorf("reading a document again missed the block cache %d times", n)
+	}
+}
+
+func TestViewsKeepTheirOwnLiveDocumentsInWhateverOrderTheyAreAsked(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	c := create(t, s, "c")
+	var views []*View
+	want := map[*View]map[uint32]bool{}
+	live := map[uint32]bool{}
+	for i := range 60 {
+		r := commit(t, s, Op{Kind: Put, Collection: c, ID: fmt.Sprint(i % 7), Body: body(t, "t", int64(i))}).Ops[0]
+		if r.Existed {
+			delete(live, r.OldOrd)
+		}
+		live[r.Ord] = true
+		v := acquire1(t, s)
+		views, want[v] = append(views, v), maps.Clone(live)
+		if i%4 == 0 {
+			v.Live(c) // built before the views around it
+		}
+	}
+	for _, i := range rand.New(rand.NewSource(1)).Perm(len(views)) {
+		v := views[i]
+		got := map[uint32]bool{}
+		for _, ord := range v.Live(c).ToArray() {
+			got[ord] = true
+		}
+		if !maps.Equal(got, want[v]) {
+			t.Errorf("at LSN %d the live ords are %v, want %v", v.LSN(), got, want[v])
+		}
 	}
 }

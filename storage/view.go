@@ -39,27 +39,42 @@ type collView struct {
 
 	base  *roaring.Bitmap
 	delta []edit
+	last  *atomic.Pointer[built] // the collection's
 	once  sync.Once
 	live  atomic.Pointer[roaring.Bitmap]
 }
 
+// built is a bitmap that a view was asked for: base with the first n edits after it.
+// Read only.
+type built struct {
+	base, bitmap *roaring.Bitmap
+	n            int
+}
+
 // bitmap returns base with delta applied, built when first asked for: a group
-// of writes that nobody looks at costs no bitmap.
+// of writes that nobody looks at costs no bitmap. It begins with what was built for
+// an earlier view, so that searches between writes apply each edit once.
 func (c *collView) bitmap() *roaring.Bitmap {
 	if b := c.live.Load(); b != nil {
 		return b
 	}
 	c.once.Do(func() {
-		b := c.base
-		if len(c.delta) > 0 {
+		from := built{c.base, c.base, 0}
+		last := c.last.Load()
+		if last != nil && last.base == c.base && last.n <= len(c.delta) {
+			from = *last
+		}
+		b := from.bitmap
+		if from.n < len(c.delta) {
 			b = b.Clone()
-			for _, e := range c.delta {
+			for _, e := range c.delta[from.n:] {
 				if e.alive {
 					b.Add(e.ord)
 				} else {
 					b.Remove(e.ord)
 				}
 			}
+			c.last.CompareAndSwap(last, &built{c.base, b, len(c.delta)})
 		}
 		c.live.Store(b)
 	})
@@ -80,7 +95,7 @@ func (c *collection) snapshotView() *collView {
 	v := &collView{
 		info: c.info, terms: c.terms, generation: c.generation,
 		count: int(c.live.GetCardinality()), next: c.next, ttl: c.ttl,
-		base: c.base, delta: c.delta[:len(c.delta):len(c.delta)],
+		base: c.base, delta: c.delta[:len(c.delta):len(c.delta)], last: &c.last,
 	}
 	c.view = v
 	return v
