@@ -392,12 +392,13 @@ func (l *live) waitResident(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// How many bytes of vectors may await linking before writers wait. Every search
-// scans them, so there are fewer while searches go on: writers then go at the pace
-// of the linkers.
+// How many vectors may await linking before writers wait: 16 MiB of them, for every
+// search scans them, or freshBusy while searches go on, a fraction of what a walk
+// scores. Writers then go at the pace of the linkers, which still have work for as
+// long as a commit takes.
 const (
-	freshBytes     = 16 << 20
-	freshBytesBusy = 1 << 20
+	freshBytes = 16 << 20
+	freshBusy  = 512
 )
 
 // room waits until few enough vectors are fresh.
@@ -420,11 +421,10 @@ func (l *live) room(ctx context.Context) error {
 }
 
 func (l *live) roomy(s index.Stats) bool {
-	bytes := freshBytes
 	if s.Busy {
-		bytes = freshBytesBusy
+		return s.Fresh <= freshBusy
 	}
-	return s.Fresh <= max(1000, bytes/(4*l.spec.Dim))
+	return s.Fresh <= max(1000, freshBytes/(4*l.spec.Dim))
 }
 
 // save writes a snapshot of the structure if enough has changed, or whenever

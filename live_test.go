@@ -12,9 +12,9 @@ func TestWritersWaitForFewerFreshVectorsWhileSearchesGoOn(t *testing.T) {
 		fresh      int
 		busy, room bool
 	}{
-		{2048, true, true},
-		{2049, true, false},
-		{2049, false, true},
+		{512, true, true},
+		{513, true, false},
+		{513, false, true},
 		{32768, false, true},
 		{32769, false, false},
 	} {
