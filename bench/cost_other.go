@@ -13,6 +13,7 @@ import (
 func processCPU() time.Duration { return 0 }
 func threadCPU() time.Duration  { return 0 }
 func resident() int64           { return 0 }
+func machineCPU() time.Duration { return 0 }
 func memory() int64             { return 0 }
 func loadAverage() string       { return "" }
 func cpuName() string           { return runtime.GOARCH }

@@ -24,7 +24,8 @@ const writeBatch = 32
 // Latency measures searches of a collection, one after the other from one
 // goroutine, while nothing else happens and while writers replace documents with
 // half of the machine's CPU time: quantiles of both, in turns of the same length.
-// What searches themselves use does not count as the writers'. Errors: ErrOption,
+// What searches themselves use does not count as the writers'; what writers leave to
+// do until the graph is whole, and what other processes took, is told. Errors: ErrOption,
 // the context's, those of the database.
 func Latency(ctx context.Context, o Options, w io.Writer) error {
 	rows, turns, span := 100_000, 5, 3*time.Second
@@ -53,8 +54,8 @@ func Latency(ctx context.Context, o Options, w io.Writer) error {
 			break
 		}
 		o.log("turn %d of %d", turn+1, turns)
-		if err = l.c.Ready(ctx); err == nil { // the writers' backlog is not the idle turn's
-			err = errors.Join(l.idle(ctx, span), l.busy(ctx, span))
+		if err = l.c.Ready(ctx); err == nil {
+			err = errors.Join(l.idle(ctx, span), l.busy(ctx, span), l.settle(ctx))
 		}
 	}
 	if err == nil {
@@ -74,6 +75,8 @@ type latency struct {
 	searching   atomic.Int64 // nanoseconds of CPU that searches used
 	writing     time.Duration
 	used        time.Duration // CPU of everything but searches, while writing
+	owed        time.Duration // CPU of what writers left to do
+	others      time.Duration // CPU of other processes, while writing
 	written     atomic.Int64
 }
 
@@ -88,7 +91,7 @@ func (l *latency) busy(ctx context.Context, span time.Duration) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var wg sync.WaitGroup
-	began, cpu, own := time.Now(), processCPU(), l.searching.Load()
+	began, cpu, own, all := time.Now(), processCPU(), l.searching.Load(), machineCPU()
 	spent := func() time.Duration { return processCPU() - cpu - time.Duration(l.searching.Load()-own) }
 	allowed := func() time.Duration {
 		return time.Duration(l.share * float64(runtime.GOMAXPROCS(0)) * float64(time.Since(began)))
@@ -123,11 +126,20 @@ func (l *latency) busy(ctx context.Context, span time.Duration) error {
 	l.loud, err = l.search(ctx, span, l.loud)
 	close(over)
 	l.used += spent()
+	l.others += max(0, machineCPU()-all-(processCPU()-cpu))
 	l.writing += time.Since(began)
 	wg.Wait()
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
+	return err
+}
+
+// settle waits until nothing is left to do for the graph.
+func (l *latency) settle(ctx context.Context) error {
+	cpu := processCPU()
+	err := l.c.Ready(ctx)
+	l.owed += processCPU() - cpu
 	return err
 }
 
@@ -147,8 +159,11 @@ func (l *latency) search(ctx context.Context, span time.Duration, seconds []floa
 }
 
 func (l *latency) publish(r *report) {
-	busy := fmt.Sprintf("%d searches while %.0f writes/s took %.0f %% of the machine", len(l.loud),
-		float64(l.written.Load())/l.writing.Seconds(), 100*l.used.Seconds()/l.writing.Seconds()/float64(runtime.GOMAXPROCS(0)))
+	part := func(d time.Duration) float64 {
+		return 100 * d.Seconds() / l.writing.Seconds() / float64(runtime.GOMAXPROCS(0))
+	}
+	busy := fmt.Sprintf("%d searches while %.0f writes/s took %.0f %% of the machine (and %.0f %% later), other processes %.0f %%",
+		len(l.loud), float64(l.written.Load())/l.writing.Seconds(), part(l.used), part(l.owed), part(l.others))
 	for _, q := range []struct {
 		name string
 		at   float64
