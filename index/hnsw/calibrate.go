@@ -55,7 +55,7 @@ func (x *Index) stale() bool {
 	u := &x.upkeep
 	linked := u.linked.Load()
 	if u.linkers > 0 || x.fresh.len() > 0 {
-		return c != nil && linked >= int64((fourfold-1)*c.n)
+		return !x.set.Moving() && c != nil && linked >= int64((fourfold-1)*c.n)
 	}
 	if u.tending || len(u.due) > 0 {
 		return false
@@ -81,6 +81,7 @@ func (x *Index) calibrate() {
 			u.calibrating = false
 			u.notify()
 			u.mu.Unlock()
+			x.wake() // what waited for this may be put in order
 			return
 		}
 		u.mu.Unlock()

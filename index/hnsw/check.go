@@ -71,12 +71,12 @@ func (x *Index) checkLists(v *view, s uint32, n int) error {
 
 // checkReach verifies I4.
 func (x *Index) checkReach(ctx context.Context, v *view, e uint64, n int) error {
-	seen := newBitset(max(n, 1))
+	seen, condemned := newBitset(max(n, 1)), x.condemned.Load()
 	if e != noEntry {
 		x.flood(v, seen, uint32(e>>8), nil)
 	}
 	for s := range uint32(n) {
-		if v.linked(s) && x.set.IsLive(s) && !seen.has(s) {
+		if v.linked(s) && x.set.IsLive(s) && !seen.has(s) && !condemned.has(s) {
 			return fmt.Errorf("%w: live node %d is not reachable", index.ErrCorrupt, s)
 		}
 	}

@@ -3,6 +3,7 @@ package hnsw
 import (
 	"context"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -52,7 +53,7 @@ func (x *Index) measure(ctx context.Context, c *searcher, src index.Source) (ind
 	for t := range trials {
 		ids := roaring.New()
 		for s := (n - rows*step) / trials * t; s < n && rows > int(ids.GetCardinality()); s += step {
-			ids.Add(c.sv.IDs[s])
+			ids.Add(atomic.LoadUint32(&c.sv.IDs[s]))
 		}
 		start := time.Now()
 		m, err := c.scan.Allowed(ctx, x.set, c.sv, &c.probe, 0, ids, 10, src)

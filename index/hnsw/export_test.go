@@ -33,3 +33,26 @@ func SetCosts(x *Index, c index.Costs) {
 
 // Slots is one more than the highest slot in use.
 func Slots(x *Index) int { return x.set.Slots() }
+
+// SetWorth makes x put its nodes in order from so many bytes on that walks read.
+func SetWorth(x *Index, bytes int) { x.upkeep.worth = bytes }
+
+// Never is a worth that no index has.
+const Never = math.MaxInt
+
+// Order puts the nodes of x in order, which nothing else may be about to do.
+func Order(x *Index) { x.order() }
+
+// Strides is the mean distance between the slots of linked nodes.
+func Strides(x *Index) float64 {
+	v, sum, links := x.view.Load(), 0.0, 0
+	for s := range uint32(x.set.Slots()) {
+		if v.linked(s) {
+			for _, n := range take(v.base(s), nil) {
+				sum += math.Abs(float64(s) - float64(n))
+				links++
+			}
+		}
+	}
+	return sum / float64(max(links, 1))
+}

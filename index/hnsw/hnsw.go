@@ -86,6 +86,7 @@ type Index struct {
 	// moment in which repair condemns slots: afterwards nobody links to them.
 	gate      sync.RWMutex
 	condemned atomic.Pointer[bitset]
+	saving    sync.RWMutex // held shared by Save, and exclusively while nodes get other slots
 
 	upkeep upkeep
 	ready  atomic.Bool // false from Load to Ready or Adopt

@@ -19,9 +19,8 @@ const (
 
 // removal is a batch of dead slots on their way out of the graph.
 type removal struct {
-	dead    *bitset
-	mended  *bitset           // nodes that have found what they need among the living
-	forward map[uint32]uint32 // dead -> the slot that its node has moved to
+	dead   *bitset
+	mended *bitset // nodes that have found what they need among the living
 }
 
 // repair takes dead slots out of the graph and frees them:
@@ -37,11 +36,10 @@ type removal struct {
 // Searches go on all the while, and reach what lives: nothing is cut before its
 // replacement is there. O(n·M) reads of links, plus work for the nodes concerned.
 //
-// Links to a slot that has one in forward go there instead. It reports whether all
-// that lives is reachable.
-func (x *Index) repair(c *linker, batch []uint32, forward map[uint32]uint32) bool {
+// It reports whether all that lives is reachable.
+func (x *Index) repair(c *linker, batch []uint32) bool {
 	capacity := x.view.Load().cap
-	r := &removal{newBitset(capacity), newBitset(capacity), forward}
+	r := &removal{newBitset(capacity), newBitset(capacity)}
 	for _, s := range batch {
 		r.dead.add(s)
 	}
@@ -192,9 +190,6 @@ func (x *Index) remake(c *linker, r *removal, slot uint32, level int, row []uint
 	c.see(slot)
 	c.stays, c.bridge, c.fresh = c.stays[:0], c.bridge[:0], c.fresh[:0]
 	for _, n := range take(row, c.list[:0]) {
-		if to, ok := r.forward[n]; ok {
-			n = to
-		}
 		switch {
 		case !c.see(n):
 		case r.dead.has(n):

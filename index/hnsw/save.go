@@ -14,6 +14,8 @@ import (
 // used again, so the memory of deleted vectors may be freed late. Errors:
 // index.ErrClosed, the context's, and those of w.
 func (x *Index) Save(ctx context.Context, w io.Writer) error {
+	x.saving.RLock()
+	defer x.saving.RUnlock()
 	t, ok := x.set.Enter(0)
 	if !ok {
 		return index.ErrClosed

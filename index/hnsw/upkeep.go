@@ -42,10 +42,12 @@ type upkeep struct {
 	took     time.Duration // of the last repair
 	err      error         // why linking failed, for Drain and Check
 
-	dirty   atomic.Int64 // lists changed since the last sweep
-	vacated atomic.Int64 // slots freed since the last compaction
-	unsure  atomic.Int64 // nodes that came or went since all were audited
-	spare   sync.Pool    // of *linker
+	dirty     atomic.Int64 // lists changed since the last sweep
+	vacated   atomic.Int64 // slots freed since the last compaction
+	unsure    atomic.Int64 // nodes that came or went since all were audited
+	unordered atomic.Int64 // nodes that were linked since the last ordering
+	worth     int          // bytes of what walks read from which an ordering pays
+	spare     sync.Pool    // of *linker
 
 	asked atomic.Bool  // a search began since someone looked
 	until atomic.Int64 // Unix nanoseconds to which searches count as going on
@@ -59,6 +61,7 @@ type upkeep struct {
 
 func (u *upkeep) init() {
 	u.changed = make(chan struct{})
+	u.worth = worth
 	u.ctx, u.cancel = context.WithCancel(context.Background())
 }
 
@@ -198,7 +201,7 @@ func (x *Index) chores() bool {
 		return false
 	}
 	d := u.dirty.Load()
-	return x.roomy() || d > 0 && (u.draining > 0 || d > int64(x.set.Slots()/4+1000)) || u.draining > 0 && x.doubtful()
+	return x.roomy() || x.scattered() && !u.calibrating || d > 0 && (u.draining > 0 || d > int64(x.set.Slots()/4+1000)) || u.draining > 0 && x.doubtful()
 }
 
 // linkAll links fresh slots until none waits.
@@ -282,6 +285,7 @@ func (x *Index) linkOne(c *linker, slot uint32, position int64) {
 	u.dirty.Add(1)
 	u.linked.Add(1)
 	u.unsure.Add(1)
+	u.unordered.Add(1)
 }
 
 // tend repairs and sweeps until there is nothing to do.
@@ -294,6 +298,7 @@ func (x *Index) tend() {
 			u.tending = false
 			u.notify()
 			u.mu.Unlock()
+			x.wake() // what waits for the order may be calibrated
 			return
 		}
 		owed := len(u.due)
@@ -308,19 +313,25 @@ func (x *Index) tend() {
 		u.mu.Unlock()
 		batch := x.exhume()
 		start := time.Now()
-		whole := len(batch) > 0 && x.repair(c, batch, nil)
+		whole := len(batch) > 0 && x.repair(c, batch)
 		if owed > 0 && len(batch) == 0 {
 			// The dead are still fresh: a linker is about to get to them.
 			x.sleep(time.Millisecond, changed)
 			continue
 		}
 		if owed == 0 && x.roomy() {
-			x.compact(c)
+			x.compact()
 		}
 		if !whole {
 			x.sweep(c)
 		}
 		x.audit(c)
+		u.mu.Lock()
+		scattered := owed == 0 && x.scattered() && !u.calibrating
+		u.mu.Unlock()
+		if scattered {
+			x.order()
+		}
 		u.mu.Lock()
 		u.took = time.Since(start)
 		u.notify()

@@ -6,24 +6,33 @@ import (
 	"github.com/eiderdb/eider/internal/arena"
 )
 
-// A live vector moves to a lower slot so that memory at the end of the set can be
-// given back. Searches go on; each finds the vector, and its id once:
+// A live vector moves to another slot so that memory at the end of the set can be
+// given back, or so that it lies beside its neighbours. Searches go on; each finds
+// the vector, and its id once:
 //
-//	Copy    to holds what from holds; the caller makes walks that meet from meet to
+//	Copy    to holds what from holds; nobody finds it yet
+//	Switch  searches find both, and Pick leaves one out; the id names to. The caller
+//	        sees to it that from now on nobody comes to from
 //	Wait
-//	Switch  searches find both, and Pick leaves one out; the id names to
-//	Wait
-//	Retire  from is dead to every reader
+//	Retire  from holds nothing to any reader
+//	Wait    from is free, for Vacate or the next Copy
 //
 // Between StartMoves and EndMoves only; at the end nobody may still meet a slot
 // that was retired.
 
-// StartMoves and EndMoves enclose moves.
-func (s *Set) StartMoves() { s.moving.Add(1) }
-func (s *Set) EndMoves()   { s.moving.Add(-1) }
+// StartMoves and EndMoves enclose moves. StartMoves waits for the readers inside,
+// which do not expect to meet an id twice.
+func (s *Set) StartMoves() {
+	s.moving.Add(1)
+	s.Wait()
+}
+func (s *Set) EndMoves() { s.moving.Add(-1) }
 
-// Copy makes the free slot to, which the caller has by Seize, hold the id and the
-// vector of from. It is not found yet. O(dim).
+// Moving reports whether vectors move.
+func (s *Set) Moving() bool { return s.moving.Load() != 0 }
+
+// Copy makes the free slot to, which the caller has by Seize or Annex, hold the id
+// and the vector of from. It is not found yet. O(dim).
 func (s *Set) Copy(from, to uint32) {
 	s.Move.RLock()
 	defer s.Move.RUnlock()
@@ -43,17 +52,14 @@ func (s *Set) Copy(from, to uint32) {
 }
 
 // Switch makes to, which holds a copy of from, the slot of its id. It reports
-// false if from died meanwhile; then to is dead, for the caller to Free.
+// false if from died meanwhile; then to is as free as it was.
 func (s *Set) Switch(from, to uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := s.view.Load()
 	if !s.IsLive(from) {
-		s.died.set(to, 1)
-		s.ndead.Add(1)
-		s.shadowed.Add(1)
 		return false
 	}
+	v := s.view.Load()
 	atomic.OrUint32(&v.Live[to/32], 1<<(to%32))
 	s.slots.set(atomic.LoadUint32(&v.IDs[to]), uint64(to)+1)
 	if s.twins == nil {
@@ -63,15 +69,13 @@ func (s *Set) Switch(from, to uint32) bool {
 	return true
 }
 
-// Retire ends the move of from to to: from is dead, for the caller to Free.
+// Retire ends the move of from to to: from holds nothing.
 func (s *Set) Retire(from, to uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.twins, to)
-	s.died.set(from, 1)
+	s.died.set(from, 0) // of a delete meanwhile, which to keeps
 	atomic.AndUint32(&s.view.Load().Live[from/32], ^(uint32(1) << (from % 32)))
-	s.ndead.Add(1)
-	s.shadowed.Add(1)
 }
 
 // Seize takes all free slots, in no order: they are not reserved until Vacate.
@@ -81,6 +85,19 @@ func (s *Set) Seize() []uint32 {
 	free := s.free
 	s.free = nil
 	return free
+}
+
+// Annex makes the set n slots longer and takes those: they are first..first+n-1.
+// Errors: those of package arena.
+func (s *Set) Annex(n int) (first uint32, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.Slots()
+	if err := s.reach(old + n); err != nil {
+		return 0, err
+	}
+	s.n.Store(int64(old + n))
+	return uint32(old), nil
 }
 
 // SlotBytes is the memory of the vector and the code of a slot.

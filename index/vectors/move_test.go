@@ -80,7 +80,7 @@ func TestAMovingVectorIsFoundOnceAtEveryStep(t *testing.T) {
 		check("switched")
 		s.Retire(5, 1)
 		check("retired")
-		s.Free([]uint32{5})
+		s.Vacate([]uint32{5})
 		s.EndMoves()
 		check("freed")
 		if s.Shadowed() || s.Dead() != 0 {
@@ -109,7 +109,8 @@ func TestADeleteDuringAMoveHidesBothSlots(t *testing.T) {
 	if got := found(t, s, 6); !slices.Equal(got, []uint32{1, 2, 3}) {
 		t.Errorf("as of 6 ids %v are found", got)
 	}
-	s.Free([]uint32{0, 3})
+	s.Free([]uint32{0})
+	s.Vacate([]uint32{3})
 	s.EndMoves()
 	if s.Dead() != 0 || s.Shadowed() || s.Len() != 2 {
 		t.Errorf("%d live, %d dead", s.Len(), s.Dead())
@@ -130,10 +131,28 @@ func TestAVectorThatDiedIsNotMoved(t *testing.T) {
 	if got := found(t, s, 6); !slices.Equal(got, []uint32{1, 2, 3}) {
 		t.Errorf("as of 6 ids %v are found", got)
 	}
-	s.Free([]uint32{0})
+	s.Vacate([]uint32{0})
 	s.Free([]uint32{3})
 	if s.Dead() != 0 || s.Shadowed() || s.Len() != 2 {
 		t.Errorf("%d live, %d dead", s.Len(), s.Dead())
+	}
+}
+
+func TestAnnexedSlotsAreNotReserved(t *testing.T) {
+	s := newLine(t, 4, index.None)
+	first, err := s.Annex(3)
+	if err != nil || first != 4 || s.Slots() != 7 {
+		t.Fatalf("annexed from %d of %d slots, %v", first, s.Slots(), err)
+	}
+	if slot, err := s.Reserve(9); err != nil || slot != 7 {
+		t.Fatalf("reserved slot %d, %v", slot, err)
+	}
+	if _, err := s.Annex(s.Most()); err == nil {
+		t.Error("more slots were annexed than there can be")
+	}
+	s.Vacate([]uint32{4, 5, 6})
+	if slot, err := s.Reserve(10); err != nil || slot != 6 {
+		t.Fatalf("reserved slot %d, %v", slot, err)
 	}
 }
 
