@@ -2,6 +2,7 @@ package hnsw
 
 import (
 	"math"
+	"math/rand"
 
 	"github.com/eiderdb/eider/index"
 )
@@ -43,16 +44,31 @@ const Never = math.MaxInt
 // Order puts the nodes of x in order, which nothing else may be about to do.
 func Order(x *Index) { x.order() }
 
-// Strides is the mean distance between the slots of linked nodes.
-func Strides(x *Index) float64 {
-	v, sum, links := x.view.Load(), 0.0, 0
-	for s := range uint32(x.set.Slots()) {
-		if v.linked(s) {
-			for _, n := range take(v.base(s), nil) {
-				sum += math.Abs(float64(s) - float64(n))
+// Shuffle is Order by chance.
+func Shuffle(x *Index, r *rand.Rand) {
+	tour := x.tour()
+	r.Shuffle(len(tour), func(i, j int) { tour[i], tour[j] = tour[j], tour[i] })
+	x.follow(tour)
+}
+
+// Near is the share of links to slots at most an n-th of all slots away.
+func Near(x *Index, n int) float64 {
+	v, near, links := x.view.Load(), 0, 0
+	for s := range x.set.Slots() {
+		if v.linked(uint32(s)) {
+			for _, m := range take(v.base(uint32(s)), nil) {
+				if d := int(m) - s; max(d, -d) <= x.set.Slots()/n {
+					near++
+				}
 				links++
 			}
 		}
 	}
-	return sum / float64(max(links, 1))
+	return float64(near) / float64(max(links, 1))
+}
+
+// Stir makes x put its nodes in order as soon as it can.
+func Stir(x *Index) {
+	x.upkeep.unordered.Store(math.MaxInt / 2)
+	x.wake()
 }

@@ -36,7 +36,11 @@ func (x *Index) walkedBytes() int {
 // for an eighth more slots for as long as it lasts. O(n·M + n·dim).
 func (x *Index) order() {
 	x.upkeep.unordered.Store(0)
-	tour := x.tour()
+	x.follow(x.tour())
+}
+
+// follow moves the nodes whose slots tour lists into that order.
+func (x *Index) follow(tour []uint32) {
 	window := max(moves, len(tour)/windows)
 	free := x.set.Seize()
 	first, err := x.set.Annex(window)
@@ -102,7 +106,6 @@ type arrangement struct {
 	at     []uint32 // node, by its number in the order -> its slot
 	places []uint32 // and where it belongs
 	holds  []uint32 // slot -> number of its node, vacant, or none: not ours
-	spare  []uint32 // vacant slots, but those that are about to be filled
 }
 
 // arrange is for the order of nodes that tour, a list of slots, gives, into the
@@ -119,26 +122,31 @@ func arrange(tour, free []uint32, slots int) *arrangement {
 		a.holds[s] = vacant
 	}
 	for s, h := range a.holds {
-		switch {
-		case h == none:
-		case len(a.places) < len(tour):
+		if h != none && len(a.places) < len(tour) {
 			a.places = append(a.places, uint32(s))
-		case h == vacant:
-			a.spare = append(a.spare, uint32(s))
 		}
 	}
 	return a
 }
 
-// clear moves the nodes out of places from..to-1 that belong elsewhere.
+// clear moves the nodes out of places from..to-1 that belong elsewhere, to the
+// highest vacant slots.
 func (a *arrangement) clear(x *Index, from, to int) {
 	var nodes, slots []uint32
+	s, last := len(a.holds)-1, a.places[to-1]
 	for i := from; i < to; i++ {
-		if h := a.holds[a.places[i]]; h < vacant && h != uint32(i) && len(a.spare) > 0 {
-			nodes = append(nodes, h)
-			slots = append(slots, a.spare[len(a.spare)-1])
-			a.spare = a.spare[:len(a.spare)-1]
+		h := a.holds[a.places[i]]
+		if h >= vacant || h == uint32(i) {
+			continue
 		}
+		for s > int(last) && a.holds[s] != vacant {
+			s--
+		}
+		if s == int(last) {
+			break // nodes that died hold slots; then some lie out of order
+		}
+		nodes, slots = append(nodes, h), append(slots, uint32(s))
+		s--
 	}
 	a.move(x, nodes, slots)
 }
@@ -148,21 +156,14 @@ func (a *arrangement) fill(x *Index, from, to int) {
 	var nodes, slots []uint32
 	for i := from; i < to; i++ {
 		if a.holds[a.places[i]] == vacant && a.holds[a.at[i]] == uint32(i) {
-			nodes = append(nodes, uint32(i))
-			slots = append(slots, a.places[i])
+			nodes, slots = append(nodes, uint32(i)), append(slots, a.places[i])
 		}
 	}
-	a.spare = append(a.spare, a.move(x, nodes, slots)...)
-	for _, s := range a.places[from:to] {
-		if a.holds[s] == vacant {
-			a.spare = append(a.spare, s)
-		}
-	}
+	a.move(x, nodes, slots)
 }
 
-// move moves nodes to vacant slots and returns the slots they left. Of one that
-// died the slot is no longer ours.
-func (a *arrangement) move(x *Index, nodes, slots []uint32) (left []uint32) {
+// move moves nodes to vacant slots. Of one that died the slot is no longer ours.
+func (a *arrangement) move(x *Index, nodes, slots []uint32) {
 	from := make([]uint32, len(nodes))
 	for i, n := range nodes {
 		from[i] = a.at[n]
@@ -175,9 +176,7 @@ func (a *arrangement) move(x *Index, nodes, slots []uint32) (left []uint32) {
 		}
 		a.holds[from[i]], a.holds[slots[i]] = vacant, n
 		a.at[n] = slots[i]
-		left = append(left, from[i])
 	}
-	return left
 }
 
 // free is the vacant slots.
