@@ -36,7 +36,11 @@ func SetCosts(x *Index, c index.Costs) {
 func Slots(x *Index) int { return x.set.Slots() }
 
 // SetWorth makes x put its nodes in order from so many bytes on that walks read.
-func SetWorth(x *Index, bytes int) { x.upkeep.worth = bytes }
+func SetWorth(x *Index, bytes int) {
+	x.upkeep.mu.Lock()
+	x.upkeep.worth = bytes
+	x.upkeep.mu.Unlock()
+}
 
 // Never is a worth that no index has.
 const Never = math.MaxInt

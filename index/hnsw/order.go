@@ -8,6 +8,7 @@ import (
 
 const (
 	windows = 8       // parts that an ordering goes through: an eighth more memory, two passes over all lists each
+	group   = 64      // neighbours that lie together
 	worth   = 8 << 20 // bytes of what walks read from which an ordering pays
 )
 
@@ -62,8 +63,10 @@ func (x *Index) follow(tour []uint32) {
 	x.trim(a.free())
 }
 
-// tour is the live nodes in the order of a breadth-first walk at level 0 from the
-// entry point, those it does not meet at the end.
+// tour is the live nodes in groups of neighbours: whoever a breadth-first walk from
+// the entry point at level 0 comes to and is in no group begins one, of the nodes
+// that a walk of its own comes to first. Groups keep links shorter than one such walk
+// over all, which soon is everywhere at once. O(n·M).
 func (x *Index) tour() []uint32 {
 	x.gate.RLock()
 	defer x.gate.RUnlock()
@@ -71,31 +74,38 @@ func (x *Index) tour() []uint32 {
 	defer x.set.Move.RUnlock()
 	v, e := x.view.Load(), x.entry.Load()
 	n := uint32(min(x.set.Slots(), v.cap))
-	seen := newBitset(int(n))
+	placed, queued := newBitset(int(n)), newBitset(int(n))
 	all := make([]uint32, 0, n) // dead ones too: the way to others may be over them
-	visit := func(s uint32) {
-		if s < n && v.linked(s) && seen.add(s) {
-			all = append(all, s)
-		}
-	}
+	var queue []uint32
 	if e != noEntry {
-		visit(uint32(e >> 8))
+		queue = append(queue, uint32(e>>8))
 	}
-	rest := uint32(0)
-	for at := 0; ; at++ {
-		for at == len(all) && rest < n {
-			visit(rest)
-			rest++
+	for at, rest := 0, uint32(0); ; at++ {
+		for ; at == len(queue) && rest < n; rest++ {
+			if v.linked(rest) && !placed.has(rest) {
+				queue = append(queue, rest)
+			}
 		}
-		if at == len(all) {
+		if at == len(queue) {
 			break
 		}
-		if at%atOnce == atOnce-1 {
+		if seed := queue[at]; placed.add(seed) {
+			begin := len(all)
+			all = append(all, seed)
+			for i := begin; i < len(all); i++ {
+				row := v.base(all[i])
+				for j := range row {
+					switch m := atomic.LoadUint32(&row[j]); {
+					case m >= n || placed.has(m) || !v.linked(m):
+					case len(all)-begin < group:
+						placed.add(m)
+						all = append(all, m)
+					case queued.add(m):
+						queue = append(queue, m)
+					}
+				}
+			}
 			runtime.Gosched() // as linkers do
-		}
-		row := v.base(all[at])
-		for i := range row {
-			visit(atomic.LoadUint32(&row[i]))
 		}
 	}
 	return slices.DeleteFunc(all, func(s uint32) bool { return !x.set.IsLive(s) })

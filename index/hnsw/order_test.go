@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -132,6 +133,7 @@ func TestSearchesDuringOrderingLoseNothing(t *testing.T) {
 						if r.Intn(3) == 0 {
 							p.Allow = allow
 						}
+						time.Sleep(200 * time.Microsecond)
 						hits, _, err := x.Search(ctx, vecs[i], p, nil)
 						if err != nil || len(hits) != 5 || hits[0].ID != uint32(i) {
 							t.Errorf("exact %v, filter %v: id %d asked by its own vector gives %v, %v", p.Exact, p.Allow != nil, i, hits, err)
@@ -147,7 +149,7 @@ func TestSearchesDuringOrderingLoseNothing(t *testing.T) {
 			}
 			hnsw.SetWorth(x, 1)
 			next := uint32(n)
-			for round := range uint32(6) {
+			for round := range uint32(20) {
 				hnsw.Stir(x)
 				for i := 2*round + 1; i < uint32(n); i += 60 {
 					x.Delete(i, uint64(round)+1)
