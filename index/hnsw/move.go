@@ -6,8 +6,10 @@ import (
 	"sync/atomic"
 )
 
-// moves is how many nodes move at a time, at least: each batch reads all lists.
-const moves = 4096
+const (
+	moves   = 4096       // nodes that move at a time, at least: each batch reads all lists
+	portion = 4 * atOnce // lists renamed before others may run: few stops, as linkers wait
+)
 
 // move moves the nodes with slots from to the free slots to, one for one, in the
 // steps that package vectors names, and renames them in all lists: the graph stays
@@ -111,16 +113,16 @@ func (x *Index) share(n int, do func(i, j int)) {
 	var next atomic.Int64
 	work := func() {
 		for {
-			i := int(next.Add(atOnce)) - atOnce
+			i := int(next.Add(portion)) - portion
 			if i >= n {
 				return
 			}
-			do(i, min(i+atOnce, n))
+			do(i, min(i+portion, n))
 			runtime.Gosched() // as linkers do
 		}
 	}
 	var wg sync.WaitGroup
-	for range min(x.crew(), n/(8*atOnce)+1) - 1 {
+	for range min(x.crew(), n/portion+1) - 1 {
 		wg.Go(work)
 	}
 	work()

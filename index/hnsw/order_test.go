@@ -174,14 +174,56 @@ func TestSearchesDuringOrderingLoseNothing(t *testing.T) {
 	}
 }
 
+// Scans give the same hits, and walks find each vector by itself, while all nodes
+// move all the time.
+func TestSearchesFindEverythingWhileNodesAreShuffled(t *testing.T) {
+	ctx := context.Background()
+	n := size(6000, 20000)
+	x, vecs, allow := ordering(t, index.Config{Dim: 8, EfConstruction: 60, Codes: index.Int8}, n)
+	hits, _ := answers(t, x, vecs[n:], allow)
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	for s := range 2 {
+		wg.Go(func() {
+			for r := rand.New(rand.NewSource(int64(s))); !stop.Load(); {
+				time.Sleep(20 * time.Microsecond)
+				i := r.Intn(len(vecs) - n)
+				got, _, err := x.Search(ctx, vecs[n+i], index.Params{K: 10, Exact: true}, nil)
+				if err != nil || !slices.Equal(got, hits[3*i+1]) {
+					t.Errorf("a scan gives %v, %v, want %v", got, err, hits[3*i+1])
+					return
+				}
+				for range 10 {
+					i := r.Intn(n)
+					got, _, err := x.Search(ctx, vecs[i], index.Params{K: 1}, nil)
+					if err != nil || len(got) != 1 || got[0].ID != uint32(i) {
+						t.Errorf("id %d asked by its own vector gives %v, %v", i, got, err)
+						return
+					}
+				}
+			}
+		})
+	}
+	r := rand.New(rand.NewSource(9))
+	for range size(16, 100) {
+		hnsw.Shuffle(x, r)
+	}
+	stop.Store(true)
+	wg.Wait()
+	again, _ := answers(t, x, vecs[n:], allow)
+	for i := range hits {
+		if i%3 != 2 && !slices.Equal(hits[i], again[i]) {
+			t.Fatalf("answer %d was %v and is %v", i, hits[i], again[i])
+		}
+	}
+}
+
 func TestASnapshotSavedDuringOrderingAnswersAlike(t *testing.T) {
 	ctx := context.Background()
 	n := size(6000, 20000)
 	cfg := index.Config{Dim: 16, EfConstruction: 40, Codes: index.Int8}
 	x, vecs, allow := ordering(t, cfg, n)
 	hits, work := answers(t, x, vecs[n:], allow)
-	// Each order starts from another, since the entry point's neighbours differ: what
-	// moves is what was shuffled before.
 	var stop atomic.Bool
 	var wg sync.WaitGroup
 	wg.Go(func() {

@@ -39,18 +39,19 @@ func divide(dim, width int) []part {
 }
 
 // Learn orders the parts of a row so that those where vectors differ most come
-// first, judging by the first rows. It changes only the speed of ScoreWithin.
+// first, judging by some rows. It changes only the speed of ScoreWithin.
 func (s *Set) Learn() {
 	p := divide(s.dim, s.width())
 	if p == nil || !s.Resident() || s.metric == index.IP || s.metric == index.Cosine && s.half {
 		return
 	}
-	n := min(s.Slots(), sample)
 	v := s.View()
+	slots := min(s.Slots(), v.Cap)
+	n := min(slots, sample)
 	sum, square := make([]float64, s.dim), make([]float64, s.dim)
 	row := make([]float32, s.dim)
-	for slot := range uint32(n) {
-		for i, x := range s.Row(v, slot, row) {
+	for k := range n { // evenly, since neighbours may lie together
+		for i, x := range s.Row(v, uint32(k*slots/n), row) {
 			sum[i] += float64(x)
 			square[i] += float64(x) * float64(x)
 		}
