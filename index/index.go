@@ -97,6 +97,12 @@ type Config struct {
 	// reordered by each longer prefix in turn. For nested vectors; needs Codes, and
 	// metric l2 or cosine.
 	Widths []int
+	// Rotation, if set, is an orthogonal matrix, Dim × Dim by rows, that codes are made
+	// through: they, and so the prefixes that Widths name, are those of rotated vectors.
+	// What hits are chosen by and scored with stays as it is. Not copied. Needs Widths.
+	Rotation []float32
+	// Rotate lets a snapshot bring a rotation; without it one that does is refused.
+	Rotate bool
 	Codes  Codes // what graphs are walked on and long scans go through first
 
 	// Source, if set, keeps the vectors: the index holds their codes only, and reads
@@ -237,6 +243,7 @@ type Stats struct {
 	CodeBytes   int64  `json:"code_bytes"`   // memory of codes
 	GraphBytes  int64  `json:"graph_bytes"`  // memory of links, levels, id maps
 	MaxLevel    int    `json:"max_level"`    // highest graph level, 0 for flat
+	Rotated     bool   `json:"rotated"`      // codes are of rotated vectors
 	// Curve is recall by size of pool, ascending; nil before the first calibration
 	// and for kinds without pools. Read only.
 	Curve []Pool `json:"curve,omitempty"`

@@ -23,7 +23,7 @@ import (
 //	16  4  M
 //	20  1  metric: 0 l2, 1 ip, 2 cosine
 //	21  1  storage: 0 float32, 1 float16
-//	22  1  codes: 0 none, 1 int8, 2 int4, 3 bit
+//	22  1  codes: 0 none, 1 int8, 2 int4, 3 bit; plus 128 if they are of rotated vectors
 //	23  1  version of the codes = 1, 0 without codes
 //	24  4  n, slots
 //	28  4  nodes: slots whose level is not 255
@@ -41,6 +41,8 @@ import (
 //	codes    n × size bytes: the code of the slot (package index/quant), zeros if
 //	         it is not in the graph; nothing without codes
 //	loose    loose × 4 bytes: ids that were live and not yet in the graph
+//	rotation dimension² × 4 bytes: float32 by rows, what vectors were multiplied with
+//	         before codes were made of them; nothing if byte 22 says so
 //
 // A list holds slot numbers, then 2^32-1 in every unused place. Header and
 // sections are one run of bytes, which is written in units:
@@ -66,6 +68,7 @@ const (
 	unitSize    = 1 << 20      // with its checksum
 	unitRun     = unitSize - 4 // bytes of the run in it
 	absent      = 255          // level of a slot that is not in the graph
+	turned      = 0x80         // mark of rotated vectors, beside the kind of code
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -76,6 +79,7 @@ type header struct {
 	dim, m          uint32
 	metric, storage uint8
 	codes           uint8
+	rotated         bool
 	n, nodes        uint32
 	entry, level    uint32
 	seed            int64
@@ -125,7 +129,11 @@ func (h *header) encode() []byte {
 	b = le.AppendUint32(b, version)
 	b = le.AppendUint32(b, h.dim)
 	b = le.AppendUint32(b, h.m)
-	b = append(b, h.metric, h.storage, h.codes, min(h.codes, 1)*codeVersion)
+	kind := h.codes
+	if h.rotated {
+		kind |= turned
+	}
+	b = append(b, h.metric, h.storage, kind, min(h.codes, 1)*codeVersion)
 	b = le.AppendUint32(b, h.n)
 	b = le.AppendUint32(b, h.nodes)
 	b = le.AppendUint32(b, h.entry)
@@ -139,11 +147,14 @@ func (h *header) encode() []byte {
 
 // sections are the lengths of the sections of version 2, in bytes and in order;
 // size is that of a code.
-func (h *header) sections(size int) [6]uint64 {
+func (h *header) sections(size int) [7]uint64 {
 	n, m := uint64(h.n), uint64(h.m)
-	s := [6]uint64{n, 4 * n, 4 * m * h.lists, 8 * m * n, 0, 4 * uint64(h.loose)}
+	s := [7]uint64{n, 4 * n, 4 * m * h.lists, 8 * m * n, 0, 4 * uint64(h.loose)}
 	if h.codes != 0 {
 		s[4] = uint64(size) * n
+	}
+	if h.rotated {
+		s[6] = 4 * uint64(h.dim) * uint64(h.dim)
 	}
 	return s
 }
@@ -179,7 +190,7 @@ func (h *header) decode(b []byte, cfg index.Config, most int) error {
 		return damaged("codes of version %d, this program reads %d", b[23], codeVersion)
 	}
 	h.dim, h.m = le.Uint32(b[12:]), le.Uint32(b[16:])
-	h.metric, h.storage, h.codes = b[20], b[21], b[22]
+	h.metric, h.storage, h.codes, h.rotated = b[20], b[21], b[22]&^turned, b[22]&turned != 0
 	h.n, h.nodes = le.Uint32(b[24:]), le.Uint32(b[28:])
 	h.entry, h.level = le.Uint32(b[32:]), le.Uint32(b[36:])
 	h.seed, h.lists = int64(le.Uint64(b[40:])), le.Uint64(b[48:])
@@ -190,6 +201,8 @@ func (h *header) decode(b []byte, cfg index.Config, most int) error {
 		return damaged("it is of an index with other options (dim %d, M %d)", h.dim, h.m)
 	case h.version > 1 && h.codes != codes:
 		return damaged("it is of an index with other codes")
+	case h.rotated && (!cfg.Rotate || h.codes == 0):
+		return damaged("it is of an index that rotates vectors")
 	case int64(h.n) > int64(most) || h.nodes > h.n || h.lists > uint64(h.nodes)*maxLevel || int64(h.loose) > int64(most):
 		return damaged("%d slots, %d nodes, %d upper lists, %d loose", h.n, h.nodes, h.lists, h.loose)
 	case h.codes == 0 && h.loose > 0:

@@ -11,17 +11,24 @@ import (
 
 	"github.com/eiderdb/eider/index"
 	"github.com/eiderdb/eider/index/hnsw"
+	"github.com/eiderdb/eider/index/indextest"
 )
 
 // reseal sets the checksums of a snapshot to what its bytes say, so that damage
 // gets past them to the checks behind; see codec.go.
-func reseal(b []byte) {
+func reseal(b []byte) { resealWith(b, nil) }
+
+// resealWith is reseal for an index with widths.
+func resealWith(b []byte, widths []int) {
 	const head, unit = 64, 1 << 20
 	if len(b) < head {
 		return
 	}
 	table, le := crc32.MakeTable(crc32.Castagnoli), binary.LittleEndian
 	crc := crc32.Checksum(b[:head-4], table)
+	for _, w := range widths {
+		crc = crc32.Update(crc, table, le.AppendUint32(nil, uint32(w)))
+	}
 	le.PutUint32(b[head-4:], crc)
 	sum := func(number uint32, b, to []byte) {
 		var seal [8]byte
@@ -56,10 +63,17 @@ func reseal(b []byte) {
 // must refuse them or make an index that works.
 func FuzzLoad(f *testing.F) {
 	ctx := context.Background()
-	config := func(coded bool) index.Config {
+	const ( // bits of form
+		coded = 1 + iota
+		nested
+	)
+	config := func(form uint8) index.Config {
 		cfg := index.Config{Dim: 2, M: 2, Workers: 1}
-		if coded {
+		if form&(coded|nested) != 0 {
 			cfg.Codes = index.Int8
+		}
+		if form&nested != 0 {
+			cfg.Widths, cfg.Rotate = []int{1}, true
 		}
 		return cfg
 	}
@@ -67,23 +81,28 @@ func FuzzLoad(f *testing.F) {
 	for id := range vecs {
 		vecs[id] = []float32{float32(id), 1}
 	}
-	for _, coded := range []bool{false, true} {
+	for _, form := range []uint8{0, coded, nested} {
 		for _, n := range []int{0, 1, 30} {
-			x, err := hnsw.New(config(coded))
+			cfg := config(form)
+			if cfg.Rotate {
+				cfg.Rotation = indextest.Reflection(cfg.Dim)
+			}
+			x, err := hnsw.New(cfg)
 			if err != nil {
 				f.Fatal(err)
 			}
 			fill(f, x, clustered(rand.New(rand.NewSource(int64(n))), n, 2))
-			f.Add(save(f, x), false, coded)
+			f.Add(save(f, x), false, form)
 			x.Close()
 		}
 	}
-	f.Fuzz(func(t *testing.T, b []byte, seal, coded bool) {
+	f.Fuzz(func(t *testing.T, b []byte, seal bool, form uint8) {
+		cfg := config(form)
 		if seal {
 			b = bytes.Clone(b)
-			reseal(b)
+			resealWith(b, cfg.Widths)
 		}
-		x, err := hnsw.Load(ctx, config(coded), bytes.NewReader(b))
+		x, err := hnsw.Load(ctx, cfg, bytes.NewReader(b))
 		if err != nil {
 			if !errors.Is(err, index.ErrCorrupt) {
 				t.Fatal(err)

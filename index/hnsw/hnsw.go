@@ -211,7 +211,7 @@ func (x *Index) Stats() index.Stats {
 	blocks := x.blocked * 4
 	x.towerMu.Unlock()
 	s := index.Stats{
-		Kind: "hnsw", Live: x.set.Len(), Dead: x.set.Dead(), Fresh: x.fresh.len(), Busy: x.upkeep.searching(),
+		Kind: "hnsw", Rotated: x.set.Rotation() != nil, Live: x.set.Len(), Dead: x.set.Dead(), Fresh: x.fresh.len(), Busy: x.upkeep.searching(),
 		VectorBytes: x.set.VectorBytes(), CodeBytes: x.set.CodeBytes(),
 		GraphBytes: x.set.MapBytes() + n*int64(x.m0+1)*4 + blocks,
 	}

@@ -20,6 +20,8 @@ func TestHNSWKeepsTheIndexContract(t *testing.T) {
 		"int8 on disk": indextest.OnDisk(open, index.Int8),
 		"int8 nested":  indextest.Nested(open, index.Int8),
 		"int4 nested":  indextest.Nested(open, index.Int4),
+		"int8 rotated": indextest.Rotated(open, index.Int8),
+		"int4 rotated": indextest.Rotated(open, index.Int4),
 		"int4 on disk": indextest.OnDisk(open, index.Int4),
 		"bit":          indextest.Coded(open, index.Bit),
 		"bit on disk":  indextest.OnDisk(open, index.Bit),

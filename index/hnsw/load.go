@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -61,7 +62,7 @@ func (x *Index) load(ctx context.Context, r io.Reader) error {
 		at = bytes.NewReader(whole)
 	}
 	l := &loader{x: x, ctx: ctx, r: at, head: head}
-	for _, step := range []func() error{l.measure, l.readFrame, l.rank, l.bind, l.readBody} {
+	for _, step := range []func() error{l.measure, l.readFrame, l.rotate, l.rank, l.bind, l.readBody} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -92,8 +93,9 @@ type loader struct {
 	size uint64 // bytes of the run
 
 	levels, ids, uppers, loose []byte
-	parts                      [6][]byte // the sections
-	starts                     [6]uint64 // of the sections in the run
+	rotation                   []byte
+	parts                      [7][]byte // the sections
+	starts                     [7]uint64 // of the sections in the run
 	vacant                     []uint32
 	ranks                      []rank // of each span
 }
@@ -123,7 +125,8 @@ func (l *loader) measure() error {
 	}
 	s := h.sections(x.set.CodeSize())
 	l.levels, l.ids, l.uppers, l.loose = make([]byte, s[0]), make([]byte, s[1]), make([]byte, s[2]), make([]byte, s[5])
-	l.parts = [6][]byte{l.levels, l.ids, l.uppers, arena.Whole[byte](x.links)[:s[3]], x.set.View().Code[:s[4]], l.loose}
+	l.rotation = make([]byte, s[6])
+	l.parts = [7][]byte{l.levels, l.ids, l.uppers, arena.Whole[byte](x.links)[:s[3]], x.set.View().Code[:s[4]], l.loose, l.rotation}
 	at := uint64(headerSize)
 	for i := range s {
 		l.starts[i] = at
@@ -171,6 +174,19 @@ func (x *Index) spans(ctx context.Context, n int, do func(from, to int) error) e
 			}
 		}
 	})
+}
+
+// rotate takes the rotation over.
+func (l *loader) rotate() error {
+	if !l.head.rotated {
+		return nil
+	}
+	rows := make([]float32, len(l.rotation)/4)
+	for i := range rows {
+		rows[i] = math.Float32frombits(binary.LittleEndian.Uint32(l.rotation[4*i:]))
+	}
+	l.rotation, l.parts[6] = nil, nil
+	return l.x.set.Rotate(rows)
 }
 
 // rank checks the levels against the header, and takes memory for upper lists.

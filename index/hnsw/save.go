@@ -3,6 +3,7 @@ package hnsw
 import (
 	"context"
 	"io"
+	"math"
 	"sync/atomic"
 
 	"github.com/eiderdb/eider/index"
@@ -28,7 +29,7 @@ func (x *Index) Save(ctx context.Context, w io.Writer) error {
 	if err := s.out.write(head); err != nil {
 		return err
 	}
-	for _, section := range []func() error{s.writeLevels, s.writeIDs, s.writeUppers, s.writeLinks, s.writeCodes, s.writeLoose} {
+	for _, section := range []func() error{s.writeLevels, s.writeIDs, s.writeUppers, s.writeLinks, s.writeCodes, s.writeLoose, s.writeRotation} {
 		if err := section(); err != nil {
 			return err
 		}
@@ -46,6 +47,7 @@ type saver struct {
 	codes  []byte
 	size   int // of a code
 	loose  []uint32
+	rotate []float32 // the rotation of the codes, nil for none
 	head   header
 	out    *units
 }
@@ -56,11 +58,11 @@ func (x *Index) freeze() *saver {
 	defer x.gate.RUnlock()
 	n := x.set.Slots()
 	s := &saver{gv: x.view.Load(), levels: make([]byte, n), size: x.set.CodeSize()}
-	s.ids, s.codes = x.set.View().IDs, x.set.View().Code
+	s.ids, s.codes, s.rotate = x.set.View().IDs, x.set.View().Code, x.set.Rotation()
 	metric, storage, codes := code(x.cfg)
 	s.head = header{
 		version: version, dim: uint32(x.cfg.Dim), m: uint32(x.m), metric: metric, storage: storage, codes: codes,
-		n: uint32(n), entry: none, seed: x.cfg.Seed, widths: x.cfg.Widths,
+		n: uint32(n), entry: none, seed: x.cfg.Seed, widths: x.cfg.Widths, rotated: s.rotate != nil,
 	}
 	condemned := x.condemned.Load()
 	for i := range s.levels {
@@ -171,6 +173,15 @@ func (s *saver) writeCodes() error {
 func (s *saver) writeLoose() error {
 	for _, id := range s.loose {
 		if err := s.out.add(id); err != nil {
+			return err
+		}
+	}
+	return s.ctx.Err()
+}
+
+func (s *saver) writeRotation() error {
+	for _, f := range s.rotate {
+		if err := s.out.add(math.Float32bits(f)); err != nil {
 			return err
 		}
 	}

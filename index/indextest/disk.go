@@ -73,3 +73,33 @@ func Nested(make Factory, codes index.Codes) Factory {
 		return make(cfg)
 	}
 }
+
+// Rotated is Nested with codes of vectors that were rotated: reflected, for which a
+// matrix is soon written.
+func Rotated(make Factory, codes index.Codes) Factory {
+	return Nested(func(cfg index.Config) (index.Index, error) {
+		if len(cfg.Widths) > 0 {
+			cfg.Rotate, cfg.Rotation = true, Reflection(cfg.Dim)
+		}
+		return make(cfg)
+	}, codes)
+}
+
+// Reflection is an orthogonal matrix of dim × dim by rows, with no zeros in it.
+func Reflection(dim int) []float32 {
+	out := make([]float32, dim*dim)
+	norm := 0.0
+	for i := range dim {
+		norm += float64((i + 1) * (i + 1))
+	}
+	for i := range dim {
+		for j := range dim {
+			x := -2 * float64((i+1)*(j+1)) / norm
+			if i == j {
+				x++
+			}
+			out[i*dim+j] = float32(x)
+		}
+	}
+	return out
+}

@@ -153,6 +153,15 @@ func (c *Codec) Encode(row []byte, v []float32) {
 	}
 }
 
+// Loosen says that the vector of row is off by as much as slack, in the norm of each
+// block, from the one that Encode was given.
+func (c *Codec) Loosen(row []byte, slack float32) {
+	for i := range c.blocks {
+		r := row[c.blocks[i].at:]
+		binary.LittleEndian.PutUint16(r[4:], above(float64(failure(r))+float64(slack)))
+	}
+}
+
 // Decode writes x̂ to dst, of Dim components.
 func (c *Codec) Decode(dst []float32, row []byte) {
 	if c.bits != nil {

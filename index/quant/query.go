@@ -50,13 +50,24 @@ func (q *Query) grow(c *Codec) {
 // Prepare makes q the query v, of Dim finite components; normalised under cosine.
 // With several blocks the metric is L2: distances of blocks add up. O(dim).
 func (c *Codec) Prepare(q *Query, m index.Metric, v []float32) {
-	q.grow(c)
 	if c.bits != nil {
+		q.grow(c)
 		c.bits.prepare(q, m, v)
 		return
 	}
 	for i := range c.blocks {
-		c.blocks[i].prepare(q, i, m, v)
+		c.PrepareLevel(q, i, m, v, 0)
+	}
+}
+
+// PrepareLevel is Prepare for one block; levels come in order, and Bounds, Rows and
+// Gather may be asked about those that came. Of v it reads the components of the
+// block only, which may be off by slack in norm. Rest needs all levels.
+func (c *Codec) PrepareLevel(q *Query, level int, m index.Metric, v []float32, slack float32) {
+	q.grow(c)
+	c.blocks[level].prepare(q, level, m, v, float64(slack))
+	if level < len(c.blocks)-1 {
+		return
 	}
 	whole := &q.upto[len(c.blocks)-1]
 	for i := range q.rest {
@@ -83,7 +94,7 @@ func (c *Codec) Rest(q *Query, row []byte, level int) float32 {
 	return float32(d * max(d, 0) * (1 - 1e-6))
 }
 
-func (b *block) prepare(q *Query, level int, m index.Metric, v []float32) {
+func (b *block) prepare(q *Query, level int, m index.Metric, v []float32, slack float64) {
 	v = v[b.from:b.to]
 	codes := q.bytes[b.from:b.to]
 	lo, hi, whole := simd.Span(v)
@@ -106,7 +117,7 @@ func (b *block) prepare(q *Query, level int, m index.Metric, v []float32) {
 	}
 	n := float64(b.dim())
 	norm := n*float64(a)*float64(a) + 2*float64(a)*float64(t)*float64(sum) + float64(t)*float64(t)*float64(square)
-	q.set(level, m, a, t, float64(sum), max(0, norm), root(l.Err, l.Exact, b.dim()), b.dim())
+	q.set(level, m, a, t, float64(sum), max(0, norm), root(l.Err, l.Exact, b.dim())+slack, b.dim())
 }
 
 // PrepareRow makes q the vector that Decode makes of row, for distances over the

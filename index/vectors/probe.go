@@ -14,6 +14,8 @@ type Probe struct {
 	buf     []float32
 	partial Partial
 	row     []float32 // a vector that was read
+	rotated []float32 // Vec, as far as levels need it
+	level   int       // up to which code is prepared
 	width   int       // of distances between vectors, 0 for all components
 	prefix  []float32
 	plain   bool // Near goes by vectors, whatever codes there are
@@ -28,7 +30,12 @@ func (s *Set) Trace(p *Probe, q []float32) {
 	p.width, p.plain = 0, false
 	p.Vec, p.buf = s.Query(q, p.buf)
 	if s.codec != nil {
-		s.codec.Prepare(&p.code, s.walked, p.Vec)
+		if s.rotation == nil {
+			s.codec.Prepare(&p.code, s.walked, p.Vec)
+			return
+		}
+		p.level = -1
+		s.turn(p, 0)
 	}
 }
 
@@ -39,6 +46,7 @@ func (s *Set) Retrace(p *Probe, v *View, slot uint32) {
 	p.plain = s.codec == nil || s.coarse() && s.Resident()
 	if !p.plain {
 		s.codec.PrepareRow(&p.code, s.walked, s.code(v, slot))
+		p.level = s.codec.Levels() - 1 // or what there is of it
 		return
 	}
 	if s.half && len(p.buf) < s.dim {
@@ -133,5 +141,6 @@ func (s *Set) Levels() int {
 // Deepen writes what block level of the codes adds to the distances from p to
 // slots to out.
 func (s *Set) Deepen(p *Probe, v *View, level int, slots []uint32, out []float32) {
+	s.turn(p, level)
 	s.codec.Gather(&p.code, level, v.Code, slots, out)
 }

@@ -49,6 +49,7 @@ func done(ctx context.Context) bool {
 // memory bandwidth; by codes where the set keeps them and it pays.
 func (c *Scan) All(ctx context.Context, s *Set, v *View, p *Probe, at uint64, k int, src index.Source) (int, error) {
 	n := min(s.Slots(), v.Cap)
+	s.turn(p, s.Levels()-1)
 	c.Top.Reset(k)
 	if p.width > 0 {
 		return c.visit(ctx, s, v, p, at, 0, n, src)
@@ -171,6 +172,7 @@ func (s *Set) visibleWord(v *View, w int, at uint64) uint32 {
 
 // Allowed is All restricted to the ids of allow: it scores only those.
 func (c *Scan) Allowed(ctx context.Context, s *Set, v *View, p *Probe, at uint64, allow *roaring.Bitmap, k int, src index.Source) (int, error) {
+	s.turn(p, s.Levels()-1)
 	c.Top.Reset(k)
 	if p.width > 0 || !s.sieved(int(allow.GetCardinality())) {
 		return c.allowed(ctx, s, v, at, allow, func(slots []uint32) error { return c.Slots(s, v, p, slots, src) })

@@ -42,6 +42,7 @@ type Set struct {
 	unit     float32      // what makes them distances of metric
 	source   index.Source // of vectors, if rows is nil
 	extent   extent       // of the codes
+	rotation *rotation    // of the vectors that codes are made of; nil for none
 	filled   atomic.Bool  // rows exist and hold the vectors
 	owed     marks        // slots whose row is not filled yet
 	scratch  sync.Pool    // of *[]float32
@@ -91,6 +92,8 @@ func Check(cfg index.Config) error {
 		return fmt.Errorf("%w: metric %q is none of l2, ip, cosine", index.ErrOption, cfg.Metric)
 	case len(cfg.Widths) > 0 && (cfg.Codes == index.None || cfg.Metric == index.IP):
 		return fmt.Errorf("%w: widths need codes, and metric l2 or cosine", index.ErrOption)
+	case cfg.Rotation != nil && (len(cfg.Widths) == 0 || len(cfg.Rotation) != cfg.Dim*cfg.Dim):
+		return fmt.Errorf("%w: a rotation needs widths, and %d numbers, not %d", index.ErrOption, cfg.Dim*cfg.Dim, len(cfg.Rotation))
 	case cfg.Source != nil && cfg.Codes == index.None:
 		return fmt.Errorf("%w: vectors that stay on disk need codes to be searched by; set codes to int8", index.ErrOption)
 	case cfg.Storage != "" && cfg.Storage != index.Float32 && cfg.Storage != index.Float16:
@@ -119,6 +122,9 @@ func New(cfg index.Config, room int, grow func(capacity int) error) (*Set, error
 			return nil, err
 		}
 		s.codeSize, s.source = s.codec.Size(), cfg.Source
+		if cfg.Rotation != nil {
+			s.rotation = newRotation(cfg.Rotation, cfg.Dim)
+		}
 		s.walked, s.unit = s.metric, 1
 		if s.codec.Levels() > 1 && s.metric == index.Cosine {
 			s.walked, s.unit = index.L2, 0.5 // |a-b|² = 2(1-a·b) for unit vectors, and adds up
@@ -390,7 +396,15 @@ func (s *Set) encode(v *View, slot uint32, row []float32) {
 		return
 	}
 	code := s.code(v, slot)
-	s.codec.Encode(code, row)
+	if s.rotation == nil {
+		s.codec.Encode(code, row)
+	} else {
+		b := s.scratch.Get().(*[]float32)
+		s.rotation.apply(*b, row)
+		s.codec.Encode(code, *b)
+		s.scratch.Put(b)
+		s.codec.Loosen(code, s.rotation.slack(row))
+	}
 	s.extent.add(s.codec.Measure(code, 0))
 }
 
