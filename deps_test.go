@@ -37,6 +37,7 @@ storage/format, internal/fault < storage;
 # An index knows vectors, never storage. Kinds do not know each other.
 NONE < index;
 simd, index < index/quant;
+simd < index/rotate;
 simd, internal/arena, index/quant < index/vectors;
 storage/format, index/vectors < index/flat, index/hnsw;
 index/flat < index/indextest;
@@ -50,7 +51,7 @@ simd, storage/format, embed < embed/text;
 index < rank;
 
 # The facade glues storage, indexes, encoders and ranking together.
-storage, index/flat, index/hnsw, embed/text, rank, internal/metric < eider;
+storage, index/flat, index/hnsw, index/rotate, embed/text, rank, internal/metric < eider;
 
 # The doors: HTTP, measurements, command line.
 eider, internal/ingest < api;

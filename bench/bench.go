@@ -26,22 +26,26 @@ import (
 // Options choose what a suite runs on and how it reports. The zero value runs the
 // full suite on the default set with every peer and prints a table.
 type Options struct {
-	Quick   bool          // a smaller set and fewer peers: under 50 s on two cores
-	JSON    bool          // one JSON object per line instead of a table
-	Gobench bool          // lines in Go's benchmark format, for benchstat, instead of a table
-	Data    string        // data directory or file; "" means $EIDER_DATA, else ./data, else shared/data above
-	Set     string        // data set, see Sets; "" means fashion-mnist if present, else clusters
-	Peers   []string      // peers to run, see Peers; nil means the suite's own choice, "none" none, "all" all
-	Codes   []string      // forms of Eider's vectors to run in turn, see Codes; nil means "none" alone
-	Out     string        // directory for the results file (see Run) and for scratch databases; "" writes none
-	HTML    string        // file for the report of this run; "" writes none
-	Command string        // command line, kept with the results
-	Seed    uint64        // of generated sets and of the index, default 1
-	Rows    int           // at most so many base vectors, 0 means the suite's choice
-	Queries int           // at most so many queries, 0 means the suite's choice
-	Time    time.Duration // how long timed loads and repetitions last, 0 means the suite's choice
-	Serve   string        // eider binary for suites that need a server, "" means this executable
-	Log     io.Writer     // progress, one line per step; nil means none
+	Quick   bool     // a smaller set and fewer peers: under 50 s on two cores
+	JSON    bool     // one JSON object per line instead of a table
+	Gobench bool     // lines in Go's benchmark format, for benchstat, instead of a table
+	Data    string   // data directory or file; "" means $EIDER_DATA, else ./data, else shared/data above
+	Set     string   // data set, see Sets; "" means fashion-mnist if present, else clusters
+	Peers   []string // peers to run, see Peers; nil means the suite's own choice, "none" none, "all" all
+	Codes   []string // forms of Eider's vectors to run in turn, see Codes; nil means "none" alone
+	// Prefixes of nested vectors and Rotate, to measure prefixes of rotated vectors
+	// beside them, are for the suite nested.
+	Prefixes []int
+	Rotate   bool
+	Out      string        // directory for the results file (see Run) and for scratch databases; "" writes none
+	HTML     string        // file for the report of this run; "" writes none
+	Command  string        // command line, kept with the results
+	Seed     uint64        // of generated sets and of the index, default 1
+	Rows     int           // at most so many base vectors, 0 means the suite's choice
+	Queries  int           // at most so many queries, 0 means the suite's choice
+	Time     time.Duration // how long timed loads and repetitions last, 0 means the suite's choice
+	Serve    string        // eider binary for suites that need a server, "" means this executable
+	Log      io.Writer     // progress, one line per step; nil means none
 }
 
 // Suite is one named group of figures.

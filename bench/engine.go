@@ -17,6 +17,7 @@ import (
 
 	"github.com/eiderdb/eider/index"
 	"github.com/eiderdb/eider/index/hnsw"
+	"github.com/eiderdb/eider/index/rotate"
 	"github.com/eiderdb/eider/internal/dataset"
 )
 
@@ -48,6 +49,7 @@ type graph struct {
 	seed   int64
 	codes  string    // one of Codes; "" is none
 	widths []int     // prefixes of nested vectors
+	rotate bool      // by a rotation learned from the set
 	title  string    // name in figures, "" to derive it
 	shop   *workshop // has the file that -disk reads; nil when no form is -disk
 	rows   *rowFile
@@ -73,6 +75,9 @@ func (g *graph) form() string {
 	for i, w := range g.widths {
 		form += []string{"-w", "+"}[min(i, 1)] + strconv.Itoa(w)
 	}
+	if g.rotate {
+		form += "-pca"
+	}
 	return form
 }
 
@@ -88,6 +93,9 @@ func (g *graph) about() string {
 		how += fmt.Sprintf(", walked on %d components", g.widths[0])
 		for _, w := range g.widths[1:] {
 			how += fmt.Sprintf(", reordered by %d", w)
+		}
+		if g.rotate {
+			how += ", of vectors rotated by their principal axes"
 		}
 	}
 	return how
@@ -129,6 +137,12 @@ func (g *graph) build(ctx context.Context, m, ef, threads int) (build, error) {
 	}
 	debug.FreeOSMemory()
 	before, wall, cpu := resident(), time.Now(), processCPU()
+	if g.rotate {
+		if config.Rotation, err = learn(ctx, g.set.Base, g.widths); err != nil {
+			return build{}, err
+		}
+		config.Rotate = true
+	}
 	x, err := hnsw.New(config)
 	if err != nil {
 		return build{}, err
@@ -145,6 +159,16 @@ func (g *graph) build(ctx context.Context, m, ef, threads int) (build, error) {
 	s := x.Stats()
 	b.bytes, b.own = float64(resident()-before), float64(s.VectorBytes+s.CodeBytes+s.GraphBytes)
 	return b, nil
+}
+
+// learn is the rotation that Eider learns from a sample of the rows.
+func learn(ctx context.Context, m dataset.Matrix, widths []int) ([]float32, error) {
+	moment := rotate.NewMoment(m.Cols)
+	n := min(m.Rows, rotate.Sample(m.Cols))
+	for i := range n {
+		moment.Add(m.Row(i * m.Rows / n))
+	}
+	return moment.Rotation(ctx, widths)
 }
 
 // insertAll inserts every row under its number, from as many goroutines as threads.

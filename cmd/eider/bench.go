@@ -12,18 +12,20 @@ import (
 )
 
 type benchCmd struct {
-	Suite   string   `arg:"" optional:"" help:"Suite to run, or report; without one, the list of suites."`
-	Files   []string `arg:"" optional:"" help:"Results files that report turns into one page." placeholder:"FILE"`
-	Quick   bool     `help:"A smaller set and fewer peers: under a minute on two cores."`
-	Data    string   `help:"Directory or file of vectors; default $EIDER_DATA, else ./data, else shared/data above." placeholder:"PATH"`
-	Set     string   `help:"Data set; default fashion-mnist if present, else a generated one." placeholder:"NAME"`
-	Peers   []string `help:"Libraries to compare with, all or none; default the suite's own choice." placeholder:"NAME"`
-	Codes   []string `help:"Forms of Eider's vectors to measure; default none, plain float32." placeholder:"NAME"`
-	Out     string   `short:"o" help:"Directory for the results file." placeholder:"DIR"`
-	HTML    string   `name:"html" help:"File for a report with curves and tables." placeholder:"FILE"`
-	Seed    uint64   `help:"Seed of generated sets and of the index." default:"1"`
-	Rows    int      `help:"At most so many vectors." placeholder:"N"`
-	Queries int      `help:"At most so many queries." placeholder:"N"`
+	Suite    string   `arg:"" optional:"" help:"Suite to run, or report; without one, the list of suites."`
+	Files    []string `arg:"" optional:"" help:"Results files that report turns into one page." placeholder:"FILE"`
+	Quick    bool     `help:"A smaller set and fewer peers: under a minute on two cores."`
+	Data     string   `help:"Directory or file of vectors; default $EIDER_DATA, else ./data, else shared/data above." placeholder:"PATH"`
+	Set      string   `help:"Data set; default fashion-mnist if present, else a generated one." placeholder:"NAME"`
+	Peers    []string `help:"Libraries to compare with, all or none; default the suite's own choice." placeholder:"NAME"`
+	Codes    []string `help:"Forms of Eider's vectors to measure; default none, plain float32." placeholder:"NAME"`
+	Prefixes []int    `help:"Prefixes that nested walks on and reorders by; default a sixth and a half of the dimension." placeholder:"N"`
+	Rotate   bool     `help:"With nested: also measure prefixes of vectors that a learned rotation was applied to."`
+	Out      string   `short:"o" help:"Directory for the results file." placeholder:"DIR"`
+	HTML     string   `name:"html" help:"File for a report with curves and tables." placeholder:"FILE"`
+	Seed     uint64   `help:"Seed of generated sets and of the index." default:"1"`
+	Rows     int      `help:"At most so many vectors." placeholder:"N"`
+	Queries  int      `help:"At most so many queries." placeholder:"N"`
 }
 
 // Run runs a suite: figures to standard output, progress to standard error.
@@ -44,7 +46,7 @@ func (c *benchCmd) Run(ctx context.Context, t *terminal) error {
 			continue
 		}
 		err := s.Run(ctx, bench.Options{
-			Quick: c.Quick, JSON: t.json, Data: c.Data, Set: c.Set, Peers: c.Peers, Codes: c.Codes, Out: c.Out, HTML: c.HTML,
+			Quick: c.Quick, JSON: t.json, Data: c.Data, Set: c.Set, Peers: c.Peers, Codes: c.Codes, Prefixes: c.Prefixes, Rotate: c.Rotate, Out: c.Out, HTML: c.HTML,
 			Command: commandLine(os.Args[1:]), Seed: c.Seed, Rows: c.Rows, Queries: c.Queries, Log: t.errs,
 		}, flushing{t})
 		if errors.Is(err, bench.ErrOption) {

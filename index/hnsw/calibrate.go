@@ -283,7 +283,7 @@ func (m *meter) share(ef int) float64 {
 	e := m.c.pool.e[:min(ef, len(m.c.pool.e))]
 	if m.x.set.Levels() > 1 {
 		m.copy = append(m.copy[:0], e...)
-		e = m.x.funnel(m.c, m.copy, counted, m.x.cfg.Dim)
+		e, _ = m.x.funnel(m.c, m.copy, counted, m.x.cfg.Dim)
 	}
 	hits := 0
 	for _, s := range e {

@@ -154,11 +154,11 @@ func (x *Index) hits(c *searcher, e []entry, p index.Params, dst []index.Hit, w 
 	if p.Width > 0 {
 		width = p.Width
 	}
-	e = x.funnel(c, e, want, width)
+	e, level := x.funnel(c, e, want, width)
 	top := &c.scan.Top
 	top.Reset(want)
 	for i := 0; i < len(e); {
-		if top.Len() == want && width == x.cfg.Dim && x.set.Least(&c.probe, c.sv, e[i].slot&slotMask, x.set.Levels()-1, e[i].d) > top.Limit() {
+		if top.Len() == want && width == x.cfg.Dim && x.set.Least(&c.probe, c.sv, e[i].slot&slotMask, level, e[i].d) > top.Limit() {
 			break
 		}
 		m := 0
@@ -176,13 +176,14 @@ func (x *Index) hits(c *searcher, e []entry, p index.Params, dst []index.Hit, w 
 	return x.set.Pick(dst, top.Sort(), p), nil
 }
 
-// funnel deepens e by every block of the codes within width and returns what is
-// left of it.
-func (x *Index) funnel(c *searcher, e []entry, want, width int) []entry {
-	for level := 1; level < x.set.Levels() && x.set.Width(level) <= width; level++ {
-		e = x.deepen(c, e, level, want)
+// funnel deepens e by every block of the codes within width that is worth it, and
+// returns what is left of it and the last level that its distances have.
+func (x *Index) funnel(c *searcher, e []entry, want, width int) ([]entry, int) {
+	level := 0
+	for next := 1; next < x.set.Levels() && x.set.Width(next) <= width && len(e) > x.set.Toll(next); next++ {
+		e, level = x.deepen(c, e, next, want), next
 	}
-	return e
+	return e, level
 }
 
 // deepen adds what block level of the codes adds to the distances of e, sorts e

@@ -26,6 +26,11 @@ var ErrFew = errors.New("too few vectors to learn a rotation from")
 // block is how many vectors are summed up at once.
 const block = 256
 
+// Least and Sample are how many vectors of dim components a rotation should at least
+// be learned from, and how many are enough.
+func Least(dim int) int  { return max(4000, 8*dim) }
+func Sample(dim int) int { return max(4000, 16*dim) }
+
 // Moment is the second moment of vectors, about 10·dim² bytes. Its methods may be
 // called from many goroutines at once.
 type Moment struct {

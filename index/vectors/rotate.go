@@ -60,6 +60,17 @@ func (s *Set) turn(p *Probe, level int) {
 	p.level = level
 }
 
+// Toll is the number of slots for which it costs no more to score their vectors than
+// to look at level of their codes first: the rows of the rotation that a query has
+// to pass for it, twice as many since half of the slots will be scored all the same.
+// 0 without a rotation, or where vectors have to be read.
+func (s *Set) Toll(level int) int {
+	if s.rotation == nil || !s.Resident() {
+		return 0
+	}
+	return 2 * (s.codec.Width(level) - s.codec.Width(level-1))
+}
+
 // Rotation is the matrix that codes are made through, nil for none.
 func (s *Set) Rotation() []float32 {
 	if s.rotation == nil {

@@ -49,12 +49,14 @@ func done(ctx context.Context) bool {
 // memory bandwidth; by codes where the set keeps them and it pays.
 func (c *Scan) All(ctx context.Context, s *Set, v *View, p *Probe, at uint64, k int, src index.Source) (int, error) {
 	n := min(s.Slots(), v.Cap)
-	s.turn(p, s.Levels()-1)
 	c.Top.Reset(k)
 	if p.width > 0 {
 		return c.visit(ctx, s, v, p, at, 0, n, src)
 	}
 	coded := s.sieved(n)
+	if coded {
+		s.turn(p, s.Levels()-1)
+	}
 	var m int
 	var err error
 	if c.Threads < 2 || n*s.dim < parallel {
@@ -115,7 +117,7 @@ func (c *Scan) part(ctx context.Context, s *Set, v *View, p *Probe, at uint64, f
 // sieved reports whether n rows are better scanned by codes. A probe for that has
 // to be traced for walks.
 func (s *Set) sieved(n int) bool {
-	return s.codec != nil && (!s.Resident() || n*s.dim >= 1<<19 && !s.coarse())
+	return s.codec != nil && (!s.Resident() || n*s.dim >= 1<<19 && !s.coarse() && (s.rotation == nil || n >= 4*s.dim))
 }
 
 // span scans slots from..to-1; from is a multiple of block. A word of Live is
@@ -172,12 +174,12 @@ func (s *Set) visibleWord(v *View, w int, at uint64) uint32 {
 
 // Allowed is All restricted to the ids of allow: it scores only those.
 func (c *Scan) Allowed(ctx context.Context, s *Set, v *View, p *Probe, at uint64, allow *roaring.Bitmap, k int, src index.Source) (int, error) {
-	s.turn(p, s.Levels()-1)
 	c.Top.Reset(k)
 	if p.width > 0 || !s.sieved(int(allow.GetCardinality())) {
 		return c.allowed(ctx, s, v, at, allow, func(slots []uint32) error { return c.Slots(s, v, p, slots, src) })
 	}
 	c.sieve.reset(k, c.Likely && s.coarse())
+	s.turn(p, s.Levels()-1)
 	n, err := c.allowed(ctx, s, v, at, allow, func(slots []uint32) error { c.strainSlots(s, v, p, slots); return nil })
 	if err != nil {
 		return n, err
