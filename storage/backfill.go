@@ -80,7 +80,7 @@ func (c *Collection) fields(all []uint16) []uint16 {
 	return slices.DeleteFunc(slices.Clone(all), func(f uint16) bool { return slices.Contains(c.Dropped, f) })
 }
 
-// DropVector removes all vectors of one field and its index snapshot. The
+// DropVector removes all vectors of one field, its index snapshot and its rotation. The
 // field's number is used up: later puts with it get ErrValue. Errors:
 // ErrNotFound, ErrLimit and those of Commit.
 func (s *Store) DropVector(ctx context.Context, coll uint32, field uint16) error {
@@ -101,7 +101,8 @@ func (s *Store) DropVector(ctx context.Context, coll uint32, field uint16) error
 		lo, snap := be.AppendUint16(collKey(prefixVector, coll), field), snapshotKey(coll, field)
 		err := errors.Join(g.putCatalog(&info),
 			g.batch.DeleteRange(lo, successor(lo), nil),
-			g.batch.DeleteRange(snap, successor(snap), nil))
+			g.batch.DeleteRange(snap, successor(snap), nil),
+			g.batch.Delete(rotationKey(coll, field), nil))
 		if err != nil {
 			return s.fail(err)
 		}

@@ -255,7 +255,7 @@ func (v *View) writeChanges(ctx context.Context, fs vfs.FS, path string, since u
 		_, err = w.Write(buf)
 		return err
 	}
-	for _, prefix := range []byte{prefixMeta, prefixCollection, prefixAlias, prefixSetting} {
+	for _, prefix := range wholly {
 		err := scan(v.snap, []byte{prefix}, []byte{prefix + 1}, func(key, value []byte) error {
 			return put(format.Part{Kind: format.PartKey, Key: key, Value: value})
 		})

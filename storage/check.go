@@ -30,7 +30,7 @@ type Report struct {
 
 // Problem is one disagreement in a store.
 type Problem struct {
-	Kind       string `json:"kind"`       // record, id, live, posting, vector, expiry, changelog, catalog, setting, snapshot, orphan
+	Kind       string `json:"kind"`       // record, id, live, posting, vector, expiry, changelog, catalog, setting, snapshot, rotation, orphan
 	Collection string `json:"collection"` // "" for the store itself
 	Detail     string `json:"detail"`
 }
@@ -143,7 +143,7 @@ func (c *checker) orphans() {
 		case prefixMeta, prefixAlias, prefixChange, prefixSetting:
 			ok = it.SeekGE([]byte{k[0] + 1})
 			continue
-		case prefixCollection, prefixID, prefixRecord, prefixVector, prefixTerm, prefixLive, prefixExpire, prefixSnapshot:
+		case prefixCollection, prefixID, prefixRecord, prefixVector, prefixTerm, prefixLive, prefixExpire, prefixSnapshot, prefixRotation:
 		default:
 			c.problem("orphan", "", "key of unknown kind %q", k[0])
 			ok = k[0] < 0xff && it.SeekGE([]byte{k[0] + 1})
@@ -204,6 +204,13 @@ func (c *checker) collection(cv *collView) {
 	c.scan("snapshot", name, lo, hi, func(key, value []byte) error {
 		if err := c.snapshot(key, value); err != nil {
 			c.problem("snapshot", name, "index snapshot of vector field %d: %v; it will be derived again", be.Uint16(key[5:]), err)
+		}
+		return nil
+	})
+	lo, hi = collRange(prefixRotation, coll)
+	c.scan("rotation", name, lo, hi, func(key, value []byte) error {
+		if _, err := format.ParseRotation(value); err != nil || len(key) != 7 {
+			c.problem("rotation", name, "rotation of vector field %x: %v; it will be learned again", key[5:], err)
 		}
 		return nil
 	})

@@ -63,16 +63,16 @@ func TestFormatPageListsEveryKeyPrefix(t *testing.T) {
 	for _, row := range table(t, "prefix") {
 		page[row[0]] = true
 	}
-	if len(code) != 12 || !maps.Equal(code, page) {
+	if len(code) != 13 || !maps.Equal(code, page) {
 		t.Errorf("keys.go has %v, FORMAT.md %v", slices.Sorted(maps.Keys(code)), slices.Sorted(maps.Keys(page)))
 	}
 }
 
 func TestFormatPageListsEveryEnvelopeAndVersion(t *testing.T) {
 	kinds := map[string]byte{"meta": format.EnvMeta, "record": format.EnvRecord, "collection": format.EnvCollection, "change": format.EnvChange,
-		"chunk": format.EnvChunk, "file": format.EnvFile, "setting": format.EnvSetting, "part": format.EnvBackup}
+		"chunk": format.EnvChunk, "file": format.EnvFile, "setting": format.EnvSetting, "part": format.EnvBackup, "rotation": format.EnvRotation}
 	src := ""
-	for _, f := range []string{"record", "change", "catalog", "chunk", "part"} {
+	for _, f := range []string{"record", "change", "catalog", "chunk", "part", "rotation"} {
 		b, err := os.ReadFile("format/" + f + ".go")
 		if err != nil {
 			t.Fatal(err)

@@ -20,8 +20,12 @@ const (
 	prefixExpire     = 'e' // e coll:4 time:8 ord:4           -> nothing
 	prefixChange     = 'c' // c lsn:8                         -> Entry
 	prefixSnapshot   = 's' // s coll:4 field:2 gen:8 chunk:4  -> File, or Chunks
+	prefixRotation   = 'o' // o coll:4 field:2                -> Rotation
 	prefixSetting    = 'k' // k name                          -> enveloped bytes
 )
+
+// wholly are the prefixes whose keys every incremental backup holds all of.
+var wholly = []byte{prefixMeta, prefixCollection, prefixAlias, prefixSetting, prefixRotation}
 
 var (
 	keyMeta = []byte{prefixMeta, 0} // the first key of a store

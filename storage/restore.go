@@ -202,7 +202,7 @@ func applyChanges(ctx context.Context, fs vfs.FS, dbPath string, from *os.Root, 
 	s.db = db
 	r := &restorer{s: s, batch: db.NewBatch(), touched: map[uint32]bool{}, known: map[uint32]format.Collection{}}
 	defer func() { r.batch.Close() }()
-	for _, prefix := range []byte{prefixMeta, prefixCollection, prefixAlias, prefixSetting} {
+	for _, prefix := range wholly {
 		if err := r.batch.DeleteRange([]byte{prefix}, []byte{prefix + 1}, nil); err != nil {
 			return err
 		}
@@ -291,7 +291,7 @@ func (r *restorer) part(p format.Part) error {
 }
 
 func (r *restorer) key(p format.Part) error {
-	if len(p.Key) == 0 || !bytes.ContainsRune([]byte{prefixMeta, prefixCollection, prefixAlias, prefixSetting}, rune(p.Key[0])) {
+	if len(p.Key) == 0 || !bytes.ContainsRune(wholly, rune(p.Key[0])) {
 		return fmt.Errorf("%w: part for key %q", ErrCorrupt, p.Key)
 	}
 	if p.Key[0] == prefixCollection {

@@ -132,19 +132,26 @@ func (s *Store) SetSchema(ctx context.Context, coll uint32, version uint64, sche
 		if version != 0 && version != c.info.Version {
 			return &ConflictError{ID: c.info.Name, Want: version, Have: c.info.Version}
 		}
+		err := g.setSchema(c, schema)
 		info = c.info
-		info.Schema, info.Version = schema, s.state.lsn+1
-		terms, err := s.compile(info)
-		if err != nil {
-			return err
-		}
-		if err := g.putCatalog(&info); err != nil {
-			return s.fail(err)
-		}
-		c.info, c.terms, c.generation, c.view = info, terms, info.Version, nil
-		return g.next(Change{Op: format.OpSchema, Collection: coll, Name: info.Name})
+		return err
 	}})
 	return info, err
+}
+
+// setSchema makes schema that of c.
+func (g *group) setSchema(c *collection, schema []byte) error {
+	info := c.info
+	info.Schema, info.Version = schema, g.s.state.lsn+1
+	terms, err := g.s.compile(info)
+	if err != nil {
+		return err
+	}
+	if err := g.putCatalog(&info); err != nil {
+		return g.s.fail(err)
+	}
+	c.info, c.terms, c.generation, c.view = info, terms, info.Version, nil
+	return g.next(Change{Op: format.OpSchema, Collection: info.ID, Name: info.Name})
 }
 
 // DropCollection removes a collection, its aliases and everything in it. Views
@@ -157,7 +164,7 @@ func (s *Store) DropCollection(ctx context.Context, coll uint32) error {
 			return fmt.Errorf("%w: collection %d", ErrNotFound, coll)
 		}
 		err := errors.Join(g.flushPostings(), g.batch.Delete(collKey(prefixCollection, coll), nil))
-		for _, p := range []byte{prefixID, prefixRecord, prefixVector, prefixTerm, prefixLive, prefixExpire, prefixSnapshot} {
+		for _, p := range []byte{prefixID, prefixRecord, prefixVector, prefixTerm, prefixLive, prefixExpire, prefixSnapshot, prefixRotation} {
 			lo, hi := collRange(p, coll)
 			err = errors.Join(err, g.batch.DeleteRange(lo, hi, nil))
 			g.purged = append(g.purged, lo)

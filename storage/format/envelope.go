@@ -14,6 +14,7 @@ const (
 	EnvChange     = 'c' // a changelog entry
 	EnvChunk      = 's' // a chunk of an index snapshot
 	EnvFile       = 'f' // a reference to the file of an index snapshot
+	EnvRotation   = 'o' // the rotation of a vector field
 	EnvSetting    = 'k' // a key-value of the layer above
 	EnvBackup     = 'b' // a part of an incremental backup
 )

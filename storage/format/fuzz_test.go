@@ -96,6 +96,13 @@ func sealed() map[string]artefact {
 			}
 			return AppendFile(nil, f)
 		}},
+		"rotation": {must(AppendRotation(nil, Rotation{Learned: 9, Rows: []float32{0.6, -0.8, 0.8, 0.6}})), func(b []byte) ([]byte, error) {
+			r, err := ParseRotation(b)
+			if err != nil {
+				return nil, err
+			}
+			return AppendRotation(nil, r)
+		}},
 		"part": {must(AppendPart(nil, Part{Kind: PartDocument, Collection: 1, Ord: 2, Value: []byte("record"), Vectors: []PartVector{{3, []byte("data")}}})), func(b []byte) ([]byte, error) {
 			p, err := ParsePart(b)
 			if err != nil {
@@ -166,7 +173,7 @@ func open() map[string]artefact {
 
 // checked names the artefacts with a checksum, where every damage is detected;
 // the others sit in checksummed table blocks or inside a checksummed artefact.
-var checked = map[string]bool{"record": true, "change": true, "meta": true, "collection": true, "chunk": true, "part": true, "manifest": true}
+var checked = map[string]bool{"record": true, "change": true, "meta": true, "collection": true, "chunk": true, "part": true, "rotation": true, "manifest": true}
 
 func fuzz(f *testing.F, name string) {
 	a := artefacts()[name]
@@ -207,6 +214,7 @@ func FuzzMeta(f *testing.F)        { fuzz(f, "meta") }
 func FuzzCollection(f *testing.F)  { fuzz(f, "collection") }
 func FuzzChunk(f *testing.F)       { fuzz(f, "chunk") }
 func FuzzFile(f *testing.F)        { fuzz(f, "file") }
+func FuzzRotation(f *testing.F)    { fuzz(f, "rotation") }
 func FuzzPart(f *testing.F)        { fuzz(f, "part") }
 func FuzzDocument(f *testing.F)    { fuzz(f, "document") }
 func FuzzKey(f *testing.F)         { fuzz(f, "key") }
@@ -217,8 +225,8 @@ func FuzzSafetensors(f *testing.F) { fuzz(f, "safetensors") }
 // seal gives an arbitrary body a right checksum, so that fuzzing reaches what
 // lies behind it.
 func FuzzSealedBody(f *testing.F) {
-	kinds := []byte{EnvMeta, EnvRecord, EnvCollection, EnvChange, EnvChunk, EnvFile, EnvBackup}
-	names := []string{"meta", "record", "collection", "change", "chunk", "file", "part"}
+	kinds := []byte{EnvMeta, EnvRecord, EnvCollection, EnvChange, EnvChunk, EnvFile, EnvBackup, EnvRotation}
+	names := []string{"meta", "record", "collection", "change", "chunk", "file", "part", "rotation"}
 	all := artefacts()
 	for i, n := range names {
 		g := all[n].golden

@@ -19,6 +19,8 @@ const (
 	MaxDropped = 4096     // dropped vector fields of a collection
 	MaxVectors = 256      // vector fields of a document
 
+	MaxRotation = 3072 // components of the vectors that a rotation turns
+
 	MaxTensors      = 65536   // tensors of a safetensors file
 	MaxTensorRank   = 8       // dimensions of a tensor
 	MaxTensorHeader = 1 << 20 // bytes of a safetensors JSON header
