@@ -85,9 +85,7 @@ func (db *DB) describe(view *storage.View, ch *storage.Change) (Change, error) {
 		if ch.Superseded || !ok {
 			return out, nil
 		}
-		db.mu.RLock()
-		c := db.colls[ch.Collection]
-		db.mu.RUnlock()
+		c := db.collection(ch.Collection)
 		if c == nil {
 			return out, nil
 		}

@@ -18,6 +18,9 @@ type Collection struct {
 	id    uint32
 	name  string
 	state atomic.Pointer[state]
+	// warming is being built to replace an index that serves meanwhile, nil if none;
+	// under db.mu.
+	warming *live
 }
 
 // state is a collection as of a schema change: immutable, linked to the states
@@ -109,21 +112,29 @@ func (st *state) unknownVector(name string) error {
 // apply hands a change to the vector indexes. It runs in the committer.
 func (c *Collection) apply(lsn uint64, ch *storage.Change) {
 	st := c.state.Load()
-	for name, l := range st.lives {
-		one := change{lsn: lsn, ord: ch.Ord, put: ch.Op == format.OpPut, old: ch.OldOrd, had: ch.HasOld || ch.Op == format.OpDelete}
-		for _, v := range ch.Vectors {
-			if v.Field != st.stored.VectorID[name] {
-				continue
-			}
-			vec, err := decodeVector(l.spec, v.Data, nil)
-			if err != nil {
-				c.db.log.Error("stored vector does not decode", "collection", c.name, "vector", name, "err", err)
-				continue
-			}
-			one.vector = vec
-		}
-		l.apply(one)
+	for _, l := range st.lives {
+		c.tell(l, lsn, ch)
 	}
+	if c.warming != nil {
+		c.tell(c.warming, lsn, ch)
+	}
+}
+
+// tell hands a change to one vector index.
+func (c *Collection) tell(l *live, lsn uint64, ch *storage.Change) {
+	one := change{lsn: lsn, ord: ch.Ord, put: ch.Op == format.OpPut, old: ch.OldOrd, had: ch.HasOld || ch.Op == format.OpDelete}
+	for _, v := range ch.Vectors {
+		if v.Field != l.id {
+			continue
+		}
+		vec, err := decodeVector(l.spec, v.Data, nil)
+		if err != nil {
+			c.db.log.Error("stored vector does not decode", "collection", c.name, "vector", l.name, "err", err)
+			continue
+		}
+		one.vector = vec
+	}
+	l.apply(one)
 }
 
 // startLives starts the indexes that the newest state lacks. The caller holds
@@ -132,7 +143,7 @@ func (c *Collection) startLives(lsn uint64, anew bool) {
 	st := c.state.Load()
 	for name, id := range st.stored.VectorID {
 		if st.lives[name] == nil {
-			st.lives[name] = c.db.startLive(c.id, name, id, st.stored.Schema.Vectors[name], lsn, anew)
+			st.lives[name] = c.db.newLive(c.id, name, id, st.stored.Schema.Vectors[name], lsn, anew).start()
 		}
 	}
 }
@@ -153,14 +164,19 @@ func (c *Collection) adoptSchema(lsn uint64, info storage.Collection) {
 			lives[name] = l
 		}
 	}
+	if w := c.warming; w != nil && w.warm && lives[w.name] != nil {
+		lives[w.name], c.warming = w, nil
+	}
 	st := &state{id: c.id, lsn: lsn, version: info.Version, stored: next, lives: lives}
 	c.set(st)
 	c.startLives(lsn, true)
 	c.retire(old, st)
 }
 
-// builds reports whether an index built for o serves v unchanged.
+// builds reports whether an index built for o serves v unchanged; what Rotate asks
+// for comes later.
 func (v Vector) builds(o Vector) bool {
+	v.Index.Rotate = o.Index.Rotate
 	return v.Dim == o.Dim && v.Metric == o.Metric && v.Storage == o.Storage && v.Index == o.Index
 }
 
@@ -188,6 +204,9 @@ func (c *Collection) retire(old, next *state) {
 		for _, l := range done {
 			if err := l.close(); err != nil {
 				c.db.log.Warn("index did not close", "vector", l.name, "err", err)
+			}
+			if n := next.lives[l.name]; n != nil && n.spec.builds(l.spec) {
+				continue // its snapshot serves as well, until the first save of the new one
 			}
 			if err := c.db.store.DropSnapshot(c.id, l.id); err != nil && !next.dropped {
 				c.db.log.Debug("index snapshot stays until the next save", "vector", l.name, "err", err)

@@ -127,6 +127,7 @@ func Open(dir string, options *Options) (*DB, error) {
 	if err := db.adopt(); err != nil {
 		return nil, errors.Join(&Error{Op: "open", Err: err, Code: CodeOf(err)}, db.Close())
 	}
+	db.wg.Go(db.rotations)
 	if !db.opts.ReadOnly {
 		db.wg.Go(db.sweep)
 		if db.opts.SnapshotInterval > 0 && dir != "" {
@@ -238,9 +239,10 @@ func (db *DB) recycle(oldest uint64) uint64 {
 	defer db.mu.RUnlock()
 	for _, c := range db.colls {
 		for _, l := range c.state.Load().lives {
-			if p := l.index.Load(); p != nil {
-				(*p).Release(oldest)
-			}
+			l.release(oldest)
+		}
+		if c.warming != nil {
+			c.warming.release(oldest)
 		}
 	}
 	return oldest
@@ -383,14 +385,18 @@ func (db *DB) create(ctx context.Context, name string, s Schema) (*Collection, e
 	return db.Collection(name)
 }
 
+// collection finds a collection by id, nil if there is none.
+func (db *DB) collection(id uint32) *Collection {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	return db.colls[id]
+}
+
 // Collection finds a collection by name or alias. Error: ErrNotFound.
 func (db *DB) Collection(name string) (*Collection, error) {
 	names := *db.names.Load()
 	if id, ok := names[name]; ok {
-		db.mu.RLock()
-		c := db.colls[id]
-		db.mu.RUnlock()
-		if c != nil {
+		if c := db.collection(id); c != nil {
 			return c, nil
 		}
 	}

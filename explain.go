@@ -27,6 +27,21 @@ func retrieved(p index.Params, w index.Work) string {
 	return "scan: a walk costs as much"
 }
 
+// funnelled says by which components a walk went, "" if by all of them.
+func funnelled(dim int, rotated bool, w index.Work) string {
+	if w.Exact || w.Prefix == 0 || w.Prefix == dim {
+		return ""
+	}
+	of := fmt.Sprintf("; on %d of %d components", w.Prefix, dim)
+	if rotated {
+		of += " of rotated vectors"
+	}
+	if w.Depth > w.Prefix {
+		of += fmt.Sprintf(", put in order by %d", w.Depth)
+	}
+	return of
+}
+
 // predicted says what recall a walk is expected to have, "" after a scan.
 func predicted(p index.Params, w index.Work) string {
 	switch {

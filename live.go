@@ -52,6 +52,14 @@ type live struct {
 
 	resident atomic.Bool // the index has its vectors in memory
 
+	// given is the rotation to begin with; nil for what the snapshot has, or the store.
+	given   []float32
+	learned atomic.Uint64 // vectors that the rotation was learned from; 0 without, or not known yet
+	settled bool          // the store has the rotation that the index has; db.rotations only
+	rest    time.Time     // before which rotations lets l be; db.rotations only
+	warm    bool          // fit to take the place of another; under db.mu
+
+	ctx    context.Context // of the loader
 	cancel context.CancelFunc
 	done   chan struct{} // the loader has ended, vectors in memory or not
 }
@@ -66,12 +74,17 @@ type change struct {
 	had    bool // old died
 }
 
-// start registers the loader. lsn is the last change already applied; the
-// caller holds the lock that orders changes.
-func (db *DB) startLive(coll uint32, name string, id uint16, spec Vector, lsn uint64, anew bool) *live {
+// newLive makes an index that is told of changes from now on; start loads it. lsn
+// is the last change already applied; the caller holds the lock that orders changes.
+func (db *DB) newLive(coll uint32, name string, id uint16, spec Vector, lsn uint64, anew bool) *live {
 	ctx, cancel := context.WithCancel(db.ctx)
-	l := &live{db: db, coll: coll, name: name, id: id, spec: spec, begun: lsn, anew: anew,
-		queue: []change{}, loaded: make(chan struct{}), cancel: cancel, done: make(chan struct{})}
+	return &live{db: db, coll: coll, name: name, id: id, spec: spec, begun: lsn, anew: anew,
+		queue: []change{}, loaded: make(chan struct{}), ctx: ctx, cancel: cancel, done: make(chan struct{})}
+}
+
+// start starts the loader.
+func (l *live) start() *live {
+	db, ctx := l.db, l.ctx
 	go func() {
 		defer close(l.done)
 		if err := l.load(ctx); err != nil {
@@ -80,7 +93,7 @@ func (db *DB) startLive(coll uint32, name string, id uint16, spec Vector, lsn ui
 			l.queue, l.failed = nil, true
 			l.mu.Unlock()
 			if ctx.Err() == nil {
-				db.log.Error("vector index did not load; searches of it fail until the database is reopened", "collection", coll, "vector", name, "err", err)
+				db.log.Error("vector index did not load; searches of it fail until the database is reopened", "collection", l.coll, "vector", l.name, "err", err)
 			}
 			close(l.loaded)
 		}
@@ -88,14 +101,18 @@ func (db *DB) startLive(coll uint32, name string, id uint16, spec Vector, lsn ui
 	return l
 }
 
-func (l *live) config() index.Config {
+// config is what the index is made with: plain, or with codes of rotated vectors.
+func (l *live) config(rotated bool) index.Config {
 	c := index.Config{
 		Dim: l.spec.Dim, Metric: l.spec.Metric, Storage: l.spec.Storage,
 		M: l.spec.Index.M, EfConstruction: l.spec.Index.EfConstruction, Ef: l.spec.Index.Ef,
-		Codes: l.spec.Index.codes(l.spec.Dim), Widths: l.spec.widths(), Seed: 1, Workers: l.db.opts.Workers,
+		Codes: l.spec.Index.codes(l.spec.Dim), Widths: l.spec.widths(), Rotate: rotated, Seed: 1, Workers: l.db.opts.Workers,
 		// The committer must never wait for linking; writers wait before they
 		// enter it, in room.
 		MaxFresh: 1 << 30,
+	}
+	if rotated {
+		c.Widths = l.spec.rotatedWidths()
 	}
 	if l.onDisk() {
 		c.Source = latest{l}
@@ -120,7 +137,7 @@ func (l *live) load(ctx context.Context) error {
 	}
 	restored := x != nil
 	if !restored {
-		fresh, err := kinds[l.spec.Index.Kind].create(l.config())
+		fresh, err := l.create(view)
 		if err != nil {
 			return err
 		}
@@ -167,7 +184,13 @@ func (l *live) fromSnapshot(ctx context.Context, view *storage.View) (x index.In
 	if err != nil {
 		return nil, nil, err
 	}
-	r, err := restore(ctx, l.config(), snap)
+	r, err := restore(ctx, l.config(l.spec.Index.Rotate), io.NewSectionReader(snap, 0, snap.Size()))
+	if l.spec.Index.Rotate && errors.Is(err, index.ErrCorrupt) { // one of before the rotation has other widths
+		var plain error
+		if r, plain = restore(ctx, l.config(false), io.NewSectionReader(snap, 0, snap.Size())); plain == nil {
+			err = nil
+		}
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -452,6 +475,13 @@ func (l *live) save(ctx context.Context, force bool) error {
 	}
 	l.saved.Store(lsn)
 	return nil
+}
+
+// release passes index.Index.Release on.
+func (l *live) release(oldest uint64) {
+	if p := l.index.Load(); p != nil {
+		(*p).Release(oldest)
+	}
 }
 
 // close stops the loader and frees the index.

@@ -90,6 +90,13 @@ type VectorIndex struct {
 	// "memory" (default), or "disk", where only codes and links are in memory and a
 	// search reads the few vectors that decide its hits from the store.
 	Originals string `json:"originals,omitempty"`
+	// Rotate gives vectors that were not trained nested prefixes that say much: a
+	// rotation is learned from them in the background, once there are 4,000 and eight
+	// per component, and again when there are eight times as many, and codes are made
+	// through it. Hits are chosen by the vectors as they are. The graph is then walked
+	// on a quarter of the components, or on the least of Prefixes as ever. Needs int8
+	// or int4 codes, metric l2 or cosine, and 64 to 3072 components.
+	Rotate bool `json:"rotate,omitempty"`
 }
 
 // Geo is a point on the Earth in degrees.

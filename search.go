@@ -406,8 +406,8 @@ func (s *search) source(i, need int) ([]index.Hit, index.Metric, error) {
 	}
 	ph := Phase{Name: "retrieve", Plan: retrieved(p, work), In: int(matches.GetCardinality()), Out: len(hits)}
 	if s.q.Explain {
-		ph.Plan += predicted(p, work)
-		ph.Counts = map[string]int{"source": i, "distances": work.Distances, "hops": work.Hops, "fresh": work.Fresh, "ef": work.Ef, "rescored": work.Rescored}
+		ph.Plan += predicted(p, work) + funnelled(lv.spec.Dim, len(rotationOf(x)) > 0, work)
+		ph.Counts = map[string]int{"source": i, "distances": work.Distances, "hops": work.Hops, "fresh": work.Fresh, "ef": work.Ef, "rescored": work.Rescored, "prefix": work.Prefix}
 		s.distances[i] = make(map[uint32]float32, len(hits))
 		for _, h := range hits {
 			s.distances[i][h.ID] = h.Distance

@@ -33,6 +33,15 @@ type VectorStats struct {
 	Resident bool   `json:"resident"`  // vectors are in memory; before, and with originals on disk, searches read the few they need
 	SavedLSN uint64 `json:"saved_lsn"` // of the last index snapshot
 	Unsaved  int64  `json:"unsaved"`   // changes since
+	// Rotation is what codes are made through; none if nil.
+	Rotation *RotationStats `json:"rotation,omitempty"`
+}
+
+// RotationStats describes the rotation of a vector's index.
+type RotationStats struct {
+	Learned  uint64 `json:"learned"`  // vectors there were when it was learned; 0 while that is being looked up
+	Prefixes []int  `json:"prefixes"` // components that walks and the orders after them go by
+	Bytes    int64  `json:"bytes"`    // memory
 }
 
 // Stats measures. It reads counters and asks Pebble for size estimates; it does
@@ -55,6 +64,9 @@ func (db *DB) Stats(ctx context.Context) (Stats, error) {
 			v := VectorStats{SavedLSN: l.saved.Load(), Unsaved: l.dirty.Load(), Resident: l.resident.Load()}
 			if p := l.index.Load(); p != nil {
 				v.Stats, v.Loaded = (*p).Stats(), true
+				if rows := rotationOf(*p); rows != nil {
+					v.Rotation = &RotationStats{l.learned.Load(), l.spec.rotatedWidths(), int64(4 * len(rows))}
+				}
 			}
 			v.Kind = l.spec.Index.Kind
 			cs.Vectors[name] = v

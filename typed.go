@@ -217,8 +217,10 @@ func (sh *shape) addVector(at int, name, options string) error {
 			v.Index.Codes, nerr = val, nil
 		case "originals":
 			v.Index.Originals, nerr = val, nil
+		case "rotate":
+			v.Index.Rotate, nerr = true, nil
 		default:
-			return fmt.Errorf("unknown vector option %q; use dim, metric, storage, index, m, ef, efc, codes, originals", key)
+			return fmt.Errorf("unknown vector option %q; use dim, metric, storage, index, m, ef, efc, codes, originals, rotate", key)
 		}
 		if nerr != nil {
 			return fmt.Errorf("option %q is not a number", opt)

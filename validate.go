@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/eiderdb/eider/index"
+	"github.com/eiderdb/eider/storage/format"
 )
 
 // Limits that schemas, documents and queries must keep to.
@@ -162,6 +163,12 @@ func (v Vector) normalise(name string) (Vector, error) {
 		return bad("originals %q; use memory or disk", v.Index.Originals)
 	case v.Index.Originals == "disk" && v.Index.codes(v.Dim) == index.None:
 		return bad("originals on disk need codes to be searched by; set codes to int8")
+	case v.Index.Rotate && (v.Index.Kind != "hnsw" || v.Metric == index.IP):
+		return bad("rotate needs an hnsw index and metric l2 or cosine")
+	case v.Index.Rotate && (v.Dim < 64 || v.Dim > format.MaxRotation):
+		return bad("rotate needs 64 to %d components", format.MaxRotation)
+	case v.Index.Rotate && v.Index.codes(v.Dim) != index.Int8 && v.Index.codes(v.Dim) != index.Int4:
+		return bad("rotate needs codes int8 or int4")
 	case v.Index.Ef < 0 || v.Index.Ef > MaxEf:
 		return bad("ef %d; use 0 (automatic) to %d", v.Index.Ef, MaxEf)
 	case len(v.Source) > 0 && v.Encoder == "":
@@ -198,6 +205,15 @@ func (v Vector) widths() []int {
 		}
 	}
 	return nil
+}
+
+// rotatedWidths is widths once there is a rotation: where no prefix was declared, a
+// quarter and half of the components.
+func (v Vector) rotatedWidths() []int {
+	if w := v.widths(); w != nil {
+		return w
+	}
+	return []int{(v.Dim/4 + 15) &^ 15, (v.Dim/2 + 15) &^ 15}
 }
 
 // codes is what Codes says, or its default for a vector of dim components.

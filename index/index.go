@@ -173,6 +173,10 @@ type Work struct {
 	Exact     bool `json:"exact"`     // every allowed vector was scored
 	Ef        int  `json:"ef"`        // pool of the graph walk, 0 without one
 	Rescored  int  `json:"rescored"`  // of the pool, scored again by their vectors
+	// Prefix is how many components the graph was walked on, 0 without a walk, and
+	// Depth how many the pool was put in order by, before the vectors.
+	Prefix int `json:"prefix"`
+	Depth  int `json:"depth"`
 	// Recall is the share of the true nearest that this pool found when the index
 	// calibrated itself; 1 for an exact scan, 0 if it is not known.
 	Recall float64 `json:"recall"`

@@ -14,20 +14,29 @@ func rotationKey(coll uint32, field uint16) []byte {
 	return be.AppendUint16(collKey(prefixRotation, coll), field)
 }
 
-// SetRotation replaces the rotation of a vector field, and announces it as a change
-// of the schema, whose bytes stay: the two are one commit. Errors: ErrNotFound for
+// SetRotation replaces the rotation of a vector field, or removes it where r has no
+// rows, and announces that as a change of the schema, whose bytes stay: the two are
+// one commit. Errors: ErrNotFound for
 // the collection or a field that was dropped, ErrLimit, and those of Commit.
 func (s *Store) SetRotation(ctx context.Context, coll uint32, field uint16, r format.Rotation) error {
-	b, err := format.AppendRotation(nil, r)
-	if err != nil {
-		return err
+	var b []byte
+	if r.Rows != nil {
+		var err error
+		if b, err = format.AppendRotation(nil, r); err != nil {
+			return err
+		}
 	}
 	return s.submit(ctx, &call{bytes: len(b), fn: func(g *group) error {
 		c := s.state.colls[coll]
 		if c == nil || slices.Contains(c.info.Dropped, field) {
 			return fmt.Errorf("%w: vector field %d of collection %d", ErrNotFound, field, coll)
 		}
-		if err := g.batch.Set(rotationKey(coll, field), b, nil); err != nil {
+		key := rotationKey(coll, field)
+		err := g.batch.Delete(key, nil)
+		if b != nil {
+			err = g.batch.Set(key, b, nil)
+		}
+		if err != nil {
 			return s.fail(err)
 		}
 		return g.setSchema(c, bytes.Clone(c.info.Schema))

@@ -50,6 +50,15 @@ func TestARotationIsKeptWithItsFieldAndGoesWithIt(t *testing.T) {
 		t.Fatalf("%v, %v", got, err)
 	}
 	clean(t, s)
+	if err := s.SetRotation(ctx, c, 1, format.Rotation{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kept(t, s, c, 1); !errors.Is(err, ErrNotFound) {
+		t.Errorf("after it was removed: %v", err)
+	}
+	if err := s.SetRotation(ctx, c, 1, quarter); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.DropVector(ctx, c, 1); err != nil {
 		t.Fatal(err)
 	}

@@ -140,7 +140,8 @@ func defaults(cfg index.Config) (index.Config, error) {
 	return cfg, nil
 }
 
-// New returns an empty index. Errors: index.ErrOption, those of package arena.
+// New returns an empty index. Errors: index.ErrOption, index.ErrCorrupt for a rotation
+// that is none, those of package arena.
 // The caller must Close it.
 func New(cfg index.Config) (*Index, error) {
 	x, err := open(cfg)
@@ -203,6 +204,9 @@ func (x *Index) Distances(q []float32, ids []uint32, out []float32) error {
 
 // Vector appends the stored vector of id; see index.Index.
 func (x *Index) Vector(id uint32, dst []float32) ([]float32, bool) { return x.set.Vector(id, dst) }
+
+// Rotation is the matrix that codes are made through, by rows; nil for none. Read only.
+func (x *Index) Rotation() []float32 { return x.set.Rotation() }
 
 // Stats reports sizes.
 func (x *Index) Stats() index.Stats {

@@ -155,6 +155,7 @@ func (x *Index) hits(c *searcher, e []entry, p index.Params, dst []index.Hit, w 
 		width = p.Width
 	}
 	e, level := x.funnel(c, e, want, width)
+	w.Prefix, w.Depth = x.set.Width(0), x.set.Width(level)
 	top := &c.scan.Top
 	top.Reset(want)
 	for i := 0; i < len(e); {

@@ -103,8 +103,8 @@ func Check(cfg index.Config) error {
 }
 
 // New returns an empty set whose rows may take room bytes of address space. grow, if not nil, is called, one call at a time,
-// before slots below capacity come into use. Errors: index.ErrOption, those of
-// package arena. The caller must Close it.
+// before slots below capacity come into use. Errors: index.ErrOption, index.ErrCorrupt
+// for a rotation that is none, those of package arena. The caller must Close it.
 func New(cfg index.Config, room int, grow func(capacity int) error) (*Set, error) {
 	if err := Check(cfg); err != nil {
 		return nil, err
@@ -123,7 +123,9 @@ func New(cfg index.Config, room int, grow func(capacity int) error) (*Set, error
 		}
 		s.codeSize, s.source = s.codec.Size(), cfg.Source
 		if cfg.Rotation != nil {
-			s.rotation = newRotation(cfg.Rotation, cfg.Dim)
+			if err := s.Rotate(cfg.Rotation); err != nil {
+				return nil, err
+			}
 		}
 		s.walked, s.unit = s.metric, 1
 		if s.codec.Levels() > 1 && s.metric == index.Cosine {
