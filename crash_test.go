@@ -111,7 +111,7 @@ func TestKilledProcessLosesNoAcknowledgedWrite(t *testing.T) {
 	state := map[string]*history{}
 	acks := 0
 	for round := range kills {
-		acks += runAndKill(t, dir, seed+uint64(round), time.Duration(5+r.IntN(60))*time.Millisecond, state)
+		acks += runAndKill(t, "TestCrashChild", dir, seed+uint64(round), time.Duration(5+r.IntN(60))*time.Millisecond, state)
 		verifyCrash(t, dir, round, state)
 	}
 	t.Logf("%d kills, %d acknowledged writes, 0 lost (seed %d)", kills, acks, seed)
@@ -120,9 +120,9 @@ func TestKilledProcessLosesNoAcknowledgedWrite(t *testing.T) {
 	}
 }
 
-func runAndKill(t *testing.T, dir string, seed uint64, after time.Duration, state map[string]*history) int {
+func runAndKill(t *testing.T, child, dir string, seed uint64, after time.Duration, state map[string]*history) int {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestCrashChild$")
+	cmd := exec.Command(os.Args[0], "-test.run=^"+child+"$")
 	cmd.Env = append(os.Environ(), childDir+"="+dir, fmt.Sprintf("EIDER_CRASH_SEED=%d", seed))
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
