@@ -62,8 +62,9 @@ type Vector struct {
 	Index   VectorIndex   `json:"index,omitzero"`
 	// Prefixes say that the vector is nested (Matryoshka): its first 64, 256, ..
 	// components are a usable vector of their own. Ascending, below Dim; metric l2 or
-	// cosine. An hnsw index is then walked on the least prefix of at least an eighth
-	// of Dim, and what it finds is reordered by each longer one.
+	// cosine. An hnsw index is then built on the least prefix of at least an eighth
+	// of Dim and walked on that or, where a recall is asked for and it takes less, on a
+	// longer one; what it finds is reordered by each longer one.
 	Prefixes []int `json:"prefixes,omitempty"`
 	// Encoder, if set, names the encoder that turns text into this vector
 	// ("static-tiny", "hashed", or one given in Options.Encoders), for documents

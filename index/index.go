@@ -231,6 +231,7 @@ type Index interface {
 
 // Pool is what walks with one size of pool did in a calibration.
 type Pool struct {
+	Prefix    int     `json:"prefix"` // components that the walks went by
 	Ef        int     `json:"ef"`
 	Recall    float64 `json:"recall"`    // of the 10 true nearest; mean less one standard error
 	Distances int     `json:"distances"` // mean of a walk
@@ -248,7 +249,7 @@ type Stats struct {
 	GraphBytes  int64  `json:"graph_bytes"`  // memory of links, levels, id maps
 	MaxLevel    int    `json:"max_level"`    // highest graph level, 0 for flat
 	Rotated     bool   `json:"rotated"`      // codes are of rotated vectors
-	// Curve is recall by size of pool, ascending; nil before the first calibration
+	// Curve is recall by size of pool, ascending for each prefix; nil before the first calibration
 	// and for kinds without pools. Read only.
 	Curve []Pool `json:"curve,omitempty"`
 }

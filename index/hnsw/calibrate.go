@@ -92,25 +92,50 @@ func (x *Index) calibrate() {
 type meter struct {
 	x      *Index
 	c      *searcher
-	grid   []int
-	found  [][]float64 // by query and place in grid: share of the true nearest
-	scored []int       // by place in grid: distances of all queries
+	tracks []*track // by the last block of codes that walks go by
 	truth  []index.Hit
 	want   []uint32 // slots of truth that count
 	copy   []entry
-	scan   time.Duration   // shortest of an exact answer
+	hits   []index.Hit
+	scan   time.Duration // shortest of an exact answer
+}
+
+// track is what walks by some blocks of the codes did.
+type track struct {
+	grid   []int
+	found  [][]float64     // by query and place in grid: share of the true nearest
+	scored []int           // by place in grid: distances of all queries
 	took   []time.Duration // shortest of walks, by place in grid
+	toll   time.Duration   // shortest of what a search does beside its walk
+	unit   float64         // shortest of a distance in a whole walk, nanoseconds
+}
+
+// reset forgets what was found, not how long it took.
+func (t *track) reset() { t.found, t.scored = nil, make([]int, len(t.grid)) }
+
+// course sums a track up, where a scan takes so long.
+func (t *track) course(prefix int, scan time.Duration) course {
+	c := newCourse(prefix, t.grid, t.found, t.scored)
+	c.unit, c.toll = t.unit, float64(t.toll)
+	for i, ef := range t.grid {
+		if t.took[i] > scan && len(t.found) > 0 {
+			c.most = ef
+			break
+		}
+	}
+	return c
 }
 
 // gauge returns the curve of the graph as it is. Errors: the context's, those
 // of a source of vectors.
 func (x *Index) gauge(ctx context.Context, on *searcher) (*curve, error) {
 	n := x.set.Len()
-	m := &meter{x: x, c: on, grid: pools(n)}
-	m.scored, m.took = make([]int, len(m.grid)), make([]time.Duration, len(m.grid))
-	m.scan = math.MaxInt64
-	for i := range m.took {
-		m.took[i] = math.MaxInt64
+	m := &meter{x: x, c: on, scan: math.MaxInt64}
+	for range x.set.Levels() {
+		t := &track{grid: pools(n), toll: math.MaxInt64, unit: math.Inf(1)}
+		t.reset()
+		t.took = slices.Repeat([]time.Duration{math.MaxInt64}, len(t.grid))
+		m.tracks = append(m.tracks, t)
 	}
 	on.scan.Likely = true // by coarse codes an exact answer may take reading every vector
 	row := x.cfg.Dim
@@ -125,11 +150,13 @@ func (x *Index) gauge(ctx context.Context, on *searcher) (*curve, error) {
 		}
 		m.narrow()
 	}
-	real := len(m.found) >= want/2
+	real := m.count() >= want/2
 	if !real {
-		m.found, m.scored = nil, make([]int, len(m.grid))
+		for _, t := range m.tracks {
+			t.reset()
+		}
 		var q []float32
-		for i := uint64(0); len(m.found) < want && i < uint64(8*want); i++ {
+		for i := uint64(0); m.count() < want && i < uint64(8*want); i++ {
 			slot, id, ok := x.draw(i)
 			if !ok {
 				continue
@@ -143,16 +170,17 @@ func (x *Index) gauge(ctx context.Context, on *searcher) (*curve, error) {
 			m.narrow()
 		}
 	}
-	c := newCurve(n, m.grid, m.found, m.scored)
-	c.asked, c.tried = real, len(asked) > 0
-	for i, ef := range m.grid {
-		if m.took[i] > m.scan && len(m.found) > 0 {
-			c.most = ef
-			break
+	c := &curve{n: n, asked: real, tried: len(asked) > 0}
+	for level, t := range m.tracks {
+		if len(t.found) > 0 {
+			c.courses = append(c.courses, t.course(x.set.Width(level), m.scan))
 		}
 	}
 	return c, nil
 }
+
+// count is the number of queries measured.
+func (m *meter) count() int { return len(m.tracks[0].found) }
 
 // draw is the i-th of an even sequence of live nodes that are not above level 0,
 // where a walk would meet them on its way down; false for a slot that is none.
@@ -198,7 +226,34 @@ func (m *meter) ask(ctx context.Context, q []float32, skip uint32) error {
 	if !m.seek(skip) {
 		return nil
 	}
-	return m.walk(ctx, skip)
+	for level := range m.tracks {
+		x.set.Trace(&c.probe, q)
+		if err := m.walk(ctx, level, skip); err != nil {
+			return err
+		}
+		if err := m.settle(q, level); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle notes what a search by the blocks up to level spends beside its walk: on
+// making the query ready, on the blocks after those, and on the vectors that decide.
+func (m *meter) settle(q []float32, level int) (err error) {
+	x, c, r := m.x, m.c, m.tracks[level]
+	if len(m.tracks) == 1 {
+		r.toll = 0 // there is nothing to compare with
+		return nil
+	}
+	m.copy = append(m.copy[:0], c.pool.e[:min(4*counted, len(c.pool.e))]...)
+	start := time.Now()
+	x.set.Trace(&c.probe, q)
+	x.set.Reach(&c.probe, level)
+	var w index.Work
+	m.hits, err = x.hits(c, m.copy, index.Params{K: counted}, m.hits[:0], &w)
+	r.toll = min(r.toll, time.Since(start))
+	return err
 }
 
 // seek puts the slots of the true nearest in m.want, those that tie with the last
@@ -225,53 +280,62 @@ func (m *meter) seek(skip uint32) bool {
 	return false
 }
 
-// walk notes, at each place of the grid, the share of m.want in a pool of that
-// size. Where a walk has scored half of all vectors a scan is cheaper, and the
+// walk notes, at each place of the grid of a level, the share of m.want in a pool of
+// that size. Where a walk has scored half of all vectors a scan is cheaper, and the
 // grid ends.
-func (m *meter) walk(ctx context.Context, skip uint32) error {
-	x, c := m.x, m.c
+func (m *meter) walk(ctx context.Context, level int, skip uint32) error {
+	x, c, r := m.x, m.c, m.tracks[level]
+	x.set.Reach(&c.probe, level)
+	scored := c.scored // before this walk
 	c.copies = x.m0 / 4
 	c.turn()
 	if skip != none {
 		c.seen[skip] = c.epoch
 	}
 	at, d := x.descend(c, &c.probe, c.entry, 0)
-	c.pool.reset(m.grid[len(m.grid)-1])
+	c.pool.reset(r.grid[len(r.grid)-1])
 	if c.see(at) {
 		c.pool.insert(d, at)
 	}
-	shares := make([]float64, 0, len(m.grid))
+	shares := make([]float64, 0, len(r.grid))
 	var took time.Duration
-	for i, ef := range m.grid {
+	for i, ef := range r.grid {
 		start := time.Now()
 		if err := x.walkTo(ctx, c, &c.probe, 0, ef); err != nil {
 			return err
 		}
 		took += time.Since(start)
-		m.took[i] = min(m.took[i], took)
+		r.took[i] = min(r.took[i], took)
 		shares = append(shares, m.share(ef))
-		m.scored[i] += c.scored
-		if c.scored > x.set.Len()/2 {
-			m.grid = m.grid[:i+1]
+		r.scored[i] += c.scored - scored
+		if c.scored-scored > x.set.Len()/2 {
+			r.grid = r.grid[:i+1]
 			break
 		}
 	}
-	m.found = append(m.found, shares)
+	r.found = append(r.found, shares)
+	r.unit = min(r.unit, float64(took)/float64(max(1, c.scored-scored)))
 	return nil
 }
 
 // narrow ends the grid not far beyond the place where walks found everything, once
 // there were enough of them to tell.
 func (m *meter) narrow() {
-	if len(m.found) != fewest {
+	for _, t := range m.tracks {
+		t.narrow()
+	}
+}
+
+func (t *track) narrow() {
+	if len(t.found) != fewest {
 		return
 	}
-	for i := range m.grid {
-		if i+beyond >= len(m.grid) {
+	for i := range t.grid {
+		if i+beyond >= len(t.grid) {
 			return
 		}
-		if !slices.ContainsFunc(m.found, func(shares []float64) bool { return shares[i] < 1 }) {
-			m.grid = m.grid[:i+beyond]
+		if !slices.ContainsFunc(t.found, func(shares []float64) bool { return shares[i] < 1 }) {
+			t.grid = t.grid[:i+beyond]
 			return
 		}
 	}

@@ -10,11 +10,26 @@ import (
 
 // curve is recall by size of pool as a calibration measured it.
 type curve struct {
-	n      int  // live vectors then
-	asked  bool // of queries that were asked, not of stored vectors
-	tried  bool // to measure those
+	n       int      // live vectors then
+	asked   bool     // of queries that were asked, not of stored vectors
+	tried   bool     // to measure those
+	courses []course // by the last block of codes that walks go by
+}
+
+// course is recall by size of pool where walks go by some blocks of the codes.
+type course struct {
 	points []index.Pool
-	most   int // pool from which on a scan took less time than a walk, 0 if none
+	most   int     // pool from which on a scan took less time than a walk, 0 if none
+	unit   float64 // nanoseconds of a distance, all that goes with it included
+	toll   float64 // nanoseconds of a search beside its walk
+}
+
+// points are those of all courses.
+func (c *curve) points() (all []index.Pool) {
+	for _, r := range c.courses {
+		all = append(all, r.points...)
+	}
+	return all
 }
 
 // usual is the recall that a search is for which says nothing: missing one hit in
@@ -24,12 +39,11 @@ const usual = 0.98
 // sought is the recall that index.DefaultEf is usually good for.
 const sought = 0.95
 
-// newCurve sums up the shares found by each query at each place of grid. A point
+// newCourse sums up the shares found by each query at each place of grid. A point
 // is the mean less its standard error, and no more than any after it. Where nothing
 // was missed, one hit of all that were sought is taken to be at the first such pool,
 // and a quarter of that at twice the pool: what is missed falls at least so fast.
-func newCurve(n int, grid []int, found [][]float64, scored []int) *curve {
-	c := &curve{n: n}
+func newCourse(prefix int, grid []int, found [][]float64, scored []int) (c course) {
 	if len(found) == 0 {
 		return c
 	}
@@ -49,7 +63,7 @@ func newCurve(n int, grid []int, found [][]float64, scored []int) *curve {
 			}
 			err = math.Pow(float64(all)/float64(ef), 2) / (counted * count)
 		}
-		c.points = append(c.points, index.Pool{Ef: ef, Recall: max(0, mean-err), Distances: scored[i] / len(found)})
+		c.points = append(c.points, index.Pool{Prefix: prefix, Ef: ef, Recall: max(0, mean-err), Distances: scored[i] / len(found)})
 	}
 	for i := len(c.points) - 2; i >= 0; i-- {
 		c.points[i].Recall = min(c.points[i].Recall, c.points[i+1].Recall)
@@ -57,22 +71,37 @@ func newCurve(n int, grid []int, found [][]float64, scored []int) *curve {
 	return c
 }
 
-// pool is the least pool that reaches recall among n vectors for k hits, between
-// points by interpolation; 0 if none does.
-func (c *curve) pool(recall float64, n, k int) int {
+// pool is the least pool that reaches recall, between points by interpolation, and
+// what a walk with it costs, in nanoseconds; 0 if none does.
+func (c *course) pool(recall float64) (ef, cost float64) {
 	for i, p := range c.points {
 		if p.Recall < recall {
 			continue
 		}
-		ef := float64(p.Ef)
+		ef, scored := float64(p.Ef), float64(p.Distances)
 		if i > 0 {
 			o := c.points[i-1]
-			ef = float64(o.Ef) + (ef-float64(o.Ef))*(recall-o.Recall)/(p.Recall-o.Recall)
+			share := (recall - o.Recall) / (p.Recall - o.Recall)
+			ef = float64(o.Ef) + (ef-float64(o.Ef))*share
+			scored = float64(o.Distances) + (scored-float64(o.Distances))*share
 		}
-		times, more := c.scale(n, k)
-		return int(math.Ceil(ef*times + more))
+		return ef, c.toll + c.unit*scored
 	}
-	return 0
+	return 0, 0
+}
+
+// pool is the pool that reaches recall among n vectors for k hits, and the last
+// block to walk by, of the first levels blocks; of those that do, the pair of least
+// cost; 0 if none does.
+func (c *curve) pool(recall float64, n, k, levels int) (ef, level int) {
+	least := math.Inf(1)
+	for i := range c.courses[:min(levels, len(c.courses))] {
+		if e, cost := c.courses[i].pool(recall); e > 0 && cost < least {
+			times, more := c.scale(n, k)
+			ef, level, least = int(math.Ceil(e*times+more)), i, cost
+		}
+	}
+	return ef, level
 }
 
 // scale is what turns a pool of the curve into one that does as well for k hits
@@ -88,14 +117,18 @@ func (c *curve) scale(n, k int) (times, more float64) {
 	return times, more
 }
 
-// predict is the recall that a pool of ef is predicted to have, and whether a scan
-// is likely to take less time than its walk.
-func (c *curve) predict(ef, n, k int) (recall float64, scan bool) {
+// predict is the recall that a pool of ef is predicted to have in walks by the blocks
+// up to level, and whether a scan is likely to take less time.
+func (c *curve) predict(ef, level, n, k int) (recall float64, scan bool) {
+	if level >= len(c.courses) {
+		return 0, false
+	}
+	r := &c.courses[level]
 	times, more := c.scale(n, k)
 	at := (float64(ef) - more) / times
-	scan = c.most > 0 && at >= float64(c.most)
+	scan = r.most > 0 && at >= float64(r.most)
 	var last index.Pool
-	for _, p := range c.points {
+	for _, p := range r.points {
 		if at < float64(p.Ef) {
 			return last.Recall + (p.Recall-last.Recall)*max(0, at-float64(last.Ef))/float64(p.Ef-last.Ef), scan
 		}
@@ -104,13 +137,14 @@ func (c *curve) predict(ef, n, k int) (recall float64, scan bool) {
 	return last.Recall, scan
 }
 
-// ef is the pool size that p asks for and the recall predicted of it, 0 if that
-// is not known: by p.Recall, p.Ef, the configuration, or the usual recall. A pool
-// of n means that a scan is better.
-func (x *Index) ef(p index.Params, n int) (int, float64) {
+// ef is the pool size that p asks for, the last block of the codes to walk by, and the
+// recall predicted of that, 0 if it is not known: by p.Recall, p.Ef, the
+// configuration, or the usual recall. A pool that is given is of a walk by the first
+// block, so that its hits do not depend on what was measured. A pool of n means that a scan is better.
+func (x *Index) ef(p index.Params, n int) (ef, level int, recall float64) {
 	narrow := p.Width > 0 && p.Width < x.cfg.Dim
 	c := x.curve.Load()
-	ef := p.Ef
+	ef = p.Ef
 	if p.Recall > 0 {
 		ef = 0
 	} else if ef <= 0 {
@@ -119,17 +153,20 @@ func (x *Index) ef(p index.Params, n int) (int, float64) {
 	switch {
 	case ef > 0:
 	case p.Recall >= 1:
-		return n, 1
+		return n, level, 1
 	case c == nil:
 		ef = guess(p.Recall, n, p.K)
 	case p.Recall > 0:
-		if ef = c.pool(p.Recall, n, p.K); ef == 0 {
-			return n, 1
+		if ef, level = c.pool(p.Recall, n, p.K, len(c.courses)); ef == 0 {
+			return n, level, 1
 		}
 	default:
-		ef = c.pool(usual, n, p.K)
-		if ef == 0 && len(c.points) > 0 && x.plain(p) {
-			return n, 1
+		// An audit makes sure that walks by the first block find each vector.
+		if ef, level = c.pool(usual, n, p.K, 1); ef == 0 {
+			ef, level = c.pool(usual, n, p.K, len(c.courses))
+		}
+		if ef == 0 && len(c.courses) > 0 && x.plain(p) {
+			return n, level, 1
 		}
 		// Stored vectors may be easier to find than what is asked, and the curve is
 		// not of filtered walks.
@@ -142,14 +179,17 @@ func (x *Index) ef(p index.Params, n int) (int, float64) {
 	}
 	chosen := p.Recall > 0 || p.Ef <= 0 && x.cfg.Ef <= 0
 	ef = max(ef, x.set.Slack(p))
-	if c == nil || narrow {
-		return ef, 0
+	if narrow {
+		return ef, 0, 0
 	}
-	recall, scan := c.predict(ef, n, p.K)
+	if c == nil {
+		return ef, level, 0
+	}
+	recall, scan := c.predict(ef, level, n, p.K)
 	if chosen && scan && p.Allow == nil {
-		return n, 1
+		return n, level, 1
 	}
-	return ef, recall
+	return ef, level, recall
 }
 
 // narrowed is by how much larger pools are where distances are over fewer

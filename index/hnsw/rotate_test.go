@@ -52,6 +52,33 @@ func TestAWalkOnARotatedPrefixFindsWhatThePlainOneMisses(t *testing.T) {
 	}
 }
 
+func TestEveryPrefixIsCalibratedAndARecallIsFoundByOneOfThem(t *testing.T) {
+	vecs, rotation := buried(rand.New(rand.NewSource(15)), 6200, 64)
+	cfg := index.Config{Dim: 64, Codes: index.Int8, Widths: []int{32, 48}, EfConstruction: 60, Rotate: true, Rotation: rotation}
+	x, f, queries := calibrated(t, cfg, vecs)
+	points := map[int]int{}
+	for _, p := range x.Stats().Curve {
+		points[p.Prefix]++
+	}
+	if len(points) != 3 || points[32] == 0 || points[48] == 0 || points[64] == 0 {
+		t.Errorf("points of the curve by prefix: %v", points)
+	}
+	for _, want := range []float64{0.9, 0.98} {
+		p := index.Params{K: 10, Recall: want}
+		_, w, err := x.Search(context.Background(), queries[0], p, nil)
+		if err != nil || !w.Exact && (w.Recall < want-1e-9 || points[w.Prefix] == 0 || w.Depth < w.Prefix) {
+			t.Errorf("%+v, %v", w, err)
+		}
+		if got := recall(t, x, f, queries, p); got < want-0.02 {
+			t.Errorf("recall %.3f, asked for %.2f: %+v", got, want, w)
+		}
+	}
+	_, w, err := x.Search(context.Background(), queries[0], index.Params{K: 10, Ef: 40}, nil)
+	if err != nil || w.Prefix != 32 {
+		t.Errorf("with a pool given: %+v, %v", w, err)
+	}
+}
+
 func TestScansThroughRotatedCodesAreExact(t *testing.T) {
 	ctx := context.Background()
 	const dim = 96

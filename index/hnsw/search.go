@@ -37,11 +37,12 @@ func (x *Index) Search(ctx context.Context, q []float32, p index.Params, dst []i
 	if p.Exact || n <= small || !x.ready.Load() || c.entry == noEntry {
 		return x.exact(ctx, c, p, dst, w)
 	}
-	ef, predicted := x.ef(p, n)
+	ef, level, predicted := x.ef(p, n)
 	c.copies = max(x.set.Slack(p), x.m0/4)
 	if ef >= n/2 {
 		return x.exact(ctx, c, p, dst, w)
 	}
+	x.set.Reach(&c.probe, level)
 	x.asked.note(x, c, q, p)
 	w.Ef, w.Recall = ef, predicted
 	if x.plain(p) {
@@ -155,7 +156,7 @@ func (x *Index) hits(c *searcher, e []entry, p index.Params, dst []index.Hit, w 
 		width = p.Width
 	}
 	e, level := x.funnel(c, e, want, width)
-	w.Prefix, w.Depth = x.set.Width(0), x.set.Width(level)
+	w.Prefix, w.Depth = x.set.Width(c.probe.Depth()), x.set.Width(level)
 	top := &c.scan.Top
 	top.Reset(want)
 	for i := 0; i < len(e); {
@@ -180,18 +181,18 @@ func (x *Index) hits(c *searcher, e []entry, p index.Params, dst []index.Hit, w 
 // funnel deepens e by every block of the codes within width that is worth it, and
 // returns what is left of it and the last level that its distances have.
 func (x *Index) funnel(c *searcher, e []entry, want, width int) ([]entry, int) {
-	level := 0
-	for next := 1; next < x.set.Levels() && x.set.Width(next) <= width && len(e) > x.set.Toll(next); next++ {
+	level := c.probe.Depth()
+	for next := level + 1; next < x.set.Levels() && x.set.Width(next) <= width && len(e) > x.set.Toll(next); next++ {
 		e, level = x.deepen(c, e, next, want), next
 	}
 	return e, level
 }
 
 // deepen adds what block level of the codes adds to the distances of e, sorts e
-// again and returns it; from the second block on, the nearer half of it: the
-// funnel of nested vectors.
+// again and returns it; from the second block after those of the walk on, the nearer
+// half of it: the funnel of nested vectors.
 func (x *Index) deepen(c *searcher, e []entry, level, want int) []entry {
-	if level > 1 {
+	if level > c.probe.Depth()+1 {
 		e = e[:min(len(e), max(len(e)/2, 4*want))]
 	}
 	for from := 0; from < len(e); from += len(c.slots) {

@@ -118,9 +118,12 @@ func (c *Codec) Width(level int) int { return c.blocks[level].to }
 // Size is the number of bytes of a row, headers included: a multiple of 16.
 func (c *Codec) Size() int { return c.size }
 
-// Head is the number of bytes of a row's first block: what Rows, and Gather of level
-// 0, read of it.
-func (c *Codec) Head() int { return header + c.blocks[0].bytes() }
+// Head is the number of bytes of a row up to the end of block level: what Gather of
+// the levels up to it reads. Rows reads those of level 0.
+func (c *Codec) Head(level int) int {
+	b := &c.blocks[level]
+	return b.at + header + b.bytes()
+}
 
 func (b *block) dim() int { return b.to - b.from }
 

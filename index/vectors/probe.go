@@ -16,6 +16,8 @@ type Probe struct {
 	row     []float32 // a vector that was read
 	rotated []float32 // Vec, as far as levels need it
 	level   int       // up to which code is prepared
+	depth   int       // up to which Near goes
+	more    []float32 // what a block adds, for Near
 	width   int       // of distances between vectors, 0 for all components
 	prefix  []float32
 	plain   bool // Near goes by vectors, whatever codes there are
@@ -27,7 +29,7 @@ func (s *Set) Coded() bool { return s.codec != nil }
 // Trace makes p the query q, which must have passed CheckQuery and not
 // change while p is in use; O(dim).
 func (s *Set) Trace(p *Probe, q []float32) {
-	p.width, p.plain = 0, false
+	p.width, p.depth, p.plain = 0, 0, false
 	p.Vec, p.buf = s.Query(q, p.buf)
 	if s.codec != nil {
 		if s.rotation == nil {
@@ -43,6 +45,7 @@ func (s *Set) Trace(p *Probe, q []float32) {
 // codes, but by the vectors where codes are too coarse to build on and there are
 // vectors in memory.
 func (s *Set) Retrace(p *Probe, v *View, slot uint32) {
+	p.depth = 0
 	p.plain = s.codec == nil || s.coarse() && s.Resident()
 	if !p.plain {
 		s.codec.PrepareRow(&p.code, s.walked, s.code(v, slot))
@@ -64,7 +67,7 @@ func (s *Set) Ask(p *Probe, v *View, slot uint32) {
 		return
 	}
 	row, err := s.row(v, p, slot, nil)
-	p.plain = false
+	p.plain, p.depth = false, 0
 	if err != nil {
 		s.codec.PrepareRow(&p.code, s.walked, s.code(v, slot))
 		return
@@ -72,17 +75,35 @@ func (s *Set) Ask(p *Probe, v *View, slot uint32) {
 	s.codec.Prepare(&p.code, s.walked, row)
 }
 
+// Reach makes Near go by the blocks 0..level of the codes, for a probe of Trace.
+func (s *Set) Reach(p *Probe, level int) {
+	s.turn(p, level)
+	p.depth = level
+}
+
+// Depth is the block up to which Near goes.
+func (p *Probe) Depth() int { return p.depth }
+
 // coarse reports whether codes say too little of a vector to tell which of two is
 // nearer: then graphs are built by vectors, as far as they are in memory, and scans
 // do without codes.
 func (s *Set) coarse() bool { return s.codec != nil && s.codec.Code() == index.Bit }
 
 // Near writes the distance from p to each of slots to out, by codes if there are
-// any: by their first block, where squared distance stands for cosine. Where it is limit or more it may write any value >= limit: without codes
+// any: by their first block, or as far as Reach said, where squared distance stands for cosine. Where it is limit or more it may write any value >= limit: without codes
 // it is ScoreWithin.
 func (s *Set) Near(p *Probe, v *View, slots []uint32, out []float32, limit float32) {
 	if s.codec != nil && !p.plain {
 		s.codec.Gather(&p.code, 0, v.Code, slots, out)
+		for level := 1; level <= p.depth; level++ {
+			if len(p.more) < len(slots) {
+				p.more = make([]float32, 2*len(slots))
+			}
+			s.codec.Gather(&p.code, level, v.Code, slots, p.more)
+			for i, d := range p.more[:len(slots)] {
+				out[i] += d
+			}
+		}
 		return
 	}
 	s.ScoreWithin(v, p.Vec, slots, out, limit, &p.partial)
@@ -93,7 +114,7 @@ func (s *Set) Near(p *Probe, v *View, slots []uint32, out []float32, limit float
 func (s *Set) Fetch(p *Probe, v *View, slots []uint32, seen []uint8, epoch uint8, spare []uint32) {
 	switch {
 	case s.codec != nil && !p.plain:
-		simd.FetchRows(slots, seen, epoch, v.Code, s.codec.Size(), s.codec.Head(), spare)
+		simd.FetchRows(slots, seen, epoch, v.Code, s.codec.Size(), s.codec.Head(p.depth), spare)
 	case s.half:
 		simd.FetchRows(slots, seen, epoch, v.F16[s.start():], s.stride, s.dim, spare)
 	default:
@@ -107,7 +128,7 @@ func (s *Set) Rounding(p *Probe, d float32) float32 {
 	const slop = 1e-5 // relative error by which two orders of summation differ
 	r := max(d, -d) * slop
 	if s.codec != nil && !p.plain {
-		r += p.code.Bounds(0).Rounding()
+		r += p.code.Bounds(p.depth).Rounding()
 	}
 	return r
 }
