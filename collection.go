@@ -143,7 +143,7 @@ func (c *Collection) startLives(lsn uint64, anew bool) {
 	st := c.state.Load()
 	for name, id := range st.stored.VectorID {
 		if st.lives[name] == nil {
-			st.lives[name] = c.db.newLive(c.id, name, id, st.stored.Schema.Vectors[name], lsn, anew).start()
+			st.lives[name] = c.db.newLive(c.id, name, id, st.stored.vector(name), lsn, anew).start()
 		}
 	}
 }
@@ -160,12 +160,14 @@ func (c *Collection) adoptSchema(lsn uint64, info storage.Collection) {
 	old := c.state.Load()
 	lives := map[string]*live{}
 	for name, l := range old.lives {
-		if id, ok := next.VectorID[name]; ok && id == l.id && next.Schema.Vectors[name].builds(l.spec) {
+		if id, ok := next.VectorID[name]; ok && id == l.id && next.vector(name).builds(l.spec) {
 			lives[name] = l
 		}
 	}
-	if w := c.warming; w != nil && w.warm && lives[w.name] != nil {
-		lives[w.name], c.warming = w, nil
+	if w := c.warming; w != nil && w.warm {
+		if id, ok := next.VectorID[w.name]; ok && id == w.id && next.vector(w.name).builds(w.spec) {
+			lives[w.name], c.warming = w, nil
+		}
 	}
 	st := &state{id: c.id, lsn: lsn, version: info.Version, stored: next, lives: lives}
 	c.set(st)
@@ -205,8 +207,8 @@ func (c *Collection) retire(old, next *state) {
 			if err := l.close(); err != nil {
 				c.db.log.Warn("index did not close", "vector", l.name, "err", err)
 			}
-			if n := next.lives[l.name]; n != nil && n.spec.builds(l.spec) {
-				continue // its snapshot serves as well, until the first save of the new one
+			if n := next.lives[l.name]; n != nil && (n.spec.builds(l.spec) || n.saved.Load() > 0) {
+				continue // its snapshot serves the new one as well, or is gone
 			}
 			if err := c.db.store.DropSnapshot(c.id, l.id); err != nil && !next.dropped {
 				c.db.log.Debug("index snapshot stays until the next save", "vector", l.name, "err", err)
@@ -375,6 +377,7 @@ func (c *Collection) DropVector(ctx context.Context, name string) error {
 		id = s.VectorID[name]
 		delete(s.Schema.Vectors, name)
 		delete(s.VectorID, name)
+		delete(s.Forms, name)
 		return nil
 	})
 	if err == nil {
@@ -392,6 +395,7 @@ func (c *Collection) SetVectorIndex(ctx context.Context, name string, vi VectorI
 			return c.state.Load().unknownVector(name)
 		}
 		v.Index = vi
+		delete(s.Forms, name)
 		s.Schema.Vectors = maps.Clone(s.Schema.Vectors)
 		s.Schema.Vectors[name] = v
 		return nil

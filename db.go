@@ -127,7 +127,7 @@ func Open(dir string, options *Options) (*DB, error) {
 	if err := db.adopt(); err != nil {
 		return nil, errors.Join(&Error{Op: "open", Err: err, Code: CodeOf(err)}, db.Close())
 	}
-	db.wg.Go(db.rotations)
+	db.wg.Go(db.tend)
 	if !db.opts.ReadOnly {
 		db.wg.Go(db.sweep)
 		if db.opts.SnapshotInterval > 0 && dir != "" {

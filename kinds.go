@@ -14,12 +14,13 @@ import (
 // kinds is the table of index kinds. Adding one is a folder under index/, a
 // line here, a section in storage/FORMAT.md, and indextest.Run.
 var kinds = map[string]*kind{
-	"flat": {create: func(c index.Config) (index.Index, error) { return flat.New(c) }},
+	"flat": {create: func(c index.Config) (index.Index, error) { return flat.New(c) }, bytes: flat.SlotBytes},
 	"hnsw": {
 		create: func(c index.Config) (index.Index, error) { return hnsw.New(c) },
 		restore: func(ctx context.Context, c index.Config, r io.Reader) (restorable, error) {
 			return hnsw.Load(ctx, c, r)
 		},
+		bytes: hnsw.SlotBytes,
 	},
 }
 
@@ -28,6 +29,8 @@ type kind struct {
 	create func(index.Config) (index.Index, error)
 	// restore reads what Index.Save wrote; nil for kinds that keep no structure.
 	restore func(context.Context, index.Config, io.Reader) (restorable, error)
+	// bytes is about the memory that a vector takes.
+	bytes func(index.Config) (int64, error)
 }
 
 // restorable is an index read from a snapshot. If that brought codes, Stocked,

@@ -55,8 +55,8 @@ type live struct {
 	// given is the rotation to begin with; nil for what the snapshot has, or the store.
 	given   []float32
 	learned atomic.Uint64 // vectors that the rotation was learned from; 0 without, or not known yet
-	settled bool          // the store has the rotation that the index has; db.rotations only
-	rest    time.Time     // before which rotations lets l be; db.rotations only
+	settled bool          // the store has the rotation that the index has; DB.tend only
+	rest    time.Time     // before which tend lets l be; DB.tend only
 	warm    bool          // fit to take the place of another; under db.mu
 
 	ctx    context.Context // of the loader
@@ -101,19 +101,26 @@ func (l *live) start() *live {
 	return l
 }
 
-// config is what the index is made with: plain, or with codes of rotated vectors.
-func (l *live) config(rotated bool) index.Config {
+// config is what an index of v is made with: plain, or with codes of rotated vectors.
+func (v Vector) config(rotated bool) index.Config {
 	c := index.Config{
-		Dim: l.spec.Dim, Metric: l.spec.Metric, Storage: l.spec.Storage,
-		M: l.spec.Index.M, EfConstruction: l.spec.Index.EfConstruction, Ef: l.spec.Index.Ef,
-		Codes: l.spec.Index.codes(l.spec.Dim), Widths: l.spec.widths(), Rotate: rotated, Seed: 1, Workers: l.db.opts.Workers,
-		// The committer must never wait for linking; writers wait before they
-		// enter it, in room.
-		MaxFresh: 1 << 30,
+		Dim: v.Dim, Metric: v.Metric, Storage: v.Storage,
+		M: v.Index.M, EfConstruction: v.Index.EfConstruction, Ef: v.Index.Ef,
+		Codes: v.Index.codes(v.Dim), Widths: v.widths(), Rotate: rotated, Seed: 1,
 	}
 	if rotated {
-		c.Widths = l.spec.rotatedWidths()
+		c.Widths = v.rotatedWidths()
 	}
+	return c
+}
+
+// config is what the index is made with.
+func (l *live) config(rotated bool) index.Config {
+	c := l.spec.config(rotated)
+	c.Workers = l.db.opts.Workers
+	// The committer must never wait for linking; writers wait before they enter it,
+	// in room.
+	c.MaxFresh = 1 << 30
 	if l.onDisk() {
 		c.Source = latest{l}
 	}

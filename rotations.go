@@ -29,9 +29,9 @@ import (
 // regrow is how many times as many vectors as it was learned from make a rotation old.
 const regrow = 8
 
-// rotateEvery is the time between looks at what is due, rotateRest that after a
-// failure; tests shorten them.
-var rotateEvery, rotateRest = time.Second, time.Minute
+// tendEvery is the time between looks at what is due, tendRest that after a failure;
+// tests shorten them.
+var tendEvery, tendRest = time.Second, time.Minute
 
 // rotationOf is the rotation of an index, nil if it has none.
 func rotationOf(x index.Index) []float32 {
@@ -41,9 +41,10 @@ func rotationOf(x index.Index) []float32 {
 	return nil
 }
 
-// rotations gives indexes the rotations they want until Close.
-func (db *DB) rotations() {
-	tick := time.NewTicker(rotateEvery)
+// tend gives indexes the rotations they want and the memory they may have, until
+// Close.
+func (db *DB) tend() {
+	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -56,9 +57,13 @@ func (db *DB) rotations() {
 			if c == nil || time.Now().Before(l.rest) {
 				continue
 			}
-			if err := c.rotate(db.ctx, l); err != nil && db.ctx.Err() == nil {
-				l.rest = time.Now().Add(rotateRest)
-				db.log.Warn("the rotation of a vector waits; it will be tried again", "collection", c.name, "vector", l.name, "err", err)
+			err := c.shrink(db.ctx, l)
+			if err == nil {
+				err = c.rotate(db.ctx, l)
+			}
+			if err != nil && db.ctx.Err() == nil {
+				l.rest = time.Now().Add(tendRest)
+				db.log.Warn("a new index for a vector waits; it will be tried again", "collection", c.name, "vector", l.name, "err", err)
 			}
 		}
 	}
@@ -75,7 +80,7 @@ func (c *Collection) rotate(ctx context.Context, l *live) error {
 		if rows == nil || l.db.opts.ReadOnly {
 			return nil
 		}
-		return c.replace(ctx, l, format.Rotation{})
+		return c.turn(ctx, l, format.Rotation{})
 	}
 	n := uint64((*p).Len())
 	if l.settled && n < regrow*l.learned.Load() {
@@ -97,7 +102,7 @@ func (c *Collection) rotate(ctx context.Context, l *live) error {
 	case kept.Rows == nil && rows != nil: // the index has what the store has lost
 		return c.setRotation(ctx, l, format.Rotation{Learned: n, Rows: rows})
 	case kept.Rows != nil && !grown:
-		return c.replace(ctx, l, kept)
+		return c.turn(ctx, l, kept)
 	case n < uint64(rotate.Least(l.spec.Dim)):
 		return err
 	default:
@@ -106,8 +111,16 @@ func (c *Collection) rotate(ctx context.Context, l *live) error {
 			return err
 		}
 		l.db.log.Info("rotation learned", "collection", c.name, "vector", l.name, "vectors", n, "took", time.Since(start))
-		return c.replace(ctx, l, kept)
+		return c.turn(ctx, l, kept)
 	}
+}
+
+// turn replaces l by an index with a rotation, or none.
+func (c *Collection) turn(ctx context.Context, l *live, r format.Rotation) error {
+	return c.replace(ctx, l, c.state.Load().stored.vector(l.name), r.Rows, func(next *live) error {
+		next.learned.Store(r.Learned)
+		return c.setRotation(ctx, l, r)
+	})
 }
 
 // kept is the stored rotation, empty if there is none. Errors: those of the store.
@@ -180,14 +193,14 @@ func (l *live) create(view *storage.View) (index.Index, error) {
 	return make(l.config(false))
 }
 
-// replace builds an index like l with another rotation, or none, and makes it that of the
-// collection. Until then l serves.
-func (c *Collection) replace(ctx context.Context, l *live, r format.Rotation) error {
-	next := c.warm(l, r)
+// replace builds an index like l as spec says, with a rotation or none, and makes it
+// that of the collection by commit. Until then l serves.
+func (c *Collection) replace(ctx context.Context, l *live, spec Vector, rows []float32, commit func(next *live) error) error {
+	next := c.warm(l, spec, rows)
 	if next == nil {
 		return nil
 	}
-	err := c.swap(ctx, l, next, r)
+	err := c.swap(ctx, l, next, commit)
 	c.db.mu.Lock()
 	taken := c.warming != next
 	if !taken {
@@ -201,22 +214,21 @@ func (c *Collection) replace(ctx context.Context, l *live, r format.Rotation) er
 }
 
 // warm starts a twin of l that is not searched yet; nil if l is no longer used.
-func (c *Collection) warm(l *live, r format.Rotation) *live {
+func (c *Collection) warm(l *live, spec Vector, rows []float32) *live {
 	c.db.mu.Lock()
 	defer c.db.mu.Unlock()
-	st := c.state.Load()
-	if st.lives[l.name] != l {
+	if c.state.Load().lives[l.name] != l {
 		return nil
 	}
-	next := c.db.newLive(l.coll, l.name, l.id, st.stored.Schema.Vectors[l.name], c.db.last, true)
-	next.given = r.Rows
+	next := c.db.newLive(l.coll, l.name, l.id, spec, c.db.last, true)
+	next.given = rows
 	c.warming = next.start()
 	return next
 }
 
-// swap waits until next answers as fast as writers are kept to, and puts it in l's
-// place by the commit of its rotation; not if l is no longer used.
-func (c *Collection) swap(ctx context.Context, l, next *live, r format.Rotation) error {
+// swap waits until next answers as fast as writers are kept to, and has commit put it
+// in l's place; not if l is no longer used.
+func (c *Collection) swap(ctx context.Context, l, next *live, commit func(next *live) error) error {
 	x, err := next.wait(ctx)
 	if err == nil {
 		err = next.room(ctx)
@@ -226,15 +238,14 @@ func (c *Collection) swap(ctx context.Context, l, next *live, r format.Rotation)
 		return nil
 	case err != nil:
 		return err
-	case !slices.Equal(rotationOf(x), r.Rows):
+	case next.given != nil && !slices.Equal(rotationOf(x), next.given):
 		err = fmt.Errorf("%w: the index did not take the rotation", ErrCorrupt)
 		return errors.Join(err, c.setRotation(ctx, l, format.Rotation{}))
 	}
-	next.learned.Store(r.Learned)
 	c.db.mu.Lock()
 	next.warm = true
 	c.db.mu.Unlock()
-	return c.setRotation(ctx, l, r)
+	return commit(next)
 }
 
 // setRotation commits a rotation, unless l is no longer used.

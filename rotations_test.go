@@ -14,7 +14,7 @@ import (
 	"github.com/eiderdb/eider/storage/format"
 )
 
-func init() { rotateEvery, rotateRest = 10*time.Millisecond, 20*time.Millisecond }
+func init() { tendEvery, tendRest = 10*time.Millisecond, 20*time.Millisecond }
 
 const hiddenDim = 64
 
@@ -126,7 +126,7 @@ func TestARotationIsLearnedFromEnoughVectorsAndChangesNoScore(t *testing.T) {
 		t.Fatal(err)
 	}
 	before, plan := nearest(t, c, vecs[7], true)
-	time.Sleep(20 * rotateEvery)
+	time.Sleep(20 * tendEvery)
 	if s := rotationStats(t, db); s != nil || strings.Contains(plan, "rotated") {
 		t.Fatalf("rotated from too few vectors: %+v, %s", s, plan)
 	}

@@ -44,6 +44,11 @@ type Schema struct {
 	// TTL, when positive, is added to the time of every upsert that sets no
 	// ExpireAt of its own.
 	TTL Duration `json:"ttl,omitempty"`
+	// Memory, if above 0, is what the vector indexes may take together. Near it they
+	// are replaced, one after the other and while they serve, by smaller ones:
+	// originals on disk, then int4 codes, then bits. While one is built there are both.
+	// With room again they become what Index says.
+	Memory Size `json:"memory,omitempty"`
 }
 
 // Field declares a field.

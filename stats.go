@@ -1,6 +1,7 @@
 package eider
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -24,15 +25,27 @@ type CollectionStats struct {
 	Docs    uint64                 `json:"docs"`
 	Vectors map[string]VectorStats `json:"vectors"`
 	Indexed []string               `json:"indexed_fields"`
+	// Memory is about Schema.Memory; nil without.
+	Memory *MemoryStats `json:"memory,omitempty"`
+}
+
+// MemoryStats is what vector indexes take of what they may.
+type MemoryStats struct {
+	Budget int64 `json:"budget"`
+	Used   int64 `json:"used"`
+	// Advice is what to do where the smallest indexes do not fit.
+	Advice string `json:"advice,omitempty"`
 }
 
 // VectorStats is the memory of one vector's index.
 type VectorStats struct {
 	index.Stats
-	Loaded   bool   `json:"loaded"`    // searches are answered
-	Resident bool   `json:"resident"`  // vectors are in memory; before, and with originals on disk, searches read the few they need
-	SavedLSN uint64 `json:"saved_lsn"` // of the last index snapshot
-	Unsaved  int64  `json:"unsaved"`   // changes since
+	Loaded    bool   `json:"loaded"`    // searches are answered
+	Resident  bool   `json:"resident"`  // vectors are in memory; before, and with originals on disk, searches read the few they need
+	SavedLSN  uint64 `json:"saved_lsn"` // of the last index snapshot
+	Unsaved   int64  `json:"unsaved"`   // changes since
+	Codes     string `json:"codes"`     // "none", "int8", "int4" or "bit"
+	Originals string `json:"originals"` // "memory" or "disk"
 	// Rotation is what codes are made through; none if nil.
 	Rotation *RotationStats `json:"rotation,omitempty"`
 }
@@ -69,8 +82,10 @@ func (db *DB) Stats(ctx context.Context) (Stats, error) {
 				}
 			}
 			v.Kind = l.spec.Index.Kind
+			v.Codes, v.Originals = cmp.Or(string(l.spec.Index.codes(l.spec.Dim)), "none"), cmp.Or(l.spec.Index.Originals, "memory")
 			cs.Vectors[name] = v
 		}
+		cs.Memory = state.memory()
 		s.Collections = append(s.Collections, cs)
 	}
 	return s, nil

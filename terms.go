@@ -28,6 +28,7 @@ type stored struct {
 	FieldID   map[string]uint32 `json:"field_ids,omitempty"`  // of fields with an index
 	Building  map[string]bool   `json:"building,omitempty"`   // indexes whose backfill is not finished
 	VectorID  map[string]uint16 `json:"vector_ids,omitempty"` // of vectors
+	Forms     map[string]form   `json:"forms,omitempty"`      // of vectors kept smaller than declared
 	NextField uint32            `json:"next_field"`
 	NextVec   uint16            `json:"next_vector"`
 

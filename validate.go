@@ -59,7 +59,7 @@ func checkName(what, s string) error {
 
 // normalise returns s with defaults written out, or why it is not valid.
 func (s Schema) normalise() (Schema, error) {
-	out := Schema{ID: s.ID, Strict: s.Strict, TTL: s.TTL, Fields: maps.Clone(s.Fields), Vectors: map[string]Vector{}}
+	out := Schema{ID: s.ID, Strict: s.Strict, TTL: s.TTL, Memory: s.Memory, Fields: maps.Clone(s.Fields), Vectors: map[string]Vector{}}
 	if out.ID == "" {
 		out.ID = StringID
 	}
@@ -71,6 +71,8 @@ func (s Schema) normalise() (Schema, error) {
 		return out, fmt.Errorf("%w: id kind %q; use %q or %q", ErrInvalid, s.ID, StringID, Uint64ID)
 	case s.TTL < 0 || time.Duration(s.TTL) > 100*365*24*time.Hour:
 		return out, fmt.Errorf("%w: ttl %v; use 0 (none) to 100 years", ErrInvalid, time.Duration(s.TTL))
+	case s.Memory < 0:
+		return out, fmt.Errorf("%w: memory %d; use 0 (no bound) or a size like \"512MiB\"", ErrInvalid, s.Memory)
 	case len(s.Fields) > MaxFields:
 		return out, fmt.Errorf("%w: %d fields; at most %d", ErrInvalid, len(s.Fields), MaxFields)
 	case len(s.Vectors) > MaxVectors:

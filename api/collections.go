@@ -14,10 +14,12 @@ type collectionList struct {
 }
 
 // evolution changes a schema: a field or vector that is new is added; one that
-// exists gets the index it is given here; a vector that is null is dropped.
+// exists gets the index it is given here; a vector that is null is dropped. Memory
+// replaces the bound of vector indexes.
 type evolution struct {
 	Fields  map[string]*eider.Field  `json:"fields,omitempty"`
 	Vectors map[string]*eider.Vector `json:"vectors,omitempty"`
+	Memory  *eider.Size              `json:"memory,omitempty"`
 }
 
 // describe answers with a collection; its ETag is "s" and the schema version.
@@ -93,6 +95,11 @@ func patchCollection(c *call) error {
 	}
 	for name, v := range e.Vectors {
 		if err := setVector(c.ctx, coll, name, v); err != nil {
+			return err
+		}
+	}
+	if e.Memory != nil {
+		if err := coll.SetMemory(c.ctx, *e.Memory); err != nil {
 			return err
 		}
 	}

@@ -41,6 +41,12 @@ func TestSchemaEvolvesFieldByField(t *testing.T) {
 	do(t, h, "DELETE", "/v1/collections/shop/fields/stock/index", nil).want(t, 204)
 	do(t, h, "PUT", "/v1/collections/shop/vectors/w", `{"dim":2}`).want(t, 200)
 	do(t, h, "PUT", "/v1/collections/shop/vectors/w", `{"dim":3}`).want(t, 409)
+	do(t, h, "PATCH", "/v1/collections/shop", `{"memory":"1 parsec"}`).want(t, 400)
+	do(t, h, "PATCH", "/v1/collections/shop", `{"memory":"256B"}`).want(t, 400)
+	do(t, h, "PATCH", "/v1/collections/shop", `{"memory":"64MiB"}`).want(t, 200)
+	if m := c.Schema().Memory; m != 64<<20 {
+		t.Fatalf("memory %v", m)
+	}
 	do(t, h, "PUT", "/v1/collections/shop/vectors/w", `{"index":{"kind":"flat"}}`).want(t, 200)
 	do(t, h, "DELETE", "/v1/collections/shop/vectors/w", nil).want(t, 204)
 	var n touched

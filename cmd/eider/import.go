@@ -24,18 +24,19 @@ const embedVector = "meaning"
 type importCmd struct {
 	directory
 	collection
-	File        string   `arg:"" optional:"" help:"File to read, may be compressed with gzip; without one, or with -, standard input."`
-	Format      string   `help:"ndjson, csv, tsv, parquet, npy, fvecs ...; found by the file's name or first bytes if left out."`
-	Create      bool     `help:"Make the database and the collection if missing, with a schema inferred from the first documents."`
-	Schema      string   `help:"With --create: the schema as JSON, or @FILE, instead of an inferred one." placeholder:"JSON"`
-	Embed       []string `help:"With --create: turn the text of these fields into a vector, named meaning, by a built-in encoder." placeholder:"FIELD"`
-	Encoder     string   `help:"Encoder of --embed: static-tiny or hashed." default:"static-tiny"`
-	IDField     string   `help:"Column or member that holds the id." default:"id" placeholder:"NAME"`
-	VectorField []string `help:"Column that holds a vector, or VECTOR=COLUMN; for files of vectors, the name of the vector." placeholder:"NAME"`
-	List        string   `help:"In CSV, what separates the elements of a list in a cell." placeholder:"CHAR"`
-	Batch       int      `help:"Documents written at once, 1 to 10000." default:"1000"`
-	Errors      string   `help:"File for the lines that cannot be used; default standard error." placeholder:"FILE"`
-	Skip        int64    `help:"Rows to pass over: where an interrupted import said it ended." placeholder:"N"`
+	File        string     `arg:"" optional:"" help:"File to read, may be compressed with gzip; without one, or with -, standard input."`
+	Format      string     `help:"ndjson, csv, tsv, parquet, npy, fvecs ...; found by the file's name or first bytes if left out."`
+	Create      bool       `help:"Make the database and the collection if missing, with a schema inferred from the first documents."`
+	Schema      string     `help:"With --create: the schema as JSON, or @FILE, instead of an inferred one." placeholder:"JSON"`
+	Embed       []string   `help:"With --create: turn the text of these fields into a vector, named meaning, by a built-in encoder." placeholder:"FIELD"`
+	Encoder     string     `help:"Encoder of --embed: static-tiny or hashed." default:"static-tiny"`
+	Memory      eider.Size `help:"What the vector indexes of the collection may take, like 512MiB; they become smaller to keep to it." placeholder:"SIZE"`
+	IDField     string     `help:"Column or member that holds the id." default:"id" placeholder:"NAME"`
+	VectorField []string   `help:"Column that holds a vector, or VECTOR=COLUMN; for files of vectors, the name of the vector." placeholder:"NAME"`
+	List        string     `help:"In CSV, what separates the elements of a list in a cell." placeholder:"CHAR"`
+	Batch       int        `help:"Documents written at once, 1 to 10000." default:"1000"`
+	Errors      string     `help:"File for the lines that cannot be used; default standard error." placeholder:"FILE"`
+	Skip        int64      `help:"Rows to pass over: where an interrupted import said it ended." placeholder:"N"`
 }
 
 // imported is the report of an import.

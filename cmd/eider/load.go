@@ -151,6 +151,11 @@ func (l *load) store(ctx context.Context, b rows) error {
 		}
 		l.report.Created = true
 	}
+	if l.cmd.Memory > 0 && l.coll.Schema().Memory != l.cmd.Memory {
+		if err := l.coll.SetMemory(ctx, l.cmd.Memory); err != nil {
+			return err
+		}
+	}
 	return l.upsert(ctx, b.docs, b.lines)
 }
 

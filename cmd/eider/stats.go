@@ -53,4 +53,12 @@ func printStats(t *terminal, st eider.Stats) {
 		}
 	}
 	b.write(t)
+	for _, c := range st.Collections {
+		if m := c.Memory; m != nil {
+			t.printf("\n  %s: vector indexes take %s of %s\n", c.Name, bytesText(m.Used), bytesText(m.Budget))
+			if m.Advice != "" {
+				t.printf("  %s\n", m.Advice)
+			}
+		}
+	}
 }

@@ -76,6 +76,10 @@ func New(cfg index.Config) (*Index, error) {
 	return x, nil
 }
 
+// SlotBytes is about the memory that an index of cfg takes for each vector. Errors:
+// those of New.
+func SlotBytes(cfg index.Config) (int64, error) { return vectors.SlotBytes(cfg) }
+
 // Search is exact; see index.Searcher.
 func (x *Index) Search(ctx context.Context, q []float32, p index.Params, dst []index.Hit) ([]index.Hit, index.Work, error) {
 	w := index.Work{Exact: true}

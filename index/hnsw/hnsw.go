@@ -205,6 +205,17 @@ func (x *Index) Distances(q []float32, ids []uint32, out []float32) error {
 // Vector appends the stored vector of id; see index.Index.
 func (x *Index) Vector(id uint32, dst []float32) ([]float32, bool) { return x.set.Vector(id, dst) }
 
+// SlotBytes is about the memory that an index of cfg takes for each vector: a slot of
+// the set, the links of level 0 and, on average, of those above. Errors: those of New.
+func SlotBytes(cfg index.Config) (int64, error) {
+	cfg, err := defaults(cfg)
+	if err != nil {
+		return 0, err
+	}
+	n, err := vectors.SlotBytes(cfg)
+	return n + int64(4*(2*cfg.M+1)+4*(cfg.M+1)/(cfg.M-1)), err
+}
+
 // Rotation is the matrix that codes are made through, by rows; nil for none. Read only.
 func (x *Index) Rotation() []float32 { return x.set.Rotation() }
 
