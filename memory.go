@@ -3,6 +3,7 @@ package eider
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -208,8 +209,17 @@ func (c *Collection) shrink(ctx context.Context, l *live) error {
 }
 
 // SetMemory bounds what the vector indexes take together; see Schema.Memory. 0 takes
-// the bound away. Error: ErrInvalid if they do not fit in their smallest forms.
+// the bound away. It waits until they are loaded. Error: ErrInvalid if they do not fit
+// in their smallest forms.
 func (c *Collection) SetMemory(ctx context.Context, bytes Size) error {
+	c.db.mu.RLock()
+	lives := slices.Collect(maps.Values(c.state.Load().lives))
+	c.db.mu.RUnlock()
+	for _, l := range lives {
+		if _, err := l.wait(ctx); err != nil {
+			return c.fail("set memory", "", err)
+		}
+	}
 	return c.change(ctx, "set memory", func(s *stored) error {
 		s.Schema.Memory = bytes
 		if bytes <= 0 {
