@@ -117,7 +117,7 @@ func TestABulkLoadIsPutInOrder(t *testing.T) {
 // that is dead is not, while nodes move from order to order and others come and go.
 func TestSearchesDuringOrderingLoseNothing(t *testing.T) {
 	ctx := context.Background()
-	n := size(6000, 20000)
+	n := max(size(6000, 20000), 3000)
 	for name, codes := range map[string]index.Codes{"float32": index.None, "int8": index.Int8} {
 		t.Run(name, func(t *testing.T) {
 			x, vecs, allow := ordering(t, index.Config{Dim: 8, EfConstruction: 60, Codes: codes}, n)
@@ -178,7 +178,7 @@ func TestSearchesDuringOrderingLoseNothing(t *testing.T) {
 // move all the time.
 func TestSearchesFindEverythingWhileNodesAreShuffled(t *testing.T) {
 	ctx := context.Background()
-	n := size(6000, 20000)
+	n := max(size(6000, 20000), 3000)
 	x, vecs, allow := ordering(t, index.Config{Dim: 8, EfConstruction: 60, Codes: index.Int8}, n)
 	hits, _ := answers(t, x, vecs[n:], allow)
 	var stop atomic.Bool
@@ -220,7 +220,7 @@ func TestSearchesFindEverythingWhileNodesAreShuffled(t *testing.T) {
 
 func TestASnapshotSavedDuringOrderingAnswersAlike(t *testing.T) {
 	ctx := context.Background()
-	n := size(6000, 20000)
+	n := max(size(6000, 20000), 3000)
 	cfg := index.Config{Dim: 16, EfConstruction: 40, Codes: index.Int8}
 	x, vecs, allow := ordering(t, cfg, n)
 	hits, work := answers(t, x, vecs[n:], allow)
@@ -268,7 +268,7 @@ func TestASnapshotSavedDuringOrderingAnswersAlike(t *testing.T) {
 
 func TestALoadedGraphKeepsItsOrder(t *testing.T) {
 	ctx := context.Background()
-	n := size(6000, 20000)
+	n := max(size(6000, 20000), 3000)
 	cfg := index.Config{Dim: 8, EfConstruction: 40}
 	x, vecs, _ := ordering(t, cfg, n)
 	hnsw.Order(x)
@@ -291,7 +291,7 @@ func TestALoadedGraphKeepsItsOrder(t *testing.T) {
 }
 
 func TestCloseEndsAnOrdering(t *testing.T) {
-	x, _, _ := ordering(t, index.Config{Dim: 8, EfConstruction: 40}, size(6000, 20000))
+	x, _, _ := ordering(t, index.Config{Dim: 8, EfConstruction: 40}, max(size(6000, 20000), 3000))
 	hnsw.SetWorth(x, 1)
 	hnsw.Stir(x)
 	if err := x.Close(); err != nil {
