@@ -3,15 +3,15 @@ package hnsw
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 
 	"github.com/eiderdb/eider/index"
 )
 
 const (
-	few    = 2 // links to a node that may be too few for it to be found
-	rounds = 8 // of giving way to what is not found
-	passes = 4 // over all nodes: a link that gave way may have led to others
+	few    = 2   // links to a node that may be too few for it to be found
+	rounds = 8   // of giving way to what is not found
+	passes = 4   // over all nodes: a link that gave way may have led to others
+	rare   = 256 // one new link among so many nodes leads hardly any walk astray elsewhere
 )
 
 // doubtful reports whether enough nodes came and went since the last audit of all
@@ -30,9 +30,10 @@ func (x *Index) selfish() bool { return x.cfg.Metric != index.IP }
 // some may stay unfound.
 //
 // All nodes are asked for once half as many came or went as there are, or a
-// sixteenth while someone waits in Drain; otherwise those that few link to. A walk
-// ends where it meets its node; asking for all takes about a tenth of what linking
-// them took (20,000 x 784, int8).
+// sixteenth while someone waits in Drain; otherwise those that few link to. A link
+// more can lead another walk astray, so then all are asked for again, or, where few
+// links were added, those near them. A walk ends where it meets its node; asking for
+// all takes about a twentieth of what linking them took (20,000 x 784, int8).
 func (x *Index) audit(c *linker) {
 	u := &x.upkeep
 	if !x.selfish() {
@@ -45,8 +46,11 @@ func (x *Index) audit(c *linker) {
 		u.unsure.Store(0)
 	}
 	var degree []uint32
+	var among *bitset
 	for pass := 0; pass < passes && !u.isStopped(); pass++ {
-		missed, lost := x.unfound(c, all)
+		led, lost := x.unfound(c, all, among)
+		missed := len(led)/2 + len(lost)
+		among = nil
 		if len(lost) > 0 {
 			if degree == nil {
 				degree = x.degrees(c)
@@ -57,6 +61,8 @@ func (x *Index) audit(c *linker) {
 			// What gave way may be out of reach. It must not be left to Drain: where
 			// there is no room for all it would go on for ever.
 			x.sweep(c)
+		} else if missed < x.set.Len()/rare {
+			among = x.vicinity(c, led)
 		}
 		if !all || missed == 0 {
 			return
@@ -64,15 +70,42 @@ func (x *Index) audit(c *linker) {
 	}
 }
 
-// unfound asks for all nodes, or those that few link to, links those that are not
-// found where there is room for it, and returns their number and the others.
-func (x *Index) unfound(c *linker, all bool) (missed int64, lost []uint32) {
+// vicinity is nodes and all that are two links or less from them: where walks that
+// a new link there leads astray were going.
+func (x *Index) vicinity(c *linker, nodes []uint32) *bitset {
+	x.gate.RLock()
+	defer x.gate.RUnlock()
+	x.set.Move.RLock()
+	defer x.set.Move.RUnlock()
+	c.enter(x)
+	near := newBitset(int(c.limit))
+	for _, s := range nodes {
+		near.add(s)
+	}
+	for range 2 {
+		c.list = c.list[:0]
+		for _, s := range nodes {
+			c.list = take(c.gv.base(s), c.list)
+		}
+		nodes = nil
+		for _, n := range c.list {
+			if n < c.limit && near.add(n) {
+				nodes = append(nodes, n)
+			}
+		}
+	}
+	return near
+}
+
+// unfound asks for all nodes, or those among some, or those that few link to. It
+// links those that are not found where there is room for it, and returns both ends
+// of such links, and the others.
+func (x *Index) unfound(c *linker, all bool, among *bitset) (led, lost []uint32) {
 	var degree []uint32
 	if !all {
 		degree = x.degrees(c)
 	}
 	var mu sync.Mutex
-	var count atomic.Int64
 	x.spread(c, func(c *linker, from, to int) {
 		x.gate.RLock()
 		defer x.gate.RUnlock()
@@ -80,20 +113,23 @@ func (x *Index) unfound(c *linker, all bool) (missed int64, lost []uint32) {
 		defer x.set.Move.RUnlock()
 		c.enter(x)
 		for s := uint32(from); s < min(uint32(to), c.limit); s++ {
-			if !all && (int(s) >= len(degree) || degree[s] > few) {
+			if !all && (int(s) >= len(degree) || degree[s] > few) || among != nil && !among.has(s) {
 				continue
 			}
 			if x.finds(c, s) {
 				continue
 			}
-			if count.Add(1); !x.lead(c, s, nil, nil) {
-				mu.Lock()
+			from := x.lead(c, s, nil, nil)
+			mu.Lock()
+			if from != none {
+				led = append(led, from, s)
+			} else {
 				lost = append(lost, s)
-				mu.Unlock()
 			}
+			mu.Unlock()
 		}
 	})
-	return count.Load(), lost
+	return led, lost
 }
 
 // yield links each of lost that is not found in place of neighbours that others link
@@ -108,7 +144,7 @@ func (x *Index) yield(c *linker, lost, degree []uint32) (out []uint32) {
 		if s >= c.limit || x.finds(c, s) {
 			continue
 		}
-		if x.lead(c, s, degree, &out) && int(s) < len(degree) {
+		if x.lead(c, s, degree, &out) != none && int(s) < len(degree) {
 			degree[s] = 0 // or the next to be led from there would take the same place
 		}
 	}
@@ -170,9 +206,9 @@ func (x *Index) pooled(c *linker, slot uint32) bool {
 }
 
 // lead links slot from the nearest node where a walk for it ended, c.pool, that has
-// room; with degree in place of a neighbour that keeps another link, which it
-// appends to out.
-func (x *Index) lead(c *linker, slot uint32, degree []uint32, out *[]uint32) bool {
+// room, which it returns, or none; with degree in place of a neighbour that keeps
+// another link, which it appends to out.
+func (x *Index) lead(c *linker, slot uint32, degree []uint32, out *[]uint32) uint32 {
 	for _, e := range c.pool.e {
 		n := e.slot & slotMask
 		if n == slot || !x.set.IsLive(n) {
@@ -183,8 +219,8 @@ func (x *Index) lead(c *linker, slot uint32, degree []uint32, out *[]uint32) boo
 			*out = append(*out, gone)
 		}
 		if given {
-			return true
+			return n
 		}
 	}
-	return false
+	return none
 }
