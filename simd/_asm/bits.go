@@ -44,16 +44,28 @@ func count(isa ISA, acc reg.Register) {
 	if isa == AVX512 {
 		VPOPCNTQ(t, t)
 	} else {
-		u := isa.Vec(11)
-		VPSRLW(U8(4), t, u)
-		VPAND(Y(13), t, t)
-		VPAND(Y(13), u, u)
-		VPSHUFB(t, Y(12), t)
-		VPSHUFB(u, Y(12), u)
-		VPADDB(u, t, t)
-		VPSADBW(Y(15), t, t)
+		ones()
 	}
 	VPADDQ(t, acc, acc)
+}
+
+// ones counts the ones in each 64-bit lane of register 10, with AVX2.
+func ones() {
+	t, u := Y(10), Y(11)
+	VPSRLW(U8(4), t, u)
+	VPAND(Y(13), t, t)
+	VPAND(Y(13), u, u)
+	VPSHUFB(t, Y(12), t)
+	VPSHUFB(u, Y(12), u)
+	VPADDB(u, t, t)
+	VPSADBW(Y(15), t, t)
+}
+
+// Count is that of a counter.
+func (o *bits) Count(_ *body, m Mem, words int) {
+	spread(m, words, 10)
+	VPXOR(Y(8), Y(10), Y(10))
+	ones()
 }
 
 func (o *bits) Start(r int) { o.isa.zero(2 * r) }
@@ -67,10 +79,8 @@ func (o *bits) Query(m Mem, _ int, k *mask) {
 		VMOVDQU(m, q)
 	case o.isa == AVX512:
 		VMOVDQU64_Z(m, k.k, q)
-	case k.words > 0:
-		k.word(m, 8)
 	default:
-		VPMASKMOVQ(m, k.v, q)
+		k.word(m, 8)
 	}
 }
 
@@ -79,11 +89,8 @@ func (o *bits) Row(m Mem, r, _ int, k *mask) {
 	switch {
 	case o.isa == AVX2 && k == nil:
 		VPXOR(m, q, t)
-	case o.isa == AVX2 && k.words > 0:
-		k.word(m, 10)
-		VPXOR(t, q, t)
 	case o.isa == AVX2:
-		VPMASKMOVQ(m, k.v, t)
+		k.word(m, 10)
 		VPXOR(t, q, t)
 	case k != nil:
 		VMOVDQU64_Z(m, k.k, t)

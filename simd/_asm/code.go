@@ -231,24 +231,37 @@ func (c *affine1) Row(m Mem, r int, k *mask) {
 
 // lookup is Row by tables of nibbles.
 func (c *affine1) lookup(m Mem, r int, k *mask) {
-	x, t, u, sum := Y(8), Y(10), Y(11), Y(15)
-	if k != nil && k.words > 0 {
+	if k != nil {
 		k.word(m, 8)
 	} else {
-		VMOVDQU(m, x)
+		VMOVDQU(m, Y(8))
 	}
-	for p := 3; p >= 0; p-- {
-		switch {
-		case k == nil:
-			VPAND(c.planes[p], x, t)
-		case k.words > 0:
-			k.word(c.planes[p], 10)
-			VPAND(x, t, t)
-		default:
-			// Words of the block before the plane are not loaded.
-			VPMASKMOVQ(c.planes[p], k.v, t)
-			VPAND(x, t, t)
+	c.sum(func(at Mem) {
+		if k == nil {
+			VPAND(at, Y(8), Y(10))
+		} else {
+			k.word(at, 10)
+			VPAND(Y(8), Y(10), Y(10))
 		}
+	})
+	VPADDQ(Y(10), Y(r), Y(r))
+}
+
+// Count is that of a counter.
+func (c *affine1) Count(b *body, m Mem, words int) {
+	c.Query(b, m, nil)
+	c.sum(func(at Mem) {
+		spread(at, words, 10)
+		VPAND(Y(8), Y(10), Y(10))
+	})
+}
+
+// sum leaves the sums of words in register 10; and makes that what the plane and
+// the row have in common.
+func (c *affine1) sum(and func(plane Mem)) {
+	t, u, sum := Y(10), Y(11), Y(15)
+	for p := 3; p >= 0; p-- {
+		and(c.planes[p])
 		VPSRLW(U8(4), t, u)
 		VPAND(Y(13), t, t)
 		VPAND(Y(13), u, u)
@@ -264,7 +277,6 @@ func (c *affine1) lookup(m Mem, r int, k *mask) {
 	}
 	AVX2.zero(11)
 	VPSADBW(u, sum, t)
-	VPADDQ(t, c.isa.Vec(r), c.isa.Vec(r))
 }
 
 func (c *affine1) Merge(n int) {

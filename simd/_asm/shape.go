@@ -104,7 +104,7 @@ func prepare(o op, query string, late bool) *body {
 	b.limit = GP64()
 	MOVQ(whole, b.limit)
 	ANDQ(I32(int32(-w*u)), b.limit)
-	if !late {
+	if !late && !(b.words() && b.ISA() == AVX2) {
 		b.masks()
 	}
 	b.i = GP64()
@@ -139,9 +139,6 @@ func (b *body) masks() {
 // makes that safe.
 func (b *body) before() int {
 	_, _, _, _, _, size := b.Types()
-	if b.words() && b.ISA() == AVX2 {
-		return 0 // two words are loaded as such
-	}
 	return b.head / size
 }
 
@@ -192,6 +189,11 @@ func (b *body) blocks(whole, rest func(), f func(at Mem, u int, k *mask)) {
 	if rest != nil {
 		rest()
 	}
+	if b.words() && b.ISA() == AVX2 {
+		b.pieces(done, f)
+		Label(done)
+		return
+	}
 	last := GP64()
 	LEAQ(Mem{Base: b.dim, Disp: -w}, last)
 	for j := range u - 1 {
@@ -212,15 +214,6 @@ func (b *body) blocks(whole, rest func(), f func(at Mem, u int, k *mask)) {
 		CMPQ(last, I8(-b.before()))
 		CMOVQGE(last, b.i)
 		f(Mem{Index: b.i}, u-1, &mask{k: ks[0]})
-	case b.words():
-		short := b.next("short")
-		CMPQ(last, I8(-b.before()))
-		JL(LabelRef(short))
-		MOVQ(last, b.i)
-		f(Mem{Index: b.i}, 0, &mask{v: reg.Y14})
-		JMP(LabelRef(done))
-		Label(short)
-		b.pieces(done, f)
 	default:
 		MOVQ(last, b.i)
 		f(Mem{Index: b.i}, u-1, &mask{v: reg.Y14})
@@ -229,16 +222,15 @@ func (b *body) blocks(whole, rest func(), f func(at Mem, u int, k *mask)) {
 }
 
 // words reports whether elements are words, whose AVX2 kernels serve short
-// vectors too.
+// vectors too, and need no masks.
 func (b *body) words() bool {
 	_, _, _, _, _, size := b.Types()
 	return size == 8
 }
 
-// pieces runs f over up to three words, by two and one.
+// pieces runs f over the last one to three words, by two and one.
 func (b *body) pieces(done string, f func(at Mem, u int, k *mask)) {
 	one := b.next("word")
-	XORQ(b.i, b.i)
 	TESTQ(U32(2), b.dim)
 	JZ(LabelRef(one))
 	f(Mem{Index: b.i}, 0, &mask{words: 2})
@@ -278,13 +270,18 @@ func (b *body) pass(n int, wide bool, whole, rest func()) {
 	if isAffine && n == 1 {
 		b.Start(1)
 	}
-	b.blocks(whole, rest, func(at Mem, u int, k *mask) {
+	f := func(at Mem, u int, k *mask) {
 		b.query(at, u, k)
 		for r := range n {
 			b.row(at, r, u, k)
 		}
-	})
-	b.Fold(n, wide)
+	}
+	if n == 4 && b.words() && b.ISA() == AVX2 {
+		b.across(whole, rest, f)
+	} else {
+		b.blocks(whole, rest, f)
+		b.Fold(n, wide)
+	}
 	if isAffine {
 		a.finish(b, n)
 	}
