@@ -589,59 +589,123 @@ TEXT ·dotGatherAVX512(SB), NOSPLIT, $8-104
 	MOVQ    $0x00000010, BX
 	CMPQ    CX, $0x00000100
 	CMOVQGT BX, R13
+	MOVQ    DI, R9
+	CMPQ    R9, R13
+	CMOVQGT R13, R9
 	XORQ    BX, BX
-	PCALIGN $0x20
+	MOVQ    CX, R10
+	SHLQ    $0x02, R10
+	ADDQ    $0x00, R10
+	DECQ    R10
+	CMPQ    R10, $0x00000080
+	JG      first
+	MOVQ    rows_base+24(FP), R11
+	MOVQ    stride+48(FP), R12
+	CMPQ    R10, $0x40
+	JG      twoLines
+	CMPB    ·amd+0(SB), $0x00
+	JNE     singleAMD
+
+singleRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*4), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRow
+	JMP        fetched
+
+singleAMD:
+singleRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*4), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRowAMD
+	JMP        fetched
+
+twoLines:
+	CMPB ·amd+0(SB), $0x00
+	JNE  twoAMD
+
+twoRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*4), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRow
+	JMP        fetched
+
+twoAMD:
+twoRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*4), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRowAMD
+	JMP        fetched
 
 first:
-	MOVQ    rows_base+24(FP), R10
-	MOVL    (SI)(BX*4), R9
-	IMULQ   stride+48(FP), R9
-	LEAQ    (R10)(R9*4), R9
-	LEAQ    -1(R9)(CX*4), R10
-	LEAQ    -64(R10), R11
+	MOVQ    rows_base+24(FP), R11
+	MOVL    (SI)(BX*4), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (R11)(R10*4), R10
+	LEAQ    -1(R10)(CX*4), R11
+	LEAQ    -64(R11), R12
 	CMPB    ·amd+0(SB), $0x00
 	JNE     vendor4AMD
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT0 (R9)
-	PREFETCHT0 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line1
 
 last2:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT0 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT0 (R10)
+	PREFETCHT0 (R11)
 	JMP        done3
 
 vendor4AMD:
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last2AMD
 	PCALIGN $0x20
 
 line1AMD:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT1 (R10)
+	PREFETCHT1 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line1AMD
 
 last2AMD:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
+	PREFETCHT1 (R11)
 
 done3:
 	INCQ BX
-	CMPQ BX, DI
-	JGE  fetched
-	CMPQ BX, R13
+	CMPQ BX, R9
 	JL   first
 
 fetched:
@@ -1822,59 +1886,123 @@ TEXT ·dotGatherHalfAVX512(SB), NOSPLIT, $8-104
 	MOVQ    $0x00000010, BX
 	CMPQ    CX, $0x00000200
 	CMOVQGT BX, R13
+	MOVQ    DI, R9
+	CMPQ    R9, R13
+	CMOVQGT R13, R9
 	XORQ    BX, BX
-	PCALIGN $0x20
+	MOVQ    CX, R10
+	SHLQ    $0x01, R10
+	ADDQ    $0x00, R10
+	DECQ    R10
+	CMPQ    R10, $0x00000080
+	JG      first
+	MOVQ    rows_base+24(FP), R11
+	MOVQ    stride+48(FP), R12
+	CMPQ    R10, $0x40
+	JG      twoLines
+	CMPB    ·amd+0(SB), $0x00
+	JNE     singleAMD
+
+singleRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*2), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRow
+	JMP        fetched
+
+singleAMD:
+singleRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRowAMD
+	JMP        fetched
+
+twoLines:
+	CMPB ·amd+0(SB), $0x00
+	JNE  twoAMD
+
+twoRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*2), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRow
+	JMP        fetched
+
+twoAMD:
+twoRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRowAMD
+	JMP        fetched
 
 first:
-	MOVQ    rows_base+24(FP), R10
-	MOVL    (SI)(BX*4), R9
-	IMULQ   stride+48(FP), R9
-	LEAQ    (R10)(R9*2), R9
-	LEAQ    -1(R9)(CX*2), R10
-	LEAQ    -64(R10), R11
+	MOVQ    rows_base+24(FP), R11
+	MOVL    (SI)(BX*4), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (R11)(R10*2), R10
+	LEAQ    -1(R10)(CX*2), R11
+	LEAQ    -64(R11), R12
 	CMPB    ·amd+0(SB), $0x00
 	JNE     vendor4AMD
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT0 (R9)
-	PREFETCHT0 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line1
 
 last2:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT0 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT0 (R10)
+	PREFETCHT0 (R11)
 	JMP        done3
 
 vendor4AMD:
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last2AMD
 	PCALIGN $0x20
 
 line1AMD:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT1 (R10)
+	PREFETCHT1 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line1AMD
 
 last2AMD:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
+	PREFETCHT1 (R11)
 
 done3:
 	INCQ BX
-	CMPQ BX, DI
-	JGE  fetched
-	CMPQ BX, R13
+	CMPQ BX, R9
 	JL   first
 
 fetched:
@@ -2989,59 +3117,122 @@ done3:
 	MOVQ    $0x00000010, BX
 	CMPQ    CX, $0x00000400
 	CMOVQGT BX, R13
+	MOVQ    DI, R9
+	CMPQ    R9, R13
+	CMOVQGT R13, R9
 	XORQ    BX, BX
-	PCALIGN $0x20
+	MOVQ    CX, R10
+	ADDQ    $0x00, R10
+	DECQ    R10
+	CMPQ    R10, $0x00000080
+	JG      first
+	MOVQ    rows_base+24(FP), R11
+	MOVQ    stride+48(FP), R12
+	CMPQ    R10, $0x40
+	JG      twoLines
+	CMPB    ·amd+0(SB), $0x00
+	JNE     singleAMD
+
+singleRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRow
+	JMP        fetched
+
+singleAMD:
+singleRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRowAMD
+	JMP        fetched
+
+twoLines:
+	CMPB ·amd+0(SB), $0x00
+	JNE  twoAMD
+
+twoRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRow
+	JMP        fetched
+
+twoAMD:
+twoRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRowAMD
+	JMP        fetched
 
 first:
-	MOVQ    rows_base+24(FP), R10
-	MOVL    (SI)(BX*4), R9
-	IMULQ   stride+48(FP), R9
-	LEAQ    (R10)(R9*1), R9
-	LEAQ    -1(R9)(CX*1), R10
-	LEAQ    -64(R10), R11
+	MOVQ    rows_base+24(FP), R11
+	MOVL    (SI)(BX*4), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (R11)(R10*1), R10
+	LEAQ    -1(R10)(CX*1), R11
+	LEAQ    -64(R11), R12
 	CMPB    ·amd+0(SB), $0x00
 	JNE     vendor7AMD
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last5
 	PCALIGN $0x20
 
 line4:
-	PREFETCHT0 (R9)
-	PREFETCHT0 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line4
 
 last5:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT0 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT0 (R10)
+	PREFETCHT0 (R11)
 	JMP        done6
 
 vendor7AMD:
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last5AMD
 	PCALIGN $0x20
 
 line4AMD:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT1 (R10)
+	PREFETCHT1 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line4AMD
 
 last5AMD:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
+	PREFETCHT1 (R11)
 
 done6:
 	INCQ BX
-	CMPQ BX, DI
-	JGE  fetched
-	CMPQ BX, R13
+	CMPQ BX, R9
 	JL   first
 
 fetched:
@@ -4072,59 +4263,122 @@ done3:
 	MOVQ    $0x00000010, BX
 	CMPQ    CX, $0x00000400
 	CMOVQGT BX, R13
+	MOVQ    DI, R9
+	CMPQ    R9, R13
+	CMOVQGT R13, R9
 	XORQ    BX, BX
-	PCALIGN $0x20
+	MOVQ    CX, R10
+	ADDQ    $0x00, R10
+	DECQ    R10
+	CMPQ    R10, $0x00000080
+	JG      first
+	MOVQ    rows_base+24(FP), R11
+	MOVQ    stride+48(FP), R12
+	CMPQ    R10, $0x40
+	JG      twoLines
+	CMPB    ·amd+0(SB), $0x00
+	JNE     singleAMD
+
+singleRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRow
+	JMP        fetched
+
+singleAMD:
+singleRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRowAMD
+	JMP        fetched
+
+twoLines:
+	CMPB ·amd+0(SB), $0x00
+	JNE  twoAMD
+
+twoRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRow
+	JMP        fetched
+
+twoAMD:
+twoRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRowAMD
+	JMP        fetched
 
 first:
-	MOVQ    rows_base+24(FP), R10
-	MOVL    (SI)(BX*4), R9
-	IMULQ   stride+48(FP), R9
-	LEAQ    (R10)(R9*1), R9
-	LEAQ    -1(R9)(CX*1), R10
-	LEAQ    -64(R10), R11
+	MOVQ    rows_base+24(FP), R11
+	MOVL    (SI)(BX*4), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (R11)(R10*1), R10
+	LEAQ    -1(R10)(CX*1), R11
+	LEAQ    -64(R11), R12
 	CMPB    ·amd+0(SB), $0x00
 	JNE     vendor7AMD
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last5
 	PCALIGN $0x20
 
 line4:
-	PREFETCHT0 (R9)
-	PREFETCHT0 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line4
 
 last5:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT0 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT0 (R10)
+	PREFETCHT0 (R11)
 	JMP        done6
 
 vendor7AMD:
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last5AMD
 	PCALIGN $0x20
 
 line4AMD:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT1 (R10)
+	PREFETCHT1 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line4AMD
 
 last5AMD:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
+	PREFETCHT1 (R11)
 
 done6:
 	INCQ BX
-	CMPQ BX, DI
-	JGE  fetched
-	CMPQ BX, R13
+	CMPQ BX, R9
 	JL   first
 
 fetched:
@@ -5252,59 +5506,123 @@ TEXT ·l2GatherAVX512(SB), NOSPLIT, $8-104
 	MOVQ    $0x00000010, BX
 	CMPQ    CX, $0x00000100
 	CMOVQGT BX, R13
+	MOVQ    DI, R9
+	CMPQ    R9, R13
+	CMOVQGT R13, R9
 	XORQ    BX, BX
-	PCALIGN $0x20
+	MOVQ    CX, R10
+	SHLQ    $0x02, R10
+	ADDQ    $0x00, R10
+	DECQ    R10
+	CMPQ    R10, $0x00000080
+	JG      first
+	MOVQ    rows_base+24(FP), R11
+	MOVQ    stride+48(FP), R12
+	CMPQ    R10, $0x40
+	JG      twoLines
+	CMPB    ·amd+0(SB), $0x00
+	JNE     singleAMD
+
+singleRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*4), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRow
+	JMP        fetched
+
+singleAMD:
+singleRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*4), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRowAMD
+	JMP        fetched
+
+twoLines:
+	CMPB ·amd+0(SB), $0x00
+	JNE  twoAMD
+
+twoRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*4), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRow
+	JMP        fetched
+
+twoAMD:
+twoRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*4), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRowAMD
+	JMP        fetched
 
 first:
-	MOVQ    rows_base+24(FP), R10
-	MOVL    (SI)(BX*4), R9
-	IMULQ   stride+48(FP), R9
-	LEAQ    (R10)(R9*4), R9
-	LEAQ    -1(R9)(CX*4), R10
-	LEAQ    -64(R10), R11
+	MOVQ    rows_base+24(FP), R11
+	MOVL    (SI)(BX*4), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (R11)(R10*4), R10
+	LEAQ    -1(R10)(CX*4), R11
+	LEAQ    -64(R11), R12
 	CMPB    ·amd+0(SB), $0x00
 	JNE     vendor4AMD
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT0 (R9)
-	PREFETCHT0 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line1
 
 last2:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT0 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT0 (R10)
+	PREFETCHT0 (R11)
 	JMP        done3
 
 vendor4AMD:
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last2AMD
 	PCALIGN $0x20
 
 line1AMD:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT1 (R10)
+	PREFETCHT1 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line1AMD
 
 last2AMD:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
+	PREFETCHT1 (R11)
 
 done3:
 	INCQ BX
-	CMPQ BX, DI
-	JGE  fetched
-	CMPQ BX, R13
+	CMPQ BX, R9
 	JL   first
 
 fetched:
@@ -6581,59 +6899,123 @@ TEXT ·l2GatherHalfAVX512(SB), NOSPLIT, $8-104
 	MOVQ    $0x00000010, BX
 	CMPQ    CX, $0x00000200
 	CMOVQGT BX, R13
+	MOVQ    DI, R9
+	CMPQ    R9, R13
+	CMOVQGT R13, R9
 	XORQ    BX, BX
-	PCALIGN $0x20
+	MOVQ    CX, R10
+	SHLQ    $0x01, R10
+	ADDQ    $0x00, R10
+	DECQ    R10
+	CMPQ    R10, $0x00000080
+	JG      first
+	MOVQ    rows_base+24(FP), R11
+	MOVQ    stride+48(FP), R12
+	CMPQ    R10, $0x40
+	JG      twoLines
+	CMPB    ·amd+0(SB), $0x00
+	JNE     singleAMD
+
+singleRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*2), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRow
+	JMP        fetched
+
+singleAMD:
+singleRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRowAMD
+	JMP        fetched
+
+twoLines:
+	CMPB ·amd+0(SB), $0x00
+	JNE  twoAMD
+
+twoRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*2), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRow
+	JMP        fetched
+
+twoAMD:
+twoRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRowAMD
+	JMP        fetched
 
 first:
-	MOVQ    rows_base+24(FP), R10
-	MOVL    (SI)(BX*4), R9
-	IMULQ   stride+48(FP), R9
-	LEAQ    (R10)(R9*2), R9
-	LEAQ    -1(R9)(CX*2), R10
-	LEAQ    -64(R10), R11
+	MOVQ    rows_base+24(FP), R11
+	MOVL    (SI)(BX*4), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (R11)(R10*2), R10
+	LEAQ    -1(R10)(CX*2), R11
+	LEAQ    -64(R11), R12
 	CMPB    ·amd+0(SB), $0x00
 	JNE     vendor4AMD
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT0 (R9)
-	PREFETCHT0 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line1
 
 last2:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT0 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT0 (R10)
+	PREFETCHT0 (R11)
 	JMP        done3
 
 vendor4AMD:
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last2AMD
 	PCALIGN $0x20
 
 line1AMD:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT1 (R10)
+	PREFETCHT1 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line1AMD
 
 last2AMD:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
+	PREFETCHT1 (R11)
 
 done3:
 	INCQ BX
-	CMPQ BX, DI
-	JGE  fetched
-	CMPQ BX, R13
+	CMPQ BX, R9
 	JL   first
 
 fetched:
@@ -7860,59 +8242,122 @@ TEXT ·l2GatherI8AVX512(SB), NOSPLIT, $8-104
 	MOVQ         $0x00000010, BX
 	CMPQ         CX, $0x00000400
 	CMOVQGT      BX, R13
+	MOVQ         DI, R9
+	CMPQ         R9, R13
+	CMOVQGT      R13, R9
 	XORQ         BX, BX
-	PCALIGN      $0x20
+	MOVQ         CX, R10
+	ADDQ         $0x00, R10
+	DECQ         R10
+	CMPQ         R10, $0x00000080
+	JG           first
+	MOVQ         rows_base+24(FP), R11
+	MOVQ         stride+48(FP), R12
+	CMPQ         R10, $0x40
+	JG           twoLines
+	CMPB         ·amd+0(SB), $0x00
+	JNE          singleAMD
+
+singleRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRow
+	JMP        fetched
+
+singleAMD:
+singleRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRowAMD
+	JMP        fetched
+
+twoLines:
+	CMPB ·amd+0(SB), $0x00
+	JNE  twoAMD
+
+twoRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRow
+	JMP        fetched
+
+twoAMD:
+twoRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRowAMD
+	JMP        fetched
 
 first:
-	MOVQ    rows_base+24(FP), R10
-	MOVL    (SI)(BX*4), R9
-	IMULQ   stride+48(FP), R9
-	LEAQ    (R10)(R9*1), R9
-	LEAQ    -1(R9)(CX*1), R10
-	LEAQ    -64(R10), R11
+	MOVQ    rows_base+24(FP), R11
+	MOVL    (SI)(BX*4), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (R11)(R10*1), R10
+	LEAQ    -1(R10)(CX*1), R11
+	LEAQ    -64(R11), R12
 	CMPB    ·amd+0(SB), $0x00
 	JNE     vendor4AMD
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT0 (R9)
-	PREFETCHT0 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line1
 
 last2:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT0 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT0 (R10)
+	PREFETCHT0 (R11)
 	JMP        done3
 
 vendor4AMD:
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last2AMD
 	PCALIGN $0x20
 
 line1AMD:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT1 (R10)
+	PREFETCHT1 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line1AMD
 
 last2AMD:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
+	PREFETCHT1 (R11)
 
 done3:
 	INCQ BX
-	CMPQ BX, DI
-	JGE  fetched
-	CMPQ BX, R13
+	CMPQ BX, R9
 	JL   first
 
 fetched:
@@ -9121,59 +9566,122 @@ TEXT ·l2GatherU8AVX512(SB), NOSPLIT, $8-104
 	MOVQ         $0x00000010, BX
 	CMPQ         CX, $0x00000400
 	CMOVQGT      BX, R13
+	MOVQ         DI, R9
+	CMPQ         R9, R13
+	CMOVQGT      R13, R9
 	XORQ         BX, BX
-	PCALIGN      $0x20
+	MOVQ         CX, R10
+	ADDQ         $0x00, R10
+	DECQ         R10
+	CMPQ         R10, $0x00000080
+	JG           first
+	MOVQ         rows_base+24(FP), R11
+	MOVQ         stride+48(FP), R12
+	CMPQ         R10, $0x40
+	JG           twoLines
+	CMPB         ·amd+0(SB), $0x00
+	JNE          singleAMD
+
+singleRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRow
+	JMP        fetched
+
+singleAMD:
+singleRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRowAMD
+	JMP        fetched
+
+twoLines:
+	CMPB ·amd+0(SB), $0x00
+	JNE  twoAMD
+
+twoRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRow
+	JMP        fetched
+
+twoAMD:
+twoRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRowAMD
+	JMP        fetched
 
 first:
-	MOVQ    rows_base+24(FP), R10
-	MOVL    (SI)(BX*4), R9
-	IMULQ   stride+48(FP), R9
-	LEAQ    (R10)(R9*1), R9
-	LEAQ    -1(R9)(CX*1), R10
-	LEAQ    -64(R10), R11
+	MOVQ    rows_base+24(FP), R11
+	MOVL    (SI)(BX*4), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (R11)(R10*1), R10
+	LEAQ    -1(R10)(CX*1), R11
+	LEAQ    -64(R11), R12
 	CMPB    ·amd+0(SB), $0x00
 	JNE     vendor4AMD
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT0 (R9)
-	PREFETCHT0 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line1
 
 last2:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT0 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT0 (R10)
+	PREFETCHT0 (R11)
 	JMP        done3
 
 vendor4AMD:
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last2AMD
 	PCALIGN $0x20
 
 line1AMD:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT1 (R10)
+	PREFETCHT1 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line1AMD
 
 last2AMD:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
+	PREFETCHT1 (R11)
 
 done3:
 	INCQ BX
-	CMPQ BX, DI
-	JGE  fetched
-	CMPQ BX, R13
+	CMPQ BX, R9
 	JL   first
 
 fetched:
@@ -10237,59 +10745,123 @@ TEXT ·hammingGatherAVX512(SB), NOSPLIT, $8-104
 	MOVQ    $0x00000010, BX
 	CMPQ    CX, $0x00000080
 	CMOVQGT BX, R13
+	MOVQ    DI, R9
+	CMPQ    R9, R13
+	CMOVQGT R13, R9
 	XORQ    BX, BX
-	PCALIGN $0x20
+	MOVQ    CX, R10
+	SHLQ    $0x03, R10
+	ADDQ    $0x00, R10
+	DECQ    R10
+	CMPQ    R10, $0x00000080
+	JG      first
+	MOVQ    rows_base+24(FP), R11
+	MOVQ    stride+48(FP), R12
+	CMPQ    R10, $0x40
+	JG      twoLines
+	CMPB    ·amd+0(SB), $0x00
+	JNE     singleAMD
+
+singleRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*8), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRow
+	JMP        fetched
+
+singleAMD:
+singleRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*8), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRowAMD
+	JMP        fetched
+
+twoLines:
+	CMPB ·amd+0(SB), $0x00
+	JNE  twoAMD
+
+twoRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*8), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRow
+	JMP        fetched
+
+twoAMD:
+twoRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*8), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRowAMD
+	JMP        fetched
 
 first:
-	MOVQ    rows_base+24(FP), R10
-	MOVL    (SI)(BX*4), R9
-	IMULQ   stride+48(FP), R9
-	LEAQ    (R10)(R9*8), R9
-	LEAQ    -1(R9)(CX*8), R10
-	LEAQ    -64(R10), R11
+	MOVQ    rows_base+24(FP), R11
+	MOVL    (SI)(BX*4), R10
+	IMULQ   stride+48(FP), R10
+	LEAQ    (R11)(R10*8), R10
+	LEAQ    -1(R10)(CX*8), R11
+	LEAQ    -64(R11), R12
 	CMPB    ·amd+0(SB), $0x00
 	JNE     vendor4AMD
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT0 (R9)
-	PREFETCHT0 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line1
 
 last2:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT0 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT0 (R10)
+	PREFETCHT0 (R11)
 	JMP        done3
 
 vendor4AMD:
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last2AMD
 	PCALIGN $0x20
 
 line1AMD:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT1 (R10)
+	PREFETCHT1 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line1AMD
 
 last2AMD:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
+	PREFETCHT1 (R11)
 
 done3:
 	INCQ BX
-	CMPQ BX, DI
-	JGE  fetched
-	CMPQ BX, R13
+	CMPQ BX, R9
 	JL   first
 
 fetched:
@@ -11280,59 +11852,122 @@ TEXT ·affineGatherI8AVX512(SB), NOSPLIT, $8-112
 	MOVQ         $0x00000010, BX
 	CMPQ         CX, $0x000003f0
 	CMOVQGT      BX, R13
+	MOVQ         DI, R9
+	CMPQ         R9, R13
+	CMOVQGT      R13, R9
 	XORQ         BX, BX
-	PCALIGN      $0x20
+	MOVQ         CX, R10
+	ADDQ         $0x10, R10
+	DECQ         R10
+	CMPQ         R10, $0x00000080
+	JG           first
+	MOVQ         rows_base+32(FP), R11
+	MOVQ         stride+56(FP), R12
+	CMPQ         R10, $0x40
+	JG           twoLines
+	CMPB         ·amd+0(SB), $0x00
+	JNE          singleAMD
+
+singleRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRow
+	JMP        fetched
+
+singleAMD:
+singleRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRowAMD
+	JMP        fetched
+
+twoLines:
+	CMPB ·amd+0(SB), $0x00
+	JNE  twoAMD
+
+twoRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRow
+	JMP        fetched
+
+twoAMD:
+twoRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRowAMD
+	JMP        fetched
 
 first:
-	MOVQ    rows_base+32(FP), R10
-	MOVL    (SI)(BX*4), R9
-	IMULQ   stride+56(FP), R9
-	LEAQ    (R10)(R9*1), R9
-	LEAQ    15(R9)(CX*1), R10
-	LEAQ    -64(R10), R11
+	MOVQ    rows_base+32(FP), R11
+	MOVL    (SI)(BX*4), R10
+	IMULQ   stride+56(FP), R10
+	LEAQ    (R11)(R10*1), R10
+	LEAQ    15(R10)(CX*1), R11
+	LEAQ    -64(R11), R12
 	CMPB    ·amd+0(SB), $0x00
 	JNE     vendor4AMD
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT0 (R9)
-	PREFETCHT0 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line1
 
 last2:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT0 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT0 (R10)
+	PREFETCHT0 (R11)
 	JMP        done3
 
 vendor4AMD:
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last2AMD
 	PCALIGN $0x20
 
 line1AMD:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT1 (R10)
+	PREFETCHT1 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line1AMD
 
 last2AMD:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
+	PREFETCHT1 (R11)
 
 done3:
 	INCQ BX
-	CMPQ BX, DI
-	JGE  fetched
-	CMPQ BX, R13
+	CMPQ BX, R9
 	JL   first
 
 fetched:
@@ -12570,59 +13205,122 @@ TEXT ·affineGatherI4AVX512(SB), NOSPLIT, $0-112
 	MOVQ         $0x00000010, BX
 	CMPQ         DX, $0x000003f0
 	CMOVQGT      BX, R13
+	MOVQ         DI, R9
+	CMPQ         R9, R13
+	CMOVQGT      R13, R9
 	XORQ         BX, BX
-	PCALIGN      $0x20
+	MOVQ         DX, R10
+	ADDQ         $0x10, R10
+	DECQ         R10
+	CMPQ         R10, $0x00000080
+	JG           first
+	MOVQ         rows_base+32(FP), R11
+	MOVQ         stride+56(FP), R12
+	CMPQ         R10, $0x40
+	JG           twoLines
+	CMPB         ·amd+0(SB), $0x00
+	JNE          singleAMD
+
+singleRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRow
+	JMP        fetched
+
+singleAMD:
+singleRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRowAMD
+	JMP        fetched
+
+twoLines:
+	CMPB ·amd+0(SB), $0x00
+	JNE  twoAMD
+
+twoRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRow
+	JMP        fetched
+
+twoAMD:
+twoRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRowAMD
+	JMP        fetched
 
 first:
-	MOVQ    rows_base+32(FP), R10
-	MOVL    (SI)(BX*4), R9
-	IMULQ   stride+56(FP), R9
-	LEAQ    (R10)(R9*1), R9
-	LEAQ    15(R9)(DX*1), R10
-	LEAQ    -64(R10), R11
+	MOVQ    rows_base+32(FP), R11
+	MOVL    (SI)(BX*4), R10
+	IMULQ   stride+56(FP), R10
+	LEAQ    (R11)(R10*1), R10
+	LEAQ    15(R10)(DX*1), R11
+	LEAQ    -64(R11), R12
 	CMPB    ·amd+0(SB), $0x00
 	JNE     vendor4AMD
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT0 (R9)
-	PREFETCHT0 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line1
 
 last2:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT0 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT0 (R10)
+	PREFETCHT0 (R11)
 	JMP        done3
 
 vendor4AMD:
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last2AMD
 	PCALIGN $0x20
 
 line1AMD:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT1 (R10)
+	PREFETCHT1 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line1AMD
 
 last2AMD:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
+	PREFETCHT1 (R11)
 
 done3:
 	INCQ BX
-	CMPQ BX, DI
-	JGE  fetched
-	CMPQ BX, R13
+	CMPQ BX, R9
 	JL   first
 
 fetched:
@@ -14110,59 +14808,123 @@ TEXT ·affineGatherI1AVX512(SB), NOSPLIT, $0-112
 	MOVQ         $0x00000010, BX
 	CMPQ         CX, $0x0000007e
 	CMOVQGT      BX, R13
+	MOVQ         DI, R9
+	CMPQ         R9, R13
+	CMOVQGT      R13, R9
 	XORQ         BX, BX
-	PCALIGN      $0x20
+	MOVQ         CX, R10
+	SHLQ         $0x03, R10
+	ADDQ         $0x10, R10
+	DECQ         R10
+	CMPQ         R10, $0x00000080
+	JG           first
+	MOVQ         rows_base+32(FP), R11
+	MOVQ         stride+56(FP), R12
+	CMPQ         R10, $0x40
+	JG           twoLines
+	CMPB         ·amd+0(SB), $0x00
+	JNE          singleAMD
+
+singleRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRow
+	JMP        fetched
+
+singleAMD:
+singleRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         singleRowAMD
+	JMP        fetched
+
+twoLines:
+	CMPB ·amd+0(SB), $0x00
+	JNE  twoAMD
+
+twoRow:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	PREFETCHT0 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRow
+	JMP        fetched
+
+twoAMD:
+twoRowAMD:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         twoRowAMD
+	JMP        fetched
 
 first:
-	MOVQ    rows_base+32(FP), R10
-	MOVL    (SI)(BX*4), R9
-	IMULQ   stride+56(FP), R9
-	LEAQ    (R10)(R9*1), R9
-	LEAQ    15(R9)(CX*8), R10
-	LEAQ    -64(R10), R11
+	MOVQ    rows_base+32(FP), R11
+	MOVL    (SI)(BX*4), R10
+	IMULQ   stride+56(FP), R10
+	LEAQ    (R11)(R10*1), R10
+	LEAQ    15(R10)(CX*8), R11
+	LEAQ    -64(R11), R12
 	CMPB    ·amd+0(SB), $0x00
 	JNE     vendor4AMD
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
 
 line1:
-	PREFETCHT0 (R9)
-	PREFETCHT0 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT0 (R10)
+	PREFETCHT0 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line1
 
 last2:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT0 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT0 (R10)
+	PREFETCHT0 (R11)
 	JMP        done3
 
 vendor4AMD:
-	CMPQ    R9, R11
+	CMPQ    R10, R12
 	JG      last2AMD
 	PCALIGN $0x20
 
 line1AMD:
-	PREFETCHT1 (R9)
-	PREFETCHT1 64(R9)
-	SUBQ       $-128, R9
-	CMPQ       R9, R11
+	PREFETCHT1 (R10)
+	PREFETCHT1 64(R10)
+	SUBQ       $-128, R10
+	CMPQ       R10, R12
 	JLE        line1AMD
 
 last2AMD:
-	CMPQ       R9, R10
-	CMOVQGT    R10, R9
-	PREFETCHT1 (R9)
+	CMPQ       R10, R11
+	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
+	PREFETCHT1 (R11)
 
 done3:
 	INCQ BX
-	CMPQ BX, DI
-	JGE  fetched
-	CMPQ BX, R13
+	CMPQ BX, R9
 	JL   first
 
 fetched:

@@ -1,6 +1,8 @@
 package main
 
 import (
+	pow "math/bits"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -83,15 +85,7 @@ func (g *gather) whole() {
 	MOVQ(U32(some), t)
 	CMPQ(g.dim, U32(uint32((short-g.head)/g.size)))
 	CMOVQGT(t, ahead)
-	j := GP64()
-	XORQ(j, j)
-	loop("first")
-	g.lines(Mem{Base: g.ids, Index: j, Scale: 4})
-	INCQ(j)
-	CMPQ(j, g.n)
-	JGE(LabelRef("fetched"))
-	CMPQ(j, ahead)
-	JL(LabelRef("first"))
+	g.first(ahead)
 	Label("fetched")
 	CMPQ(g.n, U8(4))
 	JL(LabelRef("few"))
@@ -113,6 +107,56 @@ func (g *gather) whole() {
 	g.advance(4)
 	CMPQ(g.n, U8(4))
 	JGE(LabelRef("four"))
+}
+
+// first fetches the rows before the turn of the first. Those of up to two lines,
+// and one more if they start within a line, take no loop for their lines: of a list of
+// rows in a cache, that took as long as scoring them.
+func (g *gather) first(ahead reg.GPVirtual) {
+	j, end, last := GP64(), GP64(), GP64()
+	MOVQ(g.n, end)
+	CMPQ(end, ahead)
+	CMOVQGT(ahead, end)
+	XORQ(j, j)
+	MOVQ(g.dim, last)
+	if g.size > 1 {
+		SHLQ(U8(pow.TrailingZeros(uint(g.size))), last)
+	}
+	ADDQ(U8(g.head), last)
+	DECQ(last)
+	CMPQ(last, U32(128))
+	JG(LabelRef("first"))
+	base, step := GP64(), GP64()
+	MOVQ(g.base, base)
+	MOVQ(g.step, step)
+	near := func(name string, lines int) {
+		byVendor(name, "fetched", func(fetch fetcher, vendor string) {
+			Label(name + "Row" + vendor) // aligned, the Go assembler does not end
+			p := GP64()
+			MOVL(Mem{Base: g.ids, Index: j, Scale: 4}, p.As32())
+			IMULQ(step, p)
+			LEAQ(Mem{Base: base, Index: p, Scale: uint8(g.unit())}, p)
+			for l := range lines {
+				fetch(Mem{Base: p, Disp: 64 * l})
+			}
+			fetch(Mem{Base: p, Index: last, Scale: 1})
+			INCQ(j)
+			CMPQ(j, end)
+			JL(LabelRef(name + "Row" + vendor))
+		})
+	}
+	CMPQ(last, U8(64))
+	JG(LabelRef("twoLines"))
+	near("single", 1)
+	JMP(LabelRef("fetched"))
+	Label("twoLines")
+	near("two", 2)
+	JMP(LabelRef("fetched"))
+	Label("first")
+	g.lines(Mem{Base: g.ids, Index: j, Scale: 4})
+	INCQ(j)
+	CMPQ(j, end)
+	JL(LabelRef("first"))
 }
 
 // lines fetches all lines of the row whose id is at m, two a turn.
