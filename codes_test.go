@@ -57,7 +57,11 @@ func TestEveryFormOfCodesFindsWhatAScanOfTheVectorsFinds(t *testing.T) {
 	}
 	c := create(t, db, "forms", Schema{Vectors: forms})
 	r := rand.New(rand.NewPCG(8, 8))
-	vecs := grouped(r, 3000, 96)
+	n := 3000
+	if testing.Short() {
+		n = 1200
+	}
+	vecs := grouped(r, n, 96)
 	put := func(i int, v []float32) Doc {
 		d := Doc{ID: fmt.Sprint(i), Vectors: map[string][]float32{}}
 		for name := range forms {
@@ -81,7 +85,7 @@ func TestEveryFormOfCodesFindsWhatAScanOfTheVectorsFinds(t *testing.T) {
 	}
 	check := func(c *Collection) {
 		t.Helper()
-		for _, q := range vecs[2000:2020] {
+		for _, q := range vecs[n-20:] {
 			ask := func(name string, exact bool) []string {
 				near := &Near{Vector: name, Value: q}
 				return hitIDs(must(c.Search(ctx, Query{Retrieve: []Retrieve{{Near: near, Exact: exact, Ef: 200}}, Limit: 10}))(t))

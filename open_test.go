@@ -148,8 +148,12 @@ func TestChangesAfterASnapshotAreInTheReopenedIndex(t *testing.T) {
 	if err := c.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
+	step := 1
+	if testing.Short() {
+		step = 7
+	}
 	exact := func(c *Collection) (ids []string) {
-		for i := range 720 {
+		for i := 0; i < 720; i += step {
 			d := coded(i, 0)
 			q := Query{Retrieve: []Retrieve{{Near: &Near{Vector: "disk", Value: d.Vectors["disk"]}, Exact: true}, {Near: &Near{Vector: "memory", Value: d.Vectors["memory"]}, Exact: true}}, Limit: 2}
 			for _, h := range must(c.Search(ctx, q))(t).Hits {
