@@ -169,6 +169,23 @@ func runAndKill(t *testing.T, child, dir string, seed uint64, after time.Duratio
 	return acks
 }
 
+// verify reads id, and its token, 0 if it is not there: it must be the one that was
+// acknowledged, or tried last. What is found stays.
+func (h *history) verify(t *testing.T, c *Collection, round int, id string) (d Doc, token uint64) {
+	t.Helper()
+	d, err := c.Get(ctx, id)
+	if err == nil {
+		token = uint64(d.Fields["token"].(int64))
+	} else if CodeOf(err) != CodeNotFound {
+		t.Fatalf("round %d: %v", round, err)
+	}
+	if token != h.acked && !(h.open && token == h.tried) {
+		t.Fatalf("round %d: %s has token %d, acknowledged %d, tried %d (open %v)", round, id, token, h.acked, h.tried, h.open)
+	}
+	h.acked, h.open = token, false
+	return d, token
+}
+
 // verifyCrash opens the directory and checks every id against its history.
 func verifyCrash(t *testing.T, dir string, round int, state map[string]*history) {
 	t.Helper()
@@ -183,21 +200,11 @@ func verifyCrash(t *testing.T, dir string, round int, state map[string]*history)
 	}
 	live := 0
 	for id, h := range state {
-		d, err := c.Get(ctx, id)
-		token := uint64(0)
-		if err == nil {
-			token = uint64(d.Fields["token"].(int64))
-			live++
-		} else if CodeOf(err) != CodeNotFound {
-			t.Fatalf("round %d: %v", round, err)
-		}
-		if token != h.acked && !(h.open && token == h.tried) {
-			t.Fatalf("round %d: %s has token %d, acknowledged %d, tried %d (open %v)", round, id, token, h.acked, h.tried, h.open)
-		}
-		h.acked, h.open = token, false // what was found now stays
+		d, token := h.verify(t, c, round, id)
 		if token == 0 {
 			continue
 		}
+		live++
 		for name, want := range crashDoc(id, token).Vectors {
 			if !slices.Equal(want, d.Vectors[name]) {
 				t.Fatalf("round %d: %s is torn", round, id)

@@ -127,11 +127,11 @@ func Open(dir string, options *Options) (*DB, error) {
 	if err := db.adopt(); err != nil {
 		return nil, errors.Join(&Error{Op: "open", Err: err, Code: CodeOf(err)}, db.Close())
 	}
-	db.wg.Go(db.tend)
+	db.every(tendEvery, db.tend)
 	if !db.opts.ReadOnly {
-		db.wg.Go(db.sweep)
+		db.every(time.Second, db.sweep)
 		if db.opts.SnapshotInterval > 0 && dir != "" {
-			db.wg.Go(db.snapshots)
+			db.every(db.opts.SnapshotInterval, db.snapshots)
 		}
 	}
 	return db, nil
@@ -304,20 +304,27 @@ func (db *DB) waitOldest(lsn uint64) {
 	}
 }
 
-// snapshots saves vector indexes now and then.
-func (db *DB) snapshots() {
-	tick := time.NewTicker(db.opts.SnapshotInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-db.ctx.Done():
-			return
-		case <-tick.C:
-		}
-		for _, l := range db.lives() {
-			if err := l.save(db.ctx, false); err != nil && db.ctx.Err() == nil {
-				db.log.Warn("vector index snapshot failed; it will be tried again", "vector", l.name, "err", err)
+// every starts a goroutine that calls do at that interval until Close.
+func (db *DB) every(interval time.Duration, do func()) {
+	db.wg.Go(func() {
+		tick := time.NewTicker(interval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-db.ctx.Done():
+				return
+			case <-tick.C:
+				do()
 			}
+		}
+	})
+}
+
+// snapshots saves the vector indexes that changed enough.
+func (db *DB) snapshots() {
+	for _, l := range db.lives() {
+		if err := l.save(db.ctx, false); err != nil && db.ctx.Err() == nil {
+			db.log.Warn("vector index snapshot failed; it will be tried again", "vector", l.name, "err", err)
 		}
 	}
 }

@@ -100,21 +100,11 @@ func verifyTurned(t *testing.T, dir string, round int, state map[string]*history
 	c := must(db.Collection("c"))(t)
 	live := 0
 	for id, h := range state {
-		token := uint64(0)
-		d, err := c.Get(ctx, id)
-		if err == nil {
-			token = uint64(d.Fields["token"].(int64))
-			live++
-		} else if CodeOf(err) != CodeNotFound {
-			t.Fatalf("round %d: %v", round, err)
-		}
-		if token != h.acked && !(h.open && token == h.tried) {
-			t.Fatalf("round %d: %s has token %d, acknowledged %d, tried %d (open %v)", round, id, token, h.acked, h.tried, h.open)
-		}
-		h.acked, h.open = token, false
+		d, token := h.verify(t, c, round, id)
 		if token == 0 {
 			continue
 		}
+		live++
 		want := turnedDoc(id, token).Vectors["v"]
 		res, err := c.Search(ctx, Query{Retrieve: []Retrieve{{Near: &Near{Value: want}}}, Limit: 1})
 		if err != nil || len(res.Hits) != 1 || res.Hits[0].ID != id || !slices.Equal(want, d.Vectors["v"]) {

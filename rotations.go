@@ -41,30 +41,20 @@ func rotationOf(x index.Index) []float32 {
 	return nil
 }
 
-// tend gives indexes the rotations they want and the memory they may have, until
-// Close.
+// tend gives indexes the rotations they want and the memory they may have.
 func (db *DB) tend() {
-	tick := time.NewTicker(tendEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-db.ctx.Done():
-			return
-		case <-tick.C:
+	for _, l := range db.lives() {
+		c := db.collection(l.coll)
+		if c == nil || time.Now().Before(l.rest) {
+			continue
 		}
-		for _, l := range db.lives() {
-			c := db.collection(l.coll)
-			if c == nil || time.Now().Before(l.rest) {
-				continue
-			}
-			err := c.shrink(db.ctx, l)
-			if err == nil {
-				err = c.rotate(db.ctx, l)
-			}
-			if err != nil && db.ctx.Err() == nil {
-				l.rest = time.Now().Add(tendRest)
-				db.log.Warn("a new index for a vector waits; it will be tried again", "collection", c.name, "vector", l.name, "err", err)
-			}
+		err := c.shrink(db.ctx, l)
+		if err == nil {
+			err = c.rotate(db.ctx, l)
+		}
+		if err != nil && db.ctx.Err() == nil {
+			l.rest = time.Now().Add(tendRest)
+			db.log.Warn("a new index for a vector waits; it will be tried again", "collection", c.name, "vector", l.name, "err", err)
 		}
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/eiderdb/eider/storage"
 	"github.com/eiderdb/eider/storage/format"
@@ -510,24 +510,12 @@ func (c *Collection) whereChunk(ctx context.Context, op string, docs []Doc, add 
 // sweep deletes expired documents. Reads never return them; sweeping frees
 // their space.
 func (db *DB) sweep() {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-db.ctx.Done():
-			return
-		case <-tick.C:
-		}
-		db.mu.RLock()
-		colls := make([]*Collection, 0, len(db.colls))
-		for _, c := range db.colls {
-			colls = append(colls, c)
-		}
-		db.mu.RUnlock()
-		for _, c := range colls {
-			if err := c.sweep(db.ctx); err != nil && db.ctx.Err() == nil {
-				db.log.Warn("expired documents were not deleted; it will be tried again", "collection", c.name, "err", err)
-			}
+	db.mu.RLock()
+	colls := slices.Collect(maps.Values(db.colls))
+	db.mu.RUnlock()
+	for _, c := range colls {
+		if err := c.sweep(db.ctx); err != nil && db.ctx.Err() == nil {
+			db.log.Warn("expired documents were not deleted; it will be tried again", "collection", c.name, "err", err)
 		}
 	}
 }

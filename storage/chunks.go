@@ -71,9 +71,8 @@ func openChunks(r pebble.Reader, prefix []byte) (source, uint64, error) {
 	return &chunked{r: r, prefix: prefix, lsn: c.LSN, last: c.Seq, bytes: size}, c.LSN, nil
 }
 
-func (c *chunked) size() int64         { return c.bytes }
-func (c *chunked) fd() (uintptr, bool) { return 0, false }
-func (c *chunked) close() error        { return nil }
+func (c *chunked) size() int64  { return c.bytes }
+func (c *chunked) close() error { return nil }
 
 // ReadAt implements io.ReaderAt. Every chunk that it touches is read and checked
 // as a whole, so it is fastest with whole chunks: format.MaxChunk bytes from a

@@ -31,10 +31,11 @@ func (s *Store) SetRotation(ctx context.Context, coll uint32, field uint16, r fo
 		if c == nil || slices.Contains(c.info.Dropped, field) {
 			return fmt.Errorf("%w: vector field %d of collection %d", ErrNotFound, field, coll)
 		}
-		key := rotationKey(coll, field)
-		err := g.batch.Delete(key, nil)
-		if b != nil {
+		var err error
+		if key := rotationKey(coll, field); b != nil {
 			err = g.batch.Set(key, b, nil)
+		} else {
+			err = g.batch.Delete(key, nil)
 		}
 		if err != nil {
 			return s.fail(err)

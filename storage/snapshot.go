@@ -17,8 +17,8 @@ import (
 )
 
 // An index snapshot is a file of its own in the directory snapshots beside that
-// of Pebble, so that an index can map it into memory, and a key of Pebble that
-// refers to it:
+// of Pebble, so that an index reads it straight to where it belongs, and a key of
+// Pebble that refers to it:
 //
 //	write a file of a name never used before ── sync it and the directory
 //	commit the key and the removal of the key before it, synced
@@ -298,7 +298,6 @@ func (s *Store) openFile(name string, size int64) (*fileSource, error) {
 type source interface {
 	io.ReaderAt
 	size() int64
-	fd() (uintptr, bool)
 	close() error
 }
 
@@ -310,10 +309,6 @@ type fileSource struct {
 
 func (f *fileSource) size() int64  { return f.bytes }
 func (f *fileSource) close() error { return f.Close() }
-func (f *fileSource) fd() (uintptr, bool) {
-	fd := f.Fd()
-	return fd, fd != vfs.InvalidFd
-}
 
 // Snapshot is a saved index snapshot: an io.Reader for one goroutine, and an
 // io.ReaderAt for any number at once, until Close.
@@ -328,16 +323,6 @@ type Snapshot struct {
 
 // Size is the number of bytes of the snapshot.
 func (r *Snapshot) Size() int64 { return r.source.size() }
-
-// Fd is the descriptor of the file that holds the snapshot from its first byte
-// on, for mapping it into memory; false if it is not such a file. It is valid
-// until Close; what was mapped stays. Nobody writes to the file again.
-func (r *Snapshot) Fd() (uintptr, bool) {
-	if r.source == nil {
-		return 0, false
-	}
-	return r.source.fd()
-}
 
 // Read implements io.Reader; errors are those of ReadAt.
 func (r *Snapshot) Read(p []byte) (int, error) {

@@ -173,7 +173,8 @@ func (x *Index) gauge(ctx context.Context, on *searcher) (*curve, error) {
 	c := &curve{n: n, asked: real, tried: len(asked) > 0}
 	for level, t := range m.tracks {
 		if len(t.found) > 0 {
-			c.courses = append(c.courses, t.course(x.set.Width(level), m.scan))
+			r := t.course(x.set.Width(level), m.scan)
+			c.courses, c.points = append(c.courses, r), append(c.points, r.points...)
 		}
 	}
 	return c, nil

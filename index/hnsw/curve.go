@@ -10,10 +10,11 @@ import (
 
 // curve is recall by size of pool as a calibration measured it.
 type curve struct {
-	n       int      // live vectors then
-	asked   bool     // of queries that were asked, not of stored vectors
-	tried   bool     // to measure those
-	courses []course // by the last block of codes that walks go by
+	n       int          // live vectors then
+	asked   bool         // of queries that were asked, not of stored vectors
+	tried   bool         // to measure those
+	courses []course     // by the last block of codes that walks go by
+	points  []index.Pool // of all courses
 }
 
 // course is recall by size of pool where walks go by some blocks of the codes.
@@ -22,14 +23,6 @@ type course struct {
 	most   int     // pool from which on a scan took less time than a walk, 0 if none
 	unit   float64 // nanoseconds of a distance, all that goes with it included
 	toll   float64 // nanoseconds of a search beside its walk
-}
-
-// points are those of all courses.
-func (c *curve) points() (all []index.Pool) {
-	for _, r := range c.courses {
-		all = append(all, r.points...)
-	}
-	return all
 }
 
 // usual is the recall that a search is for which says nothing: missing one hit in

@@ -231,7 +231,7 @@ func (x *Index) Stats() index.Stats {
 		GraphBytes: x.set.MapBytes() + n*int64(x.m0+1)*4 + blocks,
 	}
 	if c := x.curve.Load(); c != nil {
-		s.Curve = c.points()
+		s.Curve = c.points
 	}
 	if e := x.entry.Load(); e != noEntry {
 		s.MaxLevel = int(e & 0xff)
