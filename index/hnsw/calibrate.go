@@ -110,8 +110,26 @@ type track struct {
 	unit   float64         // shortest of a distance in a whole walk, nanoseconds
 }
 
-// reset forgets what was found, not how long it took.
-func (t *track) reset() { t.found, t.scored = nil, make([]int, len(t.grid)) }
+func newTrack(grid []int) *track {
+	return &track{
+		grid:   grid,
+		scored: make([]int, len(grid)),
+		took:   slices.Repeat([]time.Duration{math.MaxInt64}, len(grid)),
+		toll:   math.MaxInt64,
+		unit:   math.Inf(1),
+	}
+}
+
+// add adds what o measured, as far as both went.
+func (t *track) add(o *track) {
+	t.grid = t.grid[:min(len(t.grid), len(o.grid))]
+	for i := range t.grid {
+		t.scored[i] += o.scored[i]
+		t.took[i] = min(t.took[i], o.took[i])
+	}
+	t.found = append(t.found, o.found...)
+	t.toll, t.unit = min(t.toll, o.toll), min(t.unit, o.unit)
+}
 
 // course sums a track up, where a scan takes so long.
 func (t *track) course(prefix int, scan time.Duration) course {
@@ -130,50 +148,35 @@ func (t *track) course(prefix int, scan time.Duration) course {
 // of a source of vectors.
 func (x *Index) gauge(ctx context.Context, on *searcher) (*curve, error) {
 	n := x.set.Len()
-	m := &meter{x: x, c: on, scan: math.MaxInt64}
-	for range x.set.Levels() {
-		t := &track{grid: pools(n), toll: math.MaxInt64, unit: math.Inf(1)}
-		t.reset()
-		t.took = slices.Repeat([]time.Duration{math.MaxInt64}, len(t.grid))
-		m.tracks = append(m.tracks, t)
-	}
-	on.scan.Likely = true // by coarse codes an exact answer may take reading every vector
+	s := x.survey(on)
 	row := x.cfg.Dim
 	if !x.set.Coded() {
 		row *= 4
 	}
 	want := min(samples, max(fewest, scanned/(n*row)))
 	asked := x.asked.take(want)
-	for _, q := range asked {
-		if err := m.ask(ctx, q, none); err != nil {
-			return nil, err
-		}
-		m.narrow()
+	err := s.measure(ctx, want, len(asked), func(i int, _ []float32) ([]float32, uint32, bool) { return asked[i], none, true })
+	if err != nil {
+		return nil, err
 	}
-	real := m.count() >= want/2
+	real := s.count() >= want/2
 	if !real {
-		for _, t := range m.tracks {
-			t.reset()
-		}
-		var q []float32
-		for i := uint64(0); m.count() < want && i < uint64(8*want); i++ {
-			slot, id, ok := x.draw(i)
-			if !ok {
-				continue
+		s.restart()
+		err := s.measure(ctx, want, 8*want, func(i int, buf []float32) ([]float32, uint32, bool) {
+			slot, id, ok := x.draw(uint64(i))
+			if ok {
+				buf, ok = x.set.Vector(id, buf[:0])
 			}
-			if q, ok = x.set.Vector(id, q[:0]); !ok {
-				continue
-			}
-			if err := m.ask(ctx, q, slot); err != nil {
-				return nil, err
-			}
-			m.narrow()
+			return buf, slot, ok
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
 	c := &curve{n: n, asked: real, tried: len(asked) > 0}
-	for level, t := range m.tracks {
+	for level, t := range s.meters[0].tracks {
 		if len(t.found) > 0 {
-			r := t.course(x.set.Width(level), m.scan)
+			r := t.course(x.set.Width(level), s.meters[0].scan)
 			c.courses, c.points = append(c.courses, r), append(c.points, r.points...)
 		}
 	}
@@ -319,18 +322,8 @@ func (m *meter) walk(ctx context.Context, level int, skip uint32) error {
 	return nil
 }
 
-// narrow ends the grid not far beyond the place where walks found everything, once
-// there were enough of them to tell.
-func (m *meter) narrow() {
-	for _, t := range m.tracks {
-		t.narrow()
-	}
-}
-
+// narrow ends the grid not far beyond the place where walks found everything.
 func (t *track) narrow() {
-	if len(t.found) != fewest {
-		return
-	}
 	for i := range t.grid {
 		if i+beyond >= len(t.grid) {
 			return

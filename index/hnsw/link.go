@@ -14,17 +14,23 @@ type linker struct {
 	base          uint32  // whose neighbours are being chosen
 	slack         float32 // of distances from it
 	kept, refused []uint32
-	near          [4]float32
-	vec           []float32
-	list          []uint32
-	stays, fresh  []uint32 // neighbours of a mended node, from before and new
-	local         pool     // candidates of one node
-	levels        [maxLevel + 1][]uint32
+	bases         []vectors.Probe // of kept, as far as candidates were held against them
+	open          []entry
+	near          struct {
+		slots [batch]uint32
+		d     [batch]float32
+	}
+	vec          []float32
+	list         []uint32
+	stays, fresh []uint32 // neighbours of a mended node, from before and new
+	local        pool     // candidates of one node
+	levels       [maxLevel + 1][]uint32
 }
 
 func (x *Index) newLinker() *linker {
 	return &linker{
 		searcher: newSearcher(x.serial.Add(1), x.m0),
+		open:     make([]entry, 0, batch),
 	}
 }
 
@@ -118,13 +124,19 @@ func (x *Index) choose(c *linker, slot uint32, top int) {
 		if c.see(at) {
 			c.pool.insert(d, at)
 		}
-		x.walk(context.Background(), c.searcher, q, l)
+		x.walkTo(context.Background(), c.searcher, q, l, x.wide())
 		if len(c.pool.e) > 0 {
 			at, d = c.pool.e[0].slot&slotMask, c.pool.e[0].d
 		}
 		c.levels[l] = append(c.levels[l][:0], x.diverse(c, x.eligible(c, c.pool.e), x.m, x.m/2)...)
 	}
 }
+
+// wide is how many of the EfConstruction candidates of a new node are expanded, the
+// nearest. Expanding the rest as well costs a quarter of a build or more and hardly
+// changes what is chosen: at ef 40, 50,000 x 128 clustered vectors gain 0.001 to 0.002
+// of recall by it, 60,000 images and 20,000 x 768 none.
+func (x *Index) wide() int { return max(x.m, x.cfg.EfConstruction*5/8) }
 
 // eligible is e without the nodes that should get no links: condemned ones, and
 // dead ones unless nothing lives. It reuses e.

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-
-	"github.com/eiderdb/eider/index"
 )
 
 const (
@@ -268,23 +266,7 @@ func (x *Index) beyond(c *linker, dead *bitset, level, m int) {
 // least: first those that are nearer to the base than to any that it has, as in
 // diverse, then the nearest. The result is c's until the next call.
 func (x *Index) patch(c *linker, candidates []entry, least int) []uint32 {
-	kept, refused := append(c.kept[:0], c.stays...), c.refused[:0]
-	distinct := x.cfg.Metric == index.IP
-	for i, e := range candidates[:min(len(candidates), tries)] {
-		if len(kept) >= least {
-			break
-		}
-		if !distinct && i > 0 && x.double(c, e.slot, e.d) || x.covered(c, e.slot, e.d, kept) {
-			refused = append(refused, e.slot)
-		} else {
-			kept = append(kept, e.slot)
-		}
-	}
-	if n := least - len(kept); n > 0 {
-		kept = append(kept, refused[:min(n, len(refused))]...)
-	}
-	c.kept, c.refused = kept, refused
-	return kept
+	return x.extend(c, append(c.kept[:0], c.stays...), candidates[:min(len(candidates), tries)], least, least)
 }
 
 // join adds slot to the list of n at level if there is room, or a dead node that n
