@@ -8,7 +8,7 @@ package simd
 func cpuid(leaf uint32, sub uint32) (a uint32, b uint32, c uint32, d uint32)
 
 //go:noescape
-func dotAVX2(a []float32, b []float32) float32
+func dotAVX2(a *float32, b *float32, n int, m int) float32
 
 //go:noescape
 func dotRowsAVX2(q []float32, rows []float32, stride int, out []float32)
@@ -44,7 +44,7 @@ func dotRowsU8AVX2(q []uint8, rows []uint8, stride int, out []int32)
 func dotGatherU8AVX2(q []uint8, rows []uint8, stride int, ids []uint32, out []int32)
 
 //go:noescape
-func l2AVX2(a []float32, b []float32) float32
+func l2AVX2(a *float32, b *float32, n int, m int) float32
 
 //go:noescape
 func l2RowsAVX2(q []float32, rows []float32, stride int, out []float32)

@@ -30,14 +30,14 @@ TEXT ·cpuid(SB), NOSPLIT, $0-24
 	MOVL DX, d+20(FP)
 	RET
 
-// func dotAVX2(a []float32, b []float32) float32
+// func dotAVX2(a *float32, b *float32, n int, m int) float32
 // Requires: AVX, AVX2, FMA3, SSE
-TEXT ·dotAVX2(SB), NOSPLIT, $0-52
-	MOVQ    a_base+0(FP), AX
-	MOVQ    a_len+8(FP), CX
-	MOVQ    CX, DX
+TEXT ·dotAVX2(SB), NOSPLIT, $0-36
+	MOVQ    n+16(FP), AX
+	MOVQ    a+0(FP), CX
+	MOVQ    AX, DX
 	ANDQ    $-16, DX
-	MOVQ    b_base+24(FP), SI
+	MOVQ    b+8(FP), SI
 	VPXOR   Y0, Y0, Y0
 	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
@@ -47,13 +47,13 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-52
 	PCALIGN $0x20
 
 pair4:
-	VMOVUPS     (AX)(BX*4), Y8
+	VMOVUPS     (CX)(BX*4), Y8
 	VFMADD231PS (SI)(BX*4), Y8, Y0
-	VMOVUPS     32(AX)(BX*4), Y9
+	VMOVUPS     32(CX)(BX*4), Y9
 	VFMADD231PS 32(SI)(BX*4), Y9, Y1
-	VMOVUPS     64(AX)(BX*4), Y8
+	VMOVUPS     64(CX)(BX*4), Y8
 	VFMADD231PS 64(SI)(BX*4), Y8, Y0
-	VMOVUPS     96(AX)(BX*4), Y9
+	VMOVUPS     96(CX)(BX*4), Y9
 	VFMADD231PS 96(SI)(BX*4), Y9, Y1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DI
@@ -65,33 +65,33 @@ unpaired5:
 	PCALIGN $0x20
 
 step1:
-	VMOVUPS     (AX)(BX*4), Y8
+	VMOVUPS     (CX)(BX*4), Y8
 	VFMADD231PS (SI)(BX*4), Y8, Y0
-	VMOVUPS     32(AX)(BX*4), Y9
+	VMOVUPS     32(CX)(BX*4), Y9
 	VFMADD231PS 32(SI)(BX*4), Y9, Y1
 	ADDQ        $0x00000010, BX
 	CMPQ        BX, DX
 	JL          step1
 
 tail2:
-	CMPQ        BX, CX
+	CMPQ        BX, AX
 	JGE         done3
-	MOVQ        CX, DX
+	MOVQ        AX, DX
 	ANDQ        $0x00000007, DX
 	LEAQ        maskTable<>+0(SB), DI
 	VMOVDQU     (DI)(DX*4), Y14
-	LEAQ        -8(CX), DX
+	LEAQ        -8(AX), DX
 	CMPQ        BX, DX
 	JG          half6
-	VMOVUPS     (AX)(BX*4), Y8
+	VMOVUPS     (CX)(BX*4), Y8
 	VFMADD231PS (SI)(BX*4), Y8, Y0
 	ADDQ        $0x00000008, BX
 
 half6:
-	CMPQ        BX, CX
+	CMPQ        BX, AX
 	JGE         done3
 	MOVQ        DX, BX
-	VMOVUPS     (AX)(BX*4), Y9
+	VMOVUPS     (CX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
 	VMOVUPS     (SI)(BX*4), Y10
 	VANDPS      Y14, Y10, Y10
@@ -105,7 +105,7 @@ done3:
 	VADDPS       Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	MOVSS        X0, ret+48(FP)
+	MOVSS        X0, ret+32(FP)
 	VZEROUPPER
 	RET
 
@@ -4509,14 +4509,14 @@ end:
 	VZEROUPPER
 	RET
 
-// func l2AVX2(a []float32, b []float32) float32
+// func l2AVX2(a *float32, b *float32, n int, m int) float32
 // Requires: AVX, AVX2, FMA3, SSE
-TEXT ·l2AVX2(SB), NOSPLIT, $0-52
-	MOVQ    a_base+0(FP), AX
-	MOVQ    a_len+8(FP), CX
-	MOVQ    CX, DX
+TEXT ·l2AVX2(SB), NOSPLIT, $0-36
+	MOVQ    n+16(FP), AX
+	MOVQ    a+0(FP), CX
+	MOVQ    AX, DX
 	ANDQ    $-16, DX
-	MOVQ    b_base+24(FP), SI
+	MOVQ    b+8(FP), SI
 	VPXOR   Y0, Y0, Y0
 	VPXOR   Y1, Y1, Y1
 	XORQ    BX, BX
@@ -4526,16 +4526,16 @@ TEXT ·l2AVX2(SB), NOSPLIT, $0-52
 	PCALIGN $0x20
 
 pair4:
-	VMOVUPS     (AX)(BX*4), Y8
+	VMOVUPS     (CX)(BX*4), Y8
 	VSUBPS      (SI)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
-	VMOVUPS     32(AX)(BX*4), Y9
+	VMOVUPS     32(CX)(BX*4), Y9
 	VSUBPS      32(SI)(BX*4), Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
-	VMOVUPS     64(AX)(BX*4), Y8
+	VMOVUPS     64(CX)(BX*4), Y8
 	VSUBPS      64(SI)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
-	VMOVUPS     96(AX)(BX*4), Y9
+	VMOVUPS     96(CX)(BX*4), Y9
 	VSUBPS      96(SI)(BX*4), Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
 	ADDQ        $0x00000020, BX
@@ -4548,10 +4548,10 @@ unpaired5:
 	PCALIGN $0x20
 
 step1:
-	VMOVUPS     (AX)(BX*4), Y8
+	VMOVUPS     (CX)(BX*4), Y8
 	VSUBPS      (SI)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
-	VMOVUPS     32(AX)(BX*4), Y9
+	VMOVUPS     32(CX)(BX*4), Y9
 	VSUBPS      32(SI)(BX*4), Y9, Y10
 	VFMADD231PS Y10, Y10, Y1
 	ADDQ        $0x00000010, BX
@@ -4559,25 +4559,25 @@ step1:
 	JL          step1
 
 tail2:
-	CMPQ        BX, CX
+	CMPQ        BX, AX
 	JGE         done3
-	MOVQ        CX, DX
+	MOVQ        AX, DX
 	ANDQ        $0x00000007, DX
 	LEAQ        maskTable<>+0(SB), DI
 	VMOVDQU     (DI)(DX*4), Y14
-	LEAQ        -8(CX), DX
+	LEAQ        -8(AX), DX
 	CMPQ        BX, DX
 	JG          half6
-	VMOVUPS     (AX)(BX*4), Y8
+	VMOVUPS     (CX)(BX*4), Y8
 	VSUBPS      (SI)(BX*4), Y8, Y10
 	VFMADD231PS Y10, Y10, Y0
 	ADDQ        $0x00000008, BX
 
 half6:
-	CMPQ        BX, CX
+	CMPQ        BX, AX
 	JGE         done3
 	MOVQ        DX, BX
-	VMOVUPS     (AX)(BX*4), Y9
+	VMOVUPS     (CX)(BX*4), Y9
 	VANDPS      Y14, Y9, Y9
 	VMOVUPS     (SI)(BX*4), Y10
 	VANDPS      Y14, Y10, Y10
@@ -4592,7 +4592,7 @@ done3:
 	VADDPS       Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X10
 	VADDPS       X10, X0, X0
-	MOVSS        X0, ret+48(FP)
+	MOVSS        X0, ret+32(FP)
 	VZEROUPPER
 	RET
 

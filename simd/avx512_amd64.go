@@ -5,7 +5,7 @@
 package simd
 
 //go:noescape
-func dotAVX512(a []float32, b []float32) float32
+func dotAMD64(a *float32, b *float32, n int, m int) float32
 
 //go:noescape
 func dotRowsAVX512(q []float32, rows []float32, stride int, out []float32)
@@ -41,7 +41,7 @@ func dotRowsU8AVX512(q []uint8, rows []uint8, stride int, out []int32)
 func dotGatherU8AVX512(q []uint8, rows []uint8, stride int, ids []uint32, out []int32)
 
 //go:noescape
-func l2AVX512(a []float32, b []float32) float32
+func l2AMD64(a *float32, b *float32, n int, m int) float32
 
 //go:noescape
 func l2RowsAVX512(q []float32, rows []float32, stride int, out []float32)

@@ -4,14 +4,29 @@
 
 #include "textflag.h"
 
-// func dotAVX512(a []float32, b []float32) float32
+// func dotAMD64(a *float32, b *float32, n int, m int) float32
 // Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV, SSE
-TEXT ·dotAVX512(SB), NOSPLIT, $0-52
-	MOVQ    a_base+0(FP), AX
-	MOVQ    a_len+8(FP), CX
-	MOVQ    CX, DX
+TEXT ·dotAMD64(SB), NOSPLIT, $0-36
+	MOVQ n+16(FP), AX
+	CMPQ AX, m+24(FP)
+	JNE  plain
+	MOVQ ·active+0(SB), CX
+	CMPQ (CX), $0x10
+	JEQ  here
+	CMPQ (CX), $0x08
+	JNE  plain
+	CMPQ AX, $0x08
+	JL   plain
+	JMP  ·dotAVX2+0(SB)
+
+plain:
+	JMP ·dotPlain+0(SB)
+
+here:
+	MOVQ    a+0(FP), CX
+	MOVQ    AX, DX
 	ANDQ    $-32, DX
-	MOVQ    b_base+24(FP), SI
+	MOVQ    b+8(FP), SI
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
@@ -21,13 +36,13 @@ TEXT ·dotAVX512(SB), NOSPLIT, $0-52
 	PCALIGN $0x20
 
 pair4:
-	VMOVUPS     (AX)(BX*4), Z8
+	VMOVUPS     (CX)(BX*4), Z8
 	VFMADD231PS (SI)(BX*4), Z8, Z0
-	VMOVUPS     64(AX)(BX*4), Z9
+	VMOVUPS     64(CX)(BX*4), Z9
 	VFMADD231PS 64(SI)(BX*4), Z9, Z1
-	VMOVUPS     128(AX)(BX*4), Z8
+	VMOVUPS     128(CX)(BX*4), Z8
 	VFMADD231PS 128(SI)(BX*4), Z8, Z0
-	VMOVUPS     192(AX)(BX*4), Z9
+	VMOVUPS     192(CX)(BX*4), Z9
 	VFMADD231PS 192(SI)(BX*4), Z9, Z1
 	ADDQ        $0x00000040, BX
 	CMPQ        BX, DI
@@ -39,18 +54,18 @@ unpaired5:
 	PCALIGN $0x20
 
 step1:
-	VMOVUPS     (AX)(BX*4), Z8
+	VMOVUPS     (CX)(BX*4), Z8
 	VFMADD231PS (SI)(BX*4), Z8, Z0
-	VMOVUPS     64(AX)(BX*4), Z9
+	VMOVUPS     64(CX)(BX*4), Z9
 	VFMADD231PS 64(SI)(BX*4), Z9, Z1
 	ADDQ        $0x00000020, BX
 	CMPQ        BX, DX
 	JL          step1
 
 tail2:
-	CMPQ        BX, CX
+	CMPQ        BX, AX
 	JGE         done3
-	MOVQ        CX, DI
+	MOVQ        AX, DI
 	SUBQ        DX, DI
 	ANDQ        $0x0000000f, DI
 	MOVQ        $-1, DX
@@ -58,24 +73,24 @@ tail2:
 	MOVQ        $0x00000010, R8
 	SUBQ        DI, R8
 	XORQ        DI, DI
-	CMPQ        CX, $0x10
+	CMPQ        AX, $0x10
 	CMOVQLT     DI, R8
 	SHLXQ       R8, DX, DX
 	KMOVQ       DX, K1
-	LEAQ        -16(CX), DX
+	LEAQ        -16(AX), DX
 	CMPQ        BX, DX
 	JG          half6
-	VMOVUPS     (AX)(BX*4), Z8
+	VMOVUPS     (CX)(BX*4), Z8
 	VFMADD231PS (SI)(BX*4), Z8, Z0
 	ADDQ        $0x00000010, BX
 
 half6:
-	CMPQ        BX, CX
+	CMPQ        BX, AX
 	JGE         done3
 	XORQ        BX, BX
 	CMPQ        DX, $+0
 	CMOVQGE     DX, BX
-	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (CX)(BX*4), K1, Z9
 	VMOVUPS.Z   (SI)(BX*4), K1, Z10
 	VFMADD231PS Z10, Z9, Z1
 
@@ -89,7 +104,7 @@ done3:
 	VADDPS        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	MOVSS         X0, ret+48(FP)
+	MOVSS         X0, ret+32(FP)
 	VZEROUPPER
 	RET
 
@@ -4861,14 +4876,29 @@ end:
 	VZEROUPPER
 	RET
 
-// func l2AVX512(a []float32, b []float32) float32
+// func l2AMD64(a *float32, b *float32, n int, m int) float32
 // Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV, SSE
-TEXT ·l2AVX512(SB), NOSPLIT, $0-52
-	MOVQ    a_base+0(FP), AX
-	MOVQ    a_len+8(FP), CX
-	MOVQ    CX, DX
+TEXT ·l2AMD64(SB), NOSPLIT, $0-36
+	MOVQ n+16(FP), AX
+	CMPQ AX, m+24(FP)
+	JNE  plain
+	MOVQ ·active+0(SB), CX
+	CMPQ (CX), $0x10
+	JEQ  here
+	CMPQ (CX), $0x08
+	JNE  plain
+	CMPQ AX, $0x08
+	JL   plain
+	JMP  ·l2AVX2+0(SB)
+
+plain:
+	JMP ·l2Plain+0(SB)
+
+here:
+	MOVQ    a+0(FP), CX
+	MOVQ    AX, DX
 	ANDQ    $-32, DX
-	MOVQ    b_base+24(FP), SI
+	MOVQ    b+8(FP), SI
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	XORQ    BX, BX
@@ -4878,16 +4908,16 @@ TEXT ·l2AVX512(SB), NOSPLIT, $0-52
 	PCALIGN $0x20
 
 pair4:
-	VMOVUPS     (AX)(BX*4), Z8
+	VMOVUPS     (CX)(BX*4), Z8
 	VSUBPS      (SI)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
-	VMOVUPS     64(AX)(BX*4), Z9
+	VMOVUPS     64(CX)(BX*4), Z9
 	VSUBPS      64(SI)(BX*4), Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
-	VMOVUPS     128(AX)(BX*4), Z8
+	VMOVUPS     128(CX)(BX*4), Z8
 	VSUBPS      128(SI)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
-	VMOVUPS     192(AX)(BX*4), Z9
+	VMOVUPS     192(CX)(BX*4), Z9
 	VSUBPS      192(SI)(BX*4), Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
 	ADDQ        $0x00000040, BX
@@ -4900,10 +4930,10 @@ unpaired5:
 	PCALIGN $0x20
 
 step1:
-	VMOVUPS     (AX)(BX*4), Z8
+	VMOVUPS     (CX)(BX*4), Z8
 	VSUBPS      (SI)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
-	VMOVUPS     64(AX)(BX*4), Z9
+	VMOVUPS     64(CX)(BX*4), Z9
 	VSUBPS      64(SI)(BX*4), Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
 	ADDQ        $0x00000020, BX
@@ -4911,9 +4941,9 @@ step1:
 	JL          step1
 
 tail2:
-	CMPQ        BX, CX
+	CMPQ        BX, AX
 	JGE         done3
-	MOVQ        CX, DI
+	MOVQ        AX, DI
 	SUBQ        DX, DI
 	ANDQ        $0x0000000f, DI
 	MOVQ        $-1, DX
@@ -4921,25 +4951,25 @@ tail2:
 	MOVQ        $0x00000010, R8
 	SUBQ        DI, R8
 	XORQ        DI, DI
-	CMPQ        CX, $0x10
+	CMPQ        AX, $0x10
 	CMOVQLT     DI, R8
 	SHLXQ       R8, DX, DX
 	KMOVQ       DX, K1
-	LEAQ        -16(CX), DX
+	LEAQ        -16(AX), DX
 	CMPQ        BX, DX
 	JG          half6
-	VMOVUPS     (AX)(BX*4), Z8
+	VMOVUPS     (CX)(BX*4), Z8
 	VSUBPS      (SI)(BX*4), Z8, Z10
 	VFMADD231PS Z10, Z10, Z0
 	ADDQ        $0x00000010, BX
 
 half6:
-	CMPQ        BX, CX
+	CMPQ        BX, AX
 	JGE         done3
 	XORQ        BX, BX
 	CMPQ        DX, $+0
 	CMOVQGE     DX, BX
-	VMOVUPS.Z   (AX)(BX*4), K1, Z9
+	VMOVUPS.Z   (CX)(BX*4), K1, Z9
 	VMOVUPS.Z   (SI)(BX*4), K1, Z10
 	VSUBPS      Z10, Z9, Z10
 	VFMADD231PS Z10, Z10, Z1
@@ -4954,7 +4984,7 @@ done3:
 	VADDPS        Y10, Y0, Y0
 	VEXTRACTI128  $0x01, Y0, X10
 	VADDPS        X10, X0, X0
-	MOVSS         X0, ret+48(FP)
+	MOVSS         X0, ret+32(FP)
 	VZEROUPPER
 	RET
 

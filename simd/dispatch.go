@@ -19,10 +19,10 @@ const Env = "EIDER_SIMD"
 // kernels is one implementation: a function for each kernel. Arguments have
 // been checked, and no vector is empty.
 type kernels struct {
+	lanes int // of float32, where assembly chooses the kernel of a pair by it; else 0
 	name  string
-	lanes int // of float32, where assembly is called by name for pairs; else 0
 
-	dot, l2             func(a, b []float32) float32
+	dot, l2             func(a, b []float32) float32 // where lanes is 0
 	dotRows, l2Rows     func(q, rows []float32, stride int, out []float32)
 	dotGather, l2Gather func(q, rows []float32, stride int, ids []uint32, out []float32)
 	cosine              func(a, b []float32) (dot, aa, bb float32)

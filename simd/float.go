@@ -20,11 +20,7 @@ func Cosine(a, b []float32) (dot, aa, bb float32) {
 
 // Norm returns the squared Euclidean norm Σ a[i]², bit for bit Dot(a, a).
 func Norm(a []float32) float32 {
-	if len(a) == 0 {
-		return 0
-	}
-	a = hide(a)
-	return active.Load().dot(a, a)
+	return dot(a, a)
 }
 
 // Axpy adds alpha*x[i] to y[i], with one or two roundings an element. x and y

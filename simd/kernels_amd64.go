@@ -39,8 +39,8 @@ func detect() []*kernels {
 func avx512(two *kernels, vnni, popcnt bool) *kernels {
 	k := *two
 	k.name, k.lanes = "avx512", 16
-	k.dot, k.dotRows, k.dotGather = dotAVX512, dotRowsAVX512, dotGatherAVX512
-	k.l2, k.l2Rows, k.l2Gather = l2AVX512, l2RowsAVX512, l2GatherAVX512
+	k.dotRows, k.dotGather = dotRowsAVX512, dotGatherAVX512
+	k.l2Rows, k.l2Gather = l2RowsAVX512, l2GatherAVX512
 	k.cosine, k.axpy = cosineAVX512, axpyAVX512
 	k.probe = func(x []float32) float32 { return probeRest(x, probeAVX512(x)) }
 	k.largest = largestAVX512
@@ -92,8 +92,6 @@ func avx2() *kernels {
 	return &kernels{
 		name:      "avx2",
 		lanes:     8,
-		dot:       longPair(floatBlock, dotAVX2, g.dot),
-		l2:        longPair(floatBlock, l2AVX2, g.l2),
 		dotRows:   longRows(floatBlock, dotRowsAVX2, g.dotRows),
 		l2Rows:    longRows(floatBlock, l2RowsAVX2, g.l2Rows),
 		dotGather: longGather(floatBlock, dotGatherAVX2, g.dotGather),

@@ -71,13 +71,18 @@ func shapes(o op) {
 	verb, kind := o.Name()
 	q, row, pair, list, _, _ := o.Types()
 	sfx := kind + o.ISA().Suffix()
-	if verb == "hamming" {
+	switch {
+	case q == row && pair == "float32":
+		pointers(o)
+	case verb == "hamming":
 		TEXT(verb+sfx, 4, fmt.Sprintf("func(a, b []%s) %s", q, pair))
-	} else {
+		Pragma("noescape")
+		onePair(o, pair == "int")
+	default:
 		TEXT(verb+sfx, 4, fmt.Sprintf("func(a []%s, b []%s) %s", q, row, pair))
+		Pragma("noescape")
+		onePair(o, pair == "int")
 	}
-	Pragma("noescape")
-	onePair(o, pair == "int")
 	args := fmt.Sprintf("q []%s, rows []%s, stride int", q, row)
 	TEXT(verb+"Rows"+sfx, 4, fmt.Sprintf("func(%s, out []%s)", args, list))
 	Pragma("noescape")
@@ -92,10 +97,14 @@ func begin(o op, query string) *body { return prepare(o, query, false) }
 
 // prepare is begin, but leaves masks to be prepared late.
 func prepare(o op, query string, late bool) *body {
-	b := &body{op: o, late: late}
+	q := Load(Param(query).Base(), GP64()).(reg.GPVirtual)
+	return prepareAt(o, q, Load(Param(query).Len(), GP64()).(reg.GPVirtual), late)
+}
+
+// prepareAt is prepare for a query at q of dim elements.
+func prepareAt(o op, q, dim reg.GPVirtual, late bool) *body {
+	b := &body{op: o, late: late, q: q, dim: dim}
 	w, u := o.Blocks()
-	b.q = Load(Param(query).Base(), GP64()).(reg.GPVirtual)
-	b.dim = Load(Param(query).Len(), GP64()).(reg.GPVirtual)
 	whole := b.dim
 	if a, ok := o.(*affine); ok {
 		b.head = header
@@ -318,12 +327,17 @@ func onePair(o op, wide bool) {
 	_, late := o.(*float) // others use them before, or are not called for a pair
 	b := prepare(o, "a", late)
 	b.rows[0] = Load(Param("b").Base(), GP64()).(reg.GPVirtual)
+	b.pair(wide)
+}
+
+// pair ends the kernel of a pair.
+func (b *body) pair(wide bool) {
 	var rest func()
-	if late {
+	if b.late {
 		rest = b.masks
 	}
 	b.pass(1, wide, nil, rest)
-	_, _, pair, _, _, _ := o.Types()
+	_, _, pair, _, _, _ := b.Types()
 	switch pair {
 	case "float32":
 		Store(reg.X0, ReturnIndex(0))
