@@ -198,16 +198,16 @@ func floatKernels(add func(name, shape string, dim, stride int, call func(*rowSp
 // dotPairs and l2Pairs call a function that is not inlined for each id, as the C
 // program does.
 func dotPairs(m *rowSpace, dim, _ int, ids []uint32) {
-	q := m.floats[:dim]
+	q, rows, out := m.floats[:dim], m.floats, m.scores[:len(ids)]
 	for i, id := range ids {
-		m.scores[i] = simd.Dot(q, m.floats[int(id)*dim:][:dim])
+		out[i] = simd.Dot(q, rows[int(id)*dim:][:dim])
 	}
 }
 
 func l2Pairs(m *rowSpace, dim, _ int, ids []uint32) {
-	q := m.floats[:dim]
+	q, rows, out := m.floats[:dim], m.floats, m.scores[:len(ids)]
 	for i, id := range ids {
-		m.scores[i] = simd.L2(q, m.floats[int(id)*dim:][:dim])
+		out[i] = simd.L2(q, rows[int(id)*dim:][:dim])
 	}
 }
 
@@ -280,11 +280,8 @@ func compareKernels(ctx context.Context, r *report, m *rowSpace, c *kernelProces
 	return nil
 }
 
-// sum adds the results of the last call; a call of pairs is many of C's.
+// sum adds the results of the last call.
 func (m *rowSpace) sum(k kernel) float64 {
-	if k.shape == "pair" {
-		return float64(m.scores[listLength-1])
-	}
 	s := 0.0
 	for i := range listLength {
 		if k.name == "u8" || k.name == "hamming" {
@@ -341,9 +338,6 @@ func compileKernels(ctx context.Context, temp, isa string, size int64) (*kernelP
 // run makes calls of a kernel and returns their time and the sum of the last
 // one's results.
 func (c *kernelProcess) run(k kernel, within, calls, first int) (time.Duration, float64, error) {
-	if k.shape == "pair" {
-		calls *= listLength
-	}
 	fmt.Fprintln(c.in, k.name, k.shape, k.dim, k.stride, within, calls, first)
 	var ns int64
 	var sum float64

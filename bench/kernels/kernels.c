@@ -8,9 +8,9 @@
 //
 //	KERNEL SHAPE DIM STRIDE BYTES CALLS AT
 //
-// makes calls of a shape (pair, rows, gather), of 32 rows unless a pair, on rows
-// STRIDE bytes apart that are random among the first BYTES, from the id AT on. It writes the
-// thread's CPU time in nanoseconds and the sum of the last call's results.
+// makes calls of a shape (pair, rows, gather) of 32 rows each, where pair is a call
+// for each row, on rows STRIDE bytes apart that are random among the first BYTES,
+// from the id AT on. It writes the thread's CPU time in nanoseconds and the sum of the last call's results.
 // kernels.go, on the other side, draws the same rows, query and ids.
 #define _GNU_SOURCE
 #include <immintrin.h>
@@ -386,16 +386,23 @@ INLINE void dense(enum kind kind, const void *q, const uint8_t *base, size_t str
 
 typedef void call(const void *q, const uint8_t *base, size_t stride, size_t dim, const uint32_t *ids, size_t n, float *out);
 
+// An ENTRY is called as one of a library is: nothing is known of it where it is
+// called.
+#define ENTRY __attribute__((noipa))
+
 #define SHAPES(kind) \
-	static __attribute__((noinline)) void pair_##kind(const void *q, const uint8_t *base, size_t stride, size_t dim, const uint32_t *ids, size_t n, float *out) { \
-		const uint8_t *r = base + *ids * stride; \
-		(void)n; \
-		rows(1, kind, q, &r, dim, out); \
+	static ENTRY float one_##kind(const void *q, const uint8_t *row, size_t dim) { \
+		float out; \
+		rows(1, kind, q, &row, dim, &out); \
+		return out; \
 	} \
-	static __attribute__((noinline)) void gather_##kind(const void *q, const uint8_t *base, size_t stride, size_t dim, const uint32_t *ids, size_t n, float *out) { \
+	static ENTRY void pair_##kind(const void *q, const uint8_t *base, size_t stride, size_t dim, const uint32_t *ids, size_t n, float *out) { \
+		for (size_t i = 0; i < n; i++) out[i] = one_##kind(q, base + ids[i] * stride, dim); \
+	} \
+	static ENTRY void gather_##kind(const void *q, const uint8_t *base, size_t stride, size_t dim, const uint32_t *ids, size_t n, float *out) { \
 		gather(kind, q, base, stride, dim, ids, n, out); \
 	} \
-	static __attribute__((noinline)) void rows_##kind(const void *q, const uint8_t *base, size_t stride, size_t dim, const uint32_t *ids, size_t n, float *out) { \
+	static ENTRY void rows_##kind(const void *q, const uint8_t *base, size_t stride, size_t dim, const uint32_t *ids, size_t n, float *out) { \
 		dense(kind, q, base + *ids * stride, stride, dim, n, out); \
 	}
 SHAPES(DOT)
@@ -457,7 +464,7 @@ int main(int argc, char **argv) {
 	uint8_t *q = aligned_alloc(64, 1 << 16);
 	fill(q, 1 << 16);
 	while (scanf("%15s %15s %zu %zu %zu %zu %zu", name, shape, &dim, &stride, &within, &calls, &at) == 7) {
-		size_t count = within / stride - LIST, step = shape[0] == 'g' ? LIST : 1;
+		size_t count = within / stride - LIST, step = shape[0] == 'r' ? 1 : LIST;
 		if (count != drawn) {
 			uint64_t seed = count;
 			for (size_t i = 0; i < SUPPLY; i++) ids[i] = next(&seed) % count;
@@ -475,7 +482,7 @@ int main(int argc, char **argv) {
 			}
 			long long spent = now() - start;
 			double sum = 0;
-			for (size_t j = 0; j < (shape[0] == 'p' ? 1 : LIST); j++) {
+			for (size_t j = 0; j < LIST; j++) {
 				int32_t word;
 				memcpy(&word, &out[j], 4);
 				sum += name[0] == 'u' || name[0] == 'h' ? word : out[j];
