@@ -49,9 +49,11 @@ const (
 	// axpyFrom is the number of elements of b from which a single row is a sum of
 	// b's rows in memory's order.
 	axpyFrom = 1 << 16
-	// directB and directA are the sizes up to which, and directCols the columns up
-	// to which, operands are read where they are.
+	// Operands are read where they are if small, or read few times: b of up to
+	// directB elements for up to directRows tiles one below the other, a of up to
+	// directA or for up to directCols columns.
 	directB    = 1 << 13
+	directRows = 6
 	directA    = 1 << 12
 	directCols = 128
 )
@@ -94,7 +96,7 @@ func (p *matmul) plan(k *kernels) plan {
 	blocks := (p.k + blockDepth - 1) / blockDepth
 	return plan{
 		depth: (p.k + blocks - 1) / blocks,
-		packB: g.padded || p.transB || p.m > 2*g.rows && p.k*p.n > directB,
+		packB: g.padded || p.transB || p.m > 2*g.rows && p.k*p.n > directB || p.m > directRows*g.rows,
 		packA: g.padded || p.n > directCols && p.m*p.k > directA,
 	}
 }

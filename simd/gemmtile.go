@@ -4,9 +4,12 @@ import "unsafe"
 
 // tiles packs blocks of the operands, if that pays, and computes tiles of c.
 func (p *matmul) tiles(g *gemmKernels, pl plan) {
-	w := workspaces.Get().(*workspace)
-	defer workspaces.Put(w)
-	b := block{matmul: p, plan: pl, g: g, w: w}
+	b := block{matmul: p, plan: pl, g: g}
+	if pl.packA || pl.packB {
+		w := workspaces.Get().(*workspace)
+		defer workspaces.Put(w)
+		b.w = w
+	}
 	high := (p.m + g.rows - 1) / g.rows
 	b.width = g.cols((p.m + high - 1) / high)
 	rowBlocks := (p.m + blockRows - 1) / blockRows
@@ -21,6 +24,8 @@ func (p *matmul) tiles(g *gemmKernels, pl plan) {
 			for i := range rowBlocks {
 				b.i0 = p.m * i / rowBlocks
 				b.rows = p.m*(i+1)/rowBlocks - b.i0
+				b.high = (b.rows + g.rows - 1) / g.rows
+				b.least, b.more = b.rows/b.high, b.rows%b.high
 				if pl.packA {
 					b.fillA()
 				}
@@ -40,6 +45,9 @@ type block struct {
 	i0, j0, l0 int
 	rows, cols int
 	width      int // of a tile
+	high       int // tiles, of least rows, the first more of them of one more
+	least      int
+	more       int
 	t          tile
 }
 
@@ -67,10 +75,9 @@ func (b *block) start() {
 	}
 }
 
-// high is the number of tiles, one below the other, of the block; tile i has rows
-// from row(i) to row(i+1).
-func (b *block) high() int     { return (b.rows + b.g.rows - 1) / b.g.rows }
-func (b *block) row(i int) int { return b.rows * i / b.high() }
+// row is the first row of tile i of the high there are, one below the other: none
+// is more than a row higher than another.
+func (b *block) row(i int) int { return i*b.least + min(i, b.more) }
 
 // step is the number of elements of a step of a packed panel of n rows of op(a).
 func (b *block) step(n int) int {
@@ -91,11 +98,11 @@ func (b *block) panel(i int) int {
 // fillA packs the block's rows of op(a): a panel for each tile, step by step.
 func (b *block) fillA() {
 	d := b.t.depth
-	to := room(&b.w.a, b.panel(b.high()))
+	to := room(&b.w.a, b.panel(b.high))
 	if b.g.padded {
 		clear(to)
 	}
-	for i := range b.high() {
+	for i := range b.high {
 		r, n := b.row(i), b.row(i+1)-b.row(i)
 		dst := to[b.panel(i):]
 		if b.transA {
@@ -128,7 +135,7 @@ func (b *block) fillB() {
 // multiply computes the tiles of the block, one below the other: the columns of b
 // stay in the first cache while the rows of a pass.
 func (b *block) multiply() {
-	t, high := &b.t, b.high()
+	t := &b.t
 	last := b.l0+t.depth == b.k
 	for j := 0; j < b.cols; j += b.width {
 		t.cols = min(b.width, b.cols-j)
@@ -140,7 +147,7 @@ func (b *block) multiply() {
 		if last && b.bias != nil {
 			t.bias = b.bias[b.j0+j:][:t.cols]
 		}
-		for i := range high {
+		for i := range b.high {
 			r := b.row(i)
 			t.rows = b.row(i+1) - r
 			switch {
