@@ -112,6 +112,8 @@ func (p *matmul) follow(k *kernels, pl plan) {
 		for i := range p.m {
 			p.finish(p.c[i*p.ldc:][:p.n], nil)
 		}
+	case pl.path == byTiles && p.direct(k.gemm, &pl):
+		p.small(k.gemm)
 	case pl.path == byTiles:
 		p.tiles(k.gemm, pl)
 	default:
