@@ -60,6 +60,8 @@ type kernels struct {
 	admit    func(row []uint32, seen []uint8, epoch uint8, ids []uint32, allow []uint64, dst []uint32) int
 	span     func(v []float32) (lo, hi float32, parts uint32)
 	quantise func(codes []uint8, v []float32, k *[5]float32) (sum, square int32, err float32, bits uint32)
+
+	gemm *gemmKernels
 }
 
 var (

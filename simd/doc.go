@@ -1,7 +1,7 @@
 // Package simd is the vector arithmetic under every distance, score and scan:
 // dot products, squared Euclidean distances and Hamming distances, of one pair,
 // of one query against consecutive rows, and of one query against a list of
-// row ids; and scores of compact codes, against rows only.
+// row ids; scores of compact codes, against rows only; and products of matrices.
 //
 // # Implementations
 //

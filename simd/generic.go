@@ -72,6 +72,7 @@ var generic = kernels{
 	place:          placeGeneric,
 	admit:          admitGeneric,
 	quantise:       quantiseGeneric,
+	gemm:           &gemmGeneric,
 }
 
 // eachRow scores q against consecutive rows.

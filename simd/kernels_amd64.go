@@ -47,6 +47,7 @@ func avx512(two *kernels, vnni, popcnt bool) *kernels {
 	k.toHalf, k.fromHalf = toHalfAVX512, fromHalfAVX512
 	k.dotHalf, k.dotRowsHalf, k.dotGatherHalf = dotHalfAVX512, dotRowsHalfAVX512, dotGatherHalfAVX512
 	k.l2Half, k.l2RowsHalf, k.l2GatherHalf = l2HalfAVX512, l2RowsHalfAVX512, l2GatherHalfAVX512
+	k.gemm = &gemmAVX512
 	k.place = placeNear
 	k.admit = admitAVX512
 	k.span, k.quantise = wholeSpan(spanAVX512), wholeQuantise(quantiseAVX512)
@@ -161,6 +162,7 @@ func avx2() *kernels {
 		span:           wholeSpan(spanAVX2),
 		quantise:       wholeQuantise(quantiseAVX2),
 		place:          placeGeneric,
+		gemm:           &gemmAVX2,
 		admit:          admitGeneric,
 	}
 }

@@ -11,7 +11,7 @@ func detect() []*kernels { return []*kernels{neon(cpu.ARM64.HasASIMDDP)} }
 // neon is the table of NEON kernels; what has none keeps the plain loop.
 func neon(sdot bool) *kernels {
 	k := generic
-	k.name = "neon"
+	k.name, k.gemm = "neon", &gemmNeon
 	k.dot, k.dotGather, k.dotRows = dotNEON, dotGatherNEON, inOrder(dotGatherNEON)
 	k.l2, k.l2Gather, k.l2Rows = l2NEON, l2GatherNEON, inOrder(l2GatherNEON)
 	k.cosine = func(a, b []float32) (dot, aa, bb float32) { return dotNEON(a, b), dotNEON(a, a), dotNEON(b, b) }

@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	isa := flag.String("isa", "", "avx512, avx2 or hop")
+	isa := flag.String("isa", "", "avx512, avx2, hop or gemm")
 	flag.Parse()
 	ConstraintExpr("!purego")
 	var i ISA
@@ -31,8 +31,12 @@ func main() {
 		hops()
 		Generate()
 		return
+	case "gemm":
+		gemms()
+		Generate()
+		return
 	default:
-		log.Fatalf("isa %q: must be avx512, avx2 or hop", *isa)
+		log.Fatalf("isa %q: must be avx512, avx2, hop or gemm", *isa)
 	}
 	for _, l2 := range []bool{false, true} {
 		shapes(&float{isa: i, l2: l2})
