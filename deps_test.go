@@ -42,6 +42,10 @@ simd, internal/arena, index/quant < index/vectors;
 storage/format, index/vectors < index/flat, index/hnsw;
 index/flat < index/indextest;
 
+# Learning: tape, parameters, optimisers, and the check of their gradients.
+simd < internal/nn;
+internal/nn < internal/nn/nntest;
+
 # Ways in: readers of files into vectors, documents; text into vectors.
 simd < internal/dataset;
 internal/dataset < internal/ingest;
