@@ -22,12 +22,16 @@ var _ = [1]struct{}{}[unsafe.Offsetof(kernels{}.lanes)]
 
 // dotPlain is where dotAMD64 goes with vectors of unequal lengths, those shorter
 // than AVX2's block, and all without assembly.
+//
+//lint:ignore U1000 assembly goes there
 func dotPlain(a, b *float32, n, m int) float32 {
 	pair("Dot", n, m)
 	return dotGeneric(unsafe.Slice(a, n), unsafe.Slice(b, n))
 }
 
 // l2Plain is dotPlain of l2AMD64.
+//
+//lint:ignore U1000 assembly goes there
 func l2Plain(a, b *float32, n, m int) float32 {
 	pair("L2", n, m)
 	return l2Generic(unsafe.Slice(a, n), unsafe.Slice(b, n))
