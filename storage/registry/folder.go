@@ -89,12 +89,12 @@ func (r *Registry) Export(ctx context.Context, ref, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	b, err := json.MarshalIndent(describe(v.Model), "", "  ")
+	b, err := encodeConfig(describe(v.Model))
 	if err != nil {
 		return err
 	}
 	err = writeSynced(filepath.Join(stage, configFile), func(w io.Writer) error {
-		_, err := w.Write(append(b, '\n'))
+		_, err := w.Write(b)
 		return err
 	})
 	if err != nil {
@@ -112,6 +112,17 @@ func describe(m *format.Model) folder {
 		f.Features = hash(m.Features)
 	}
 	return f
+}
+
+// encodeConfig is f as config.json, with no character of the model's own
+// configuration spelt in another way.
+func encodeConfig(f folder) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	err := e.Encode(f)
+	return b.Bytes(), err
 }
 
 func writeSynced(name string, write func(io.Writer) error) error {
@@ -233,12 +244,8 @@ func parseConfig(b []byte) (m format.Model, sum string, err error) {
 		return m, "", fmt.Errorf("%w: \"eider\" is %d, this binary reads layout %d", storage.ErrValue, f.Eider, folderLayout)
 	}
 	m = format.Model{Name: f.Name, Kind: f.Kind, From: f.From, To: f.To, Seed: f.Seed, Code: f.Code, Metrics: f.Metrics}
-	if len(f.Config) > 0 {
-		var compact bytes.Buffer
-		if err := json.Compact(&compact, f.Config); err != nil {
-			return m, "", fmt.Errorf("%w: %v", storage.ErrValue, err)
-		}
-		m.Config = compact.Bytes()
+	if m.Config, err = compact(f.Config); err != nil {
+		return m, "", err
 	}
 	if f.Features != "" {
 		h, err := hex.DecodeString(f.Features)
@@ -248,6 +255,19 @@ func parseConfig(b []byte) (m format.Model, sum string, err error) {
 		copy(m.Features[:], h)
 	}
 	return m, f.SHA256, nil
+}
+
+// compact is JSON without white space, as configurations are stored, so that they
+// come back the same from a folder.
+func compact(config []byte) ([]byte, error) {
+	if len(config) == 0 {
+		return nil, nil
+	}
+	var b bytes.Buffer
+	if err := json.Compact(&b, config); err != nil {
+		return nil, fmt.Errorf("%w: configuration: %v", storage.ErrValue, err)
+	}
+	return b.Bytes(), nil
 }
 
 // maxDepth bounds the nesting of config.json.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -154,7 +153,7 @@ func TestBrokenAndMaliciousFoldersAreRefusedAndLeaveNothing(t *testing.T) {
 
 func FuzzConfig(f *testing.F) {
 	m, _ := draft(1, 10)
-	b, err := json.Marshal(describe(&m))
+	b, err := encodeConfig(describe(&m))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -170,7 +169,7 @@ func FuzzConfig(f *testing.F) {
 			}
 			return
 		}
-		again, err := json.Marshal(describe(&m))
+		again, err := encodeConfig(describe(&m))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -36,8 +36,11 @@ func (r *Registry) put(ctx context.Context, m format.Model, infos []format.Tenso
 	m.Version, m.Tensors = math.MaxUint32, nil
 	m.Metrics = slices.Clone(m.Metrics)
 	slices.SortFunc(m.Metrics, func(a, b format.Metric) int { return cmp.Compare(a.Name, b.Name) })
-	m.Config = bytes.Clone(m.Config)
-	if err := m.Check(); err != nil {
+	var err error
+	if m.Config, err = compact(m.Config); err == nil {
+		err = m.Check()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
 	u, err := r.store.NewUpload()

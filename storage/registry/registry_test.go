@@ -57,7 +57,7 @@ func draft(seed uint64, bytes int) (format.Model, map[string]format.Tensor) {
 		return b
 	}
 	rows := max(1, bytes/16)
-	m := format.Model{Name: "ctr", Kind: "din", Features: [32]byte{1}, To: seed, Seed: seed, Code: "r1", Config: []byte(`{"d":4}`),
+	m := format.Model{Name: "ctr", Kind: "din", Features: [32]byte{1}, To: seed, Seed: seed, Code: "r1", Config: []byte(`{"d":4,"features":"a&b <x>"}`),
 		Metrics: []format.Metric{{Name: "auc", Value: .7, Low: .6, High: .8, Count: 10, Set: "test"}}}
 	return m, map[string]format.Tensor{
 		"embedding.weight": {DType: "F32", Shape: []int{rows, 4}, Data: fill(4 * rows)},
