@@ -33,6 +33,7 @@ NONE < simd, storage/format, embed, internal/arena, internal/metric, internal/fa
 
 # Storage knows bytes and keys, never vectors' meaning, never an index.
 storage/format, internal/fault < storage;
+storage < storage/registry;
 
 # An index knows vectors, never storage. Kinds do not know each other.
 NONE < index;
@@ -74,6 +75,7 @@ var restricted = map[string][]string{
 // Who may touch files. Everything below works on bytes, readers and writers.
 var files = map[string]string{
 	"storage":          "the database directory",
+	"storage/registry": "folders of models",
 	"cmd/eider":        "files named on the command line",
 	"bench":            "data sets, results",
 	"eider":            "the directory given to Open",

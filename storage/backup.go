@@ -62,7 +62,7 @@ func (s *Store) Backup(ctx context.Context, dir string, since uint64) (BackupInf
 	if err != nil {
 		return BackupInfo{}, err
 	}
-	m := format.Manifest{Version: format.ManifestVersion, Store: hex.EncodeToString(s.meta.ID[:]), Format: s.meta.Format,
+	m := format.Manifest{Version: format.ManifestVersion, Store: hex.EncodeToString(s.meta.ID[:]), Format: s.Format().Format,
 		Since: since, Created: s.opts.Now().UTC()}
 	if since == 0 {
 		m.LSN, err = s.copyWhole(fs, stage)
@@ -263,6 +263,9 @@ func (v *View) writeChanges(ctx context.Context, fs vfs.FS, path string, since u
 			return err
 		}
 	}
+	if err := v.writeWeights(ctx, since, put); err != nil {
+		return err
+	}
 	touched := map[uint32]map[string]struct{}{}
 	err = scan(v.snap, changeKey(since+1), changeKey(v.lsn+1), func(_, value []byte) error {
 		e, err := format.ParseEntry(value)
@@ -292,6 +295,24 @@ func (v *View) writeChanges(ctx context.Context, fs vfs.FS, path string, since u
 		return err
 	}
 	return errors.Join(w.Flush(), f.Sync())
+}
+
+// writeWeights writes the tensors of the model versions that came after since;
+// their manifests are among the keys.
+func (v *View) writeWeights(ctx context.Context, since uint64, put func(format.Part) error) error {
+	return v.Models().Scan([]byte{format.KeyVersion}, func(_, value []byte) error {
+		m, err := format.ParseModel(value)
+		if err != nil || m.LSN <= since {
+			return err
+		}
+		lo := weightsKey(m.Weights)
+		return scan(v.snap, lo, successor(lo), func(key, value []byte) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return put(format.Part{Kind: format.PartKey, Key: key, Value: value})
+		})
+	})
 }
 
 // writeTouched writes every touched id before any document, because a restored

@@ -16,12 +16,16 @@ type Change struct {
 	Time       int64 // wall clock of the commit, nanoseconds since 1970 UTC
 	Op         format.ChangeOp
 	Collection uint32
-	Name       string // collection or alias, for schema operations
-	ID         string // OpPut, OpDelete
-	Key        []byte // id key, see format.EncodeID
-	Ord        uint32 // OpPut
-	OldOrd     uint32 // OpPut with HasOld, OpDelete
-	HasOld     bool
+	Name       string // collection or alias, for schema operations; model, for those of models
+	Alias      string // OpPromote
+
+	ModelVersion uint32 // OpModel, OpUnmodel, OpPromote
+
+	ID     string // OpPut, OpDelete
+	Key    []byte // id key, see format.EncodeID
+	Ord    uint32 // OpPut
+	OldOrd uint32 // OpPut with HasOld, OpDelete
+	HasOld bool
 	// Superseded reports, from Changes only, a put whose document was replaced or
 	// deleted since: a later change says how, and the fields below are empty.
 	Superseded bool
@@ -31,7 +35,8 @@ type Change struct {
 }
 
 func (c *Change) reference() format.Change {
-	return format.Change{Op: c.Op, Collection: c.Collection, Ord: c.Ord, OldOrd: c.OldOrd, HasOld: c.HasOld, Key: c.Key, Name: c.Name}
+	return format.Change{Op: c.Op, Collection: c.Collection, Ord: c.Ord, OldOrd: c.OldOrd, HasOld: c.HasOld, Key: c.Key, Name: c.Name,
+		Version: c.ModelVersion, Alias: c.Alias}
 }
 
 // Changes returns the changes after LSN after up to the view, oldest first. The
@@ -94,7 +99,7 @@ func (v *View) changes(ctx context.Context, after uint64, resolve func(format.En
 
 // refer turns a reference into a change without its document.
 func (v *View) refer(e format.Entry, ref format.Change) (Change, error) {
-	ch := Change{LSN: e.LSN, Time: e.Time, Op: ref.Op, Collection: ref.Collection, Name: ref.Name,
+	ch := Change{LSN: e.LSN, Time: e.Time, Op: ref.Op, Collection: ref.Collection, Name: ref.Name, Alias: ref.Alias, ModelVersion: ref.Version,
 		Key: bytes.Clone(ref.Key), Ord: ref.Ord, OldOrd: ref.OldOrd, HasOld: ref.HasOld}
 	c := v.colls[ref.Collection]
 	if c == nil || ref.Op != format.OpPut && ref.Op != format.OpDelete {
@@ -114,6 +119,9 @@ func (v *View) resolve(e format.Entry, ref format.Change) (Change, error) {
 	ch, err := v.refer(e, ref)
 	if err != nil {
 		return ch, err
+	}
+	if ref.Op.Models() {
+		return ch, nil
 	}
 	c := v.colls[ref.Collection]
 	if c == nil {

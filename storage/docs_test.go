@@ -63,16 +63,17 @@ func TestFormatPageListsEveryKeyPrefix(t *testing.T) {
 	for _, row := range table(t, "prefix") {
 		page[row[0]] = true
 	}
-	if len(code) != 13 || !maps.Equal(code, page) {
+	if len(code) != 15 || !maps.Equal(code, page) {
 		t.Errorf("keys.go has %v, FORMAT.md %v", slices.Sorted(maps.Keys(code)), slices.Sorted(maps.Keys(page)))
 	}
 }
 
 func TestFormatPageListsEveryEnvelopeAndVersion(t *testing.T) {
 	kinds := map[string]byte{"meta": format.EnvMeta, "record": format.EnvRecord, "collection": format.EnvCollection, "change": format.EnvChange,
+		"model": format.EnvModel, "promotion": format.EnvPromotion, "weights": format.EnvWeights,
 		"chunk": format.EnvChunk, "file": format.EnvFile, "setting": format.EnvSetting, "part": format.EnvBackup, "rotation": format.EnvRotation}
 	src := ""
-	for _, f := range []string{"record", "change", "catalog", "chunk", "part", "rotation"} {
+	for _, f := range []string{"record", "change", "catalog", "chunk", "part", "rotation", "model", "promotion", "weights"} {
 		b, err := os.ReadFile("format/" + f + ".go")
 		if err != nil {
 			t.Fatal(err)

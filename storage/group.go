@@ -132,7 +132,7 @@ func (s *Store) commitGroup(calls []*call) {
 		return
 	}
 	if s.state.lsn == g.start {
-		return // nothing changed; the published view is still right
+		return // nothing that can be named changed; the published view is still right
 	}
 	if s.opts.Apply != nil {
 		for _, t := range g.told {
@@ -301,7 +301,7 @@ func (g *group) write(sync bool) error {
 	if sync {
 		opt = pebble.Sync
 	}
-	if s.state.lsn == g.start {
+	if s.state.lsn == g.start && g.batch.Empty() {
 		if sync && s.opts.Durability == Async && !s.opts.InMemory {
 			return s.db.LogData(nil, pebble.Sync)
 		}
@@ -315,7 +315,9 @@ func (g *group) write(sync bool) error {
 		return err
 	}
 	slices.Sort(g.posted)
-	s.cache.notify(g.posted, g.purged, g.start+1, s.state.lsn)
+	if s.state.lsn > g.start {
+		s.cache.notify(g.posted, g.purged, g.start+1, s.state.lsn)
+	}
 	return s.db.Apply(g.batch, opt)
 }
 

@@ -22,10 +22,12 @@ const (
 	prefixSnapshot   = 's' // s coll:4 field:2 gen:8 chunk:4  -> File, or Chunks
 	prefixRotation   = 'o' // o coll:4 field:2                -> Rotation
 	prefixSetting    = 'k' // k name                          -> enveloped bytes
+	prefixModel      = 'g' // g key of format.ModelKey ..     -> Model, Promotion, u32
+	prefixWeights    = 'w' // w id:8 chunk:4                  -> Weights
 )
 
 // wholly are the prefixes whose keys every incremental backup holds all of.
-var wholly = []byte{prefixMeta, prefixCollection, prefixAlias, prefixSetting, prefixRotation}
+var wholly = []byte{prefixMeta, prefixCollection, prefixAlias, prefixSetting, prefixRotation, prefixModel}
 
 var (
 	keyMeta = []byte{prefixMeta, 0} // the first key of a store

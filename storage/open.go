@@ -21,8 +21,14 @@ import (
 )
 
 // FormatNumber is the newest directory format this binary writes and reads. It
-// only ever grows; FORMAT.md has the history.
-const FormatNumber = 1
+// only ever grows; FORMAT.md has the history. A directory is made in the first
+// format and raised to a later one by the first write that needs it.
+const FormatNumber = formatModels
+
+const (
+	formatFirst  = 1
+	formatModels = 2 // the model registry
+)
 
 // Store is an open directory. All methods may be called from many goroutines.
 type Store struct {
@@ -31,10 +37,12 @@ type Store struct {
 	dir   string
 	db    *pebble.DB
 	log   *logger
-	meta  format.Meta
+	meta  format.Meta // but for Format
 	lock  io.Closer
 	armed atomic.Bool // a log error ends the process
 	temp  string      // private view of a read-only opener, removed on Close
+
+	format atomic.Uint32 // meta.Format as raised since
 
 	view    atomic.Pointer[View]
 	lsn     atomic.Uint64 // of view, kept past Close
@@ -60,8 +68,13 @@ type Store struct {
 	vacuuming     atomic.Bool
 	snapshotMu    sync.Mutex   // one at a time of those that make or delete snapshot files
 	snapshotBytes atomic.Int64 // of the snapshot files
-	closeOnce     sync.Once
-	closeErr      error
+
+	modelsMu  sync.Mutex // one edit of the model registry at a time
+	uploadsMu sync.Mutex
+	uploads   []uint64 // ids of the Uploads not closed
+
+	closeOnce sync.Once
+	closeErr  error
 }
 
 // Open opens or creates the store in dir. It takes the directory's lock, or
@@ -245,6 +258,7 @@ func (s *Store) loadMeta() error {
 				ErrVersion, m.Format, m.Flags, FormatNumber)
 		}
 		s.meta = m
+		s.format.Store(m.Format)
 		return nil
 	case !errors.Is(err, ErrNotFound):
 		return err
@@ -263,11 +277,12 @@ func (s *Store) loadMeta() error {
 	if s.opts.ReadOnly {
 		return fmt.Errorf("%w: %s holds no eider store", ErrNotFound, s.dir)
 	}
-	m := format.Meta{Format: FormatNumber, Created: s.opts.Now().UnixNano()}
+	m := format.Meta{Format: formatFirst, Created: s.opts.Now().UnixNano()}
 	if _, err := rand.Read(m.ID[:]); err != nil {
 		return fmt.Errorf("making a store id: %w", err)
 	}
 	s.meta = m
+	s.format.Store(m.Format)
 	return s.db.Set(keyMeta, format.AppendMeta(nil, m), pebble.Sync)
 }
 
@@ -340,7 +355,11 @@ func (s *Store) Sync(ctx context.Context) error {
 }
 
 // Format returns the directory's format number and identity.
-func (s *Store) Format() format.Meta { return s.meta }
+func (s *Store) Format() format.Meta {
+	m := s.meta
+	m.Format = s.format.Load()
+	return m
+}
 
 // Dir returns the directory the store was opened in.
 func (s *Store) Dir() string { return s.dir }

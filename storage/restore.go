@@ -291,7 +291,7 @@ func (r *restorer) part(p format.Part) error {
 }
 
 func (r *restorer) key(p format.Part) error {
-	if len(p.Key) == 0 || !bytes.ContainsRune(wholly, rune(p.Key[0])) {
+	if len(p.Key) == 0 || p.Key[0] != prefixWeights && !bytes.ContainsRune(wholly, rune(p.Key[0])) {
 		return fmt.Errorf("%w: part for key %q", ErrCorrupt, p.Key)
 	}
 	if p.Key[0] == prefixCollection {
@@ -375,6 +375,14 @@ func (r *restorer) finish() error {
 		}
 	}
 	if err := r.flush(pebble.NoSync); err != nil {
+		return err
+	}
+	models := ModelReader{r.s.db}
+	keep, err := models.named()
+	if err == nil {
+		_, err = models.dropOthers(r.batch, keep)
+	}
+	if err != nil {
 		return err
 	}
 	if b, err := r.s.get(keyTrim); err == nil && len(b) == 8 {

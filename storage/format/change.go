@@ -3,9 +3,13 @@ package format
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
-const changeVersion = 1
+const (
+	changeVersion = 2
+	changePlain   = 1 // of entries that name no model, so that older binaries read them
+)
 
 // ChangeOp is what one element of a changelog entry did. The numbers are on
 // disk.
@@ -13,17 +17,20 @@ type ChangeOp uint8
 
 // The operations of a changelog entry.
 const (
-	OpPut     ChangeOp = 1 // a document version was written
-	OpDelete  ChangeOp = 2 // a document was deleted
-	OpCreate  ChangeOp = 3 // a collection was created
-	OpSchema  ChangeOp = 4 // a collection's schema was replaced
-	OpDrop    ChangeOp = 5 // a collection was dropped
-	OpAlias   ChangeOp = 6 // an alias was set to the collection
-	OpUnalias ChangeOp = 7 // an alias was removed
-	OpIndex   ChangeOp = 8 // postings were derived or dropped; documents are unchanged
+	OpPut     ChangeOp = 1  // a document version was written
+	OpDelete  ChangeOp = 2  // a document was deleted
+	OpCreate  ChangeOp = 3  // a collection was created
+	OpSchema  ChangeOp = 4  // a collection's schema was replaced
+	OpDrop    ChangeOp = 5  // a collection was dropped
+	OpAlias   ChangeOp = 6  // an alias was set to the collection
+	OpUnalias ChangeOp = 7  // an alias was removed
+	OpIndex   ChangeOp = 8  // postings were derived or dropped; documents are unchanged
+	OpModel   ChangeOp = 9  // a model version was stored
+	OpUnmodel ChangeOp = 10 // a model version was deleted
+	OpPromote ChangeOp = 11 // an alias of a model was set to the version, or removed
 )
 
-var opNames = [...]string{"", "put", "delete", "create", "schema", "drop", "alias", "unalias", "index"}
+var opNames = [...]string{"", "put", "delete", "create", "schema", "drop", "alias", "unalias", "index", "model", "unmodel", "promote"}
 
 // String returns the operation's lower-case name.
 func (o ChangeOp) String() string {
@@ -41,8 +48,13 @@ type Change struct {
 	OldOrd     uint32 // OpPut with HasOld, OpDelete: the ordinal that died
 	HasOld     bool   // OpPut: it replaced a version
 	Key        []byte // OpPut, OpDelete: id key
-	Name       string // OpCreate, OpDrop: collection; OpAlias, OpUnalias: alias
+	Name       string // OpCreate, OpDrop: collection; OpAlias, OpUnalias: alias; OpModel and on: model
+	Version    uint32 // OpModel and on: of the model; 0 for an alias removed
+	Alias      string // OpPromote
 }
+
+// Models reports a change of the model registry.
+func (o ChangeOp) Models() bool { return o >= OpModel && o <= OpPromote }
 
 // Entry is everything one committed call changed, in order.
 type Entry struct {
@@ -57,7 +69,11 @@ func AppendEntry(dst []byte, e Entry) ([]byte, error) {
 		return dst, fmt.Errorf("%w: %d changes in one commit, at most %d", ErrLimit, len(e.Changes), MaxChange)
 	}
 	start := len(dst)
-	dst = beginEnvelope(dst, EnvChange, changeVersion)
+	version := byte(changePlain)
+	if slices.ContainsFunc(e.Changes, func(c Change) bool { return c.Op.Models() }) {
+		version = changeVersion
+	}
+	dst = beginEnvelope(dst, EnvChange, version)
 	dst = binary.LittleEndian.AppendUint64(dst, e.LSN)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(e.Time))
 	dst = binary.AppendUvarint(dst, uint64(len(e.Changes)))
@@ -78,6 +94,12 @@ func AppendEntry(dst []byte, e Entry) ([]byte, error) {
 		case OpDelete:
 			dst = binary.AppendUvarint(dst, uint64(c.OldOrd))
 			dst = appendBlock(dst, c.Key)
+		case OpModel, OpUnmodel, OpPromote:
+			dst = binary.AppendUvarint(dst, uint64(c.Version))
+			dst = appendBlock(dst, []byte(c.Name))
+			if c.Op == OpPromote {
+				dst = appendBlock(dst, []byte(c.Alias))
+			}
 		default:
 			dst = appendBlock(dst, []byte(c.Name))
 		}
@@ -88,7 +110,7 @@ func AppendEntry(dst []byte, e Entry) ([]byte, error) {
 // ParseEntry decodes an envelope of AppendEntry; keys alias b. Errors:
 // ErrCorrupt, ErrVersion.
 func ParseEntry(b []byte) (Entry, error) {
-	_, body, err := OpenEnvelope(b, EnvChange, changeVersion)
+	version, body, err := OpenEnvelope(b, EnvChange, changeVersion)
 	if err != nil {
 		return Entry{}, err
 	}
@@ -99,11 +121,17 @@ func ParseEntry(b []byte) (Entry, error) {
 		return Entry{}, corrupt("changelog entry of %d changes in %d bytes", n, len(body))
 	}
 	e.Changes = make([]Change, 0, min(n, 1024))
+	models := false
 	for range n {
-		e.Changes = append(e.Changes, c.change())
+		ch := c.change()
+		models = models || ch.Op.Models()
+		e.Changes = append(e.Changes, ch)
 		if c.bad {
 			return Entry{}, corrupt("change %d of entry %d", len(e.Changes)-1, e.LSN)
 		}
+	}
+	if models != (version == changeVersion) {
+		return Entry{}, corrupt("changelog entry %d of version %d", e.LSN, version)
 	}
 	if !c.done() {
 		return Entry{}, corrupt("bytes after changelog entry %d", e.LSN)
@@ -130,6 +158,11 @@ func (c *cursor) change() (ch Change) {
 		c.bad = c.bad || len(ch.Key) == 0
 	case OpCreate, OpSchema, OpDrop, OpAlias, OpUnalias, OpIndex:
 		ch.Name = string(c.block(MaxLabel))
+	case OpModel, OpUnmodel, OpPromote:
+		ch.Version, ch.Name = c.ord(), string(c.block(MaxLabel))
+		if ch.Op == OpPromote {
+			ch.Alias = string(c.block(MaxLabel))
+		}
 	default:
 		c.bad = true
 	}

@@ -17,6 +17,9 @@ const (
 	EnvRotation   = 'o' // the rotation of a vector field
 	EnvSetting    = 'k' // a key-value of the layer above
 	EnvBackup     = 'b' // a part of an incremental backup
+	EnvModel      = 'g' // the manifest of a model version
+	EnvPromotion  = 'p' // a change of a model's alias
+	EnvWeights    = 'w' // a chunk of a model version's tensors
 )
 
 // envelopeHead is kind, version, length; envelopeTail is the checksum.
@@ -33,6 +36,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Checksum returns the CRC32C that envelopes carry.
 func Checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+
+// Extend returns the checksum of what sum was of, 0 for nothing, and b after it.
+func Extend(sum uint32, b []byte) uint32 { return crc32.Update(sum, castagnoli, b) }
 
 // beginEnvelope appends a head with no length yet; endEnvelope fills it in and
 // appends the checksum. start is len(dst) before beginEnvelope.

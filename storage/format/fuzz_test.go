@@ -2,7 +2,6 @@ package format
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"maps"
 	"math"
@@ -53,6 +52,15 @@ func sealed() map[string]artefact {
 		{Op: OpPut, Collection: 1, Ord: 4, Key: []byte("b")}, {Op: OpDelete, Collection: 2, OldOrd: 5, Key: []byte("c")},
 		{Op: OpCreate, Collection: 3, Name: "films"}, {Op: OpAlias, Collection: 3, Name: "now"}, {Op: OpIndex, Collection: 3},
 	}}
+	models := Entry{LSN: 10, Time: 6, Changes: []Change{
+		{Op: OpModel, Name: "ctr", Version: 3}, {Op: OpPromote, Name: "ctr", Version: 3, Alias: "production"}, {Op: OpUnmodel, Name: "ctr", Version: 1}}}
+	readEntry := func(b []byte) ([]byte, error) {
+		e, err := ParseEntry(b)
+		if err != nil {
+			return nil, err
+		}
+		return AppendEntry(nil, e)
+	}
 	return map[string]artefact{
 		"record": {must(AppendRecord(nil, Record{LSN: 3, ExpireAt: 9, Fields: []uint16{0, 7}, Key: []byte("id"), Body: []byte("body")})), func(b []byte) ([]byte, error) {
 			r, err := ParseRecord(b)
@@ -61,13 +69,8 @@ func sealed() map[string]artefact {
 			}
 			return AppendRecord(nil, r)
 		}},
-		"change": {must(AppendEntry(nil, entry)), func(b []byte) ([]byte, error) {
-			e, err := ParseEntry(b)
-			if err != nil {
-				return nil, err
-			}
-			return AppendEntry(nil, e)
-		}},
+		"change":  {must(AppendEntry(nil, entry)), readEntry},
+		"change2": {must(AppendEntry(nil, models)), readEntry},
 		"meta": {AppendMeta(nil, Meta{Format: 1, ID: [16]byte{1, 2}, Created: 7}), func(b []byte) ([]byte, error) {
 			m, err := ParseMeta(b)
 			if err != nil {
@@ -102,6 +105,27 @@ func sealed() map[string]artefact {
 				return nil, err
 			}
 			return AppendRotation(nil, r)
+		}},
+		"model": {must(AppendModel(nil, sampleModel())), func(b []byte) ([]byte, error) {
+			m, err := ParseModel(b)
+			if err != nil {
+				return nil, err
+			}
+			return AppendModel(nil, m)
+		}},
+		"promotion": {must(AppendPromotion(nil, samplePromotion())), func(b []byte) ([]byte, error) {
+			p, err := ParsePromotion(b)
+			if err != nil {
+				return nil, err
+			}
+			return AppendPromotion(nil, p)
+		}},
+		"weights": {must(AppendWeights(nil, Weights{ID: 7, Seq: 2, Data: chunk})), func(b []byte) ([]byte, error) {
+			w, err := ParseWeights(b)
+			if err != nil {
+				return nil, err
+			}
+			return AppendWeights(nil, w)
 		}},
 		"part": {must(AppendPart(nil, Part{Kind: PartDocument, Collection: 1, Ord: 2, Value: []byte("record"), Vectors: []PartVector{{3, []byte("data")}}})), func(b []byte) ([]byte, error) {
 			p, err := ParsePart(b)
@@ -173,7 +197,8 @@ func open() map[string]artefact {
 
 // checked names the artefacts with a checksum, where every damage is detected;
 // the others sit in checksummed table blocks or inside a checksummed artefact.
-var checked = map[string]bool{"record": true, "change": true, "meta": true, "collection": true, "chunk": true, "part": true, "rotation": true, "manifest": true}
+var checked = map[string]bool{"record": true, "change": true, "meta": true, "collection": true, "chunk": true, "part": true, "rotation": true, "manifest": true,
+	"change2": true, "model": true, "promotion": true, "weights": true}
 
 func fuzz(f *testing.F, name string) {
 	a := artefacts()[name]
@@ -186,7 +211,7 @@ func fuzz(f *testing.F, name string) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var before, after runtime.MemStats
-		if name == "document" || name == "safetensors" {
+		if name == "document" || name == "safetensors" || name == "model" {
 			runtime.ReadMemStats(&before)
 		}
 		again, err := a.again(b)
@@ -216,6 +241,9 @@ func FuzzChunk(f *testing.F)       { fuzz(f, "chunk") }
 func FuzzFile(f *testing.F)        { fuzz(f, "file") }
 func FuzzRotation(f *testing.F)    { fuzz(f, "rotation") }
 func FuzzPart(f *testing.F)        { fuzz(f, "part") }
+func FuzzModel(f *testing.F)       { fuzz(f, "model") }
+func FuzzPromotion(f *testing.F)   { fuzz(f, "promotion") }
+func FuzzWeights(f *testing.F)     { fuzz(f, "weights") }
 func FuzzDocument(f *testing.F)    { fuzz(f, "document") }
 func FuzzKey(f *testing.F)         { fuzz(f, "key") }
 func FuzzOperand(f *testing.F)     { fuzz(f, "operand") }
@@ -225,8 +253,8 @@ func FuzzSafetensors(f *testing.F) { fuzz(f, "safetensors") }
 // seal gives an arbitrary body a right checksum, so that fuzzing reaches what
 // lies behind it.
 func FuzzSealedBody(f *testing.F) {
-	kinds := []byte{EnvMeta, EnvRecord, EnvCollection, EnvChange, EnvChunk, EnvFile, EnvBackup, EnvRotation}
-	names := []string{"meta", "record", "collection", "change", "chunk", "file", "part", "rotation"}
+	kinds := []byte{EnvMeta, EnvRecord, EnvCollection, EnvChange, EnvChunk, EnvFile, EnvBackup, EnvRotation, EnvModel, EnvPromotion, EnvWeights}
+	names := []string{"meta", "record", "collection", "change", "chunk", "file", "part", "rotation", "model", "promotion", "weights"}
 	all := artefacts()
 	for i, n := range names {
 		g := all[n].golden
@@ -372,31 +400,6 @@ func TestPostingMergeIsAssociativeAndEqualsReplay(t *testing.T) {
 	for i := 1; i < len(ops); i++ {
 		if got := fold([][]byte{fold(ops[:i]), back(ops[i:])}); !bytes.Equal(got, want) {
 			t.Errorf("split at %d: %x, whole: %x", i, got, want)
-		}
-	}
-}
-
-func TestSafetensorsAbusesAreRefused(t *testing.T) {
-	file := func(header string, payload int) []byte {
-		b := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
-		return append(append(b, header...), make([]byte, payload)...)
-	}
-	for name, b := range map[string][]byte{
-		"header longer than the file": append(binary.LittleEndian.AppendUint64(nil, 1<<40), '{', '}'),
-		"overlapping tensors":         file(`{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}`, 6),
-		"gap before a tensor":         file(`{"a":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}`, 6),
-		"payload not covered":         file(`{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}`, 9),
-		"offset past the end":         file(`{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}`, 3),
-		"shape that overflows":        file(`{"a":{"dtype":"F64","shape":[4294967296,4294967296,2],"data_offsets":[0,0]}}`, 0),
-		"size that is not the shape":  file(`{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,4]}}`, 4),
-		"repeated name":               file(`{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}`, 0),
-		"unknown type":                file(`{"a":{"dtype":"X9","shape":[4],"data_offsets":[0,4]}}`, 4),
-		"offsets backwards":           file(`{"a":{"dtype":"U8","shape":[4],"data_offsets":[4,0]}}`, 4),
-		"negative shape":              file(`{"a":{"dtype":"U8","shape":[-4],"data_offsets":[0,4]}}`, 4),
-		"pickle":                      []byte("\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix"),
-	} {
-		if _, _, err := ReadSafetensors(b); !errors.Is(err, ErrCorrupt) {
-			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -23,5 +23,11 @@ const (
 
 	MaxTensors      = 65536   // tensors of a safetensors file
 	MaxTensorRank   = 8       // dimensions of a tensor
+	MaxTensorName   = 512     // bytes of a tensor's name
 	MaxTensorHeader = 1 << 20 // bytes of a safetensors JSON header
+	MaxWeights      = 1 << 36 // bytes of the tensors of one model
+
+	MaxMetrics     = 256     // metrics of a model version
+	MaxModelConfig = 1 << 20 // bytes of a model's own configuration
+	MaxNote        = 256     // bytes of a code revision, a test set's name, a promotion's note
 )
