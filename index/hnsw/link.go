@@ -133,10 +133,18 @@ func (x *Index) choose(c *linker, slot uint32, top int) {
 }
 
 // wide is how many of the EfConstruction candidates of a new node are expanded, the
-// nearest. Expanding the rest as well costs a quarter of a build or more and hardly
-// changes what is chosen: at ef 40, 50,000 x 128 clustered vectors gain 0.001 to 0.002
-// of recall by it, 60,000 images and 20,000 x 768 none.
-func (x *Index) wide() int { return max(x.m, x.cfg.EfConstruction*5/8) }
+// nearest: all, or five eighths where so many nodes are new that each will be asked
+// for in an audit. Expanding the rest as well costs a quarter of a build and hardly
+// changes recall: at ef 40, 50,000 x 128 clustered vectors gain 0.001 to 0.002 by it,
+// 60,000 images and 20,000 x 768 none. But of single vectors that are far from all
+// others a few in a thousand are then not found by themselves until an audit.
+func (x *Index) wide() int {
+	ef := x.cfg.EfConstruction
+	if x.selfish() && x.upkeep.unsure.Load() > int64((x.set.Len()-x.fresh.len())/2) {
+		return max(x.m, ef*5/8)
+	}
+	return ef
+}
 
 // eligible is e without the nodes that should get no links: condemned ones, and
 // dead ones unless nothing lives. It reuses e.
