@@ -26,8 +26,9 @@ func (t *Tape) key() uint64 {
 	return mix(mix(mix(t.Seed+golden)+t.Step*golden) + t.dropouts*golden)
 }
 
-// mask calls for the elements of a row which one of them are dropped: two are
-// drawn from each 64 bits, 32 bits against the threshold each.
+// dropRow sets elements of row whose 32 random bits are below threshold to drop,
+// and the others to keep times themselves plus add. start is the position of
+// row[0]; each 64 bits serve two positions.
 func dropRow(row []float32, key, start, threshold uint64, keep, drop float32, add float32) {
 	for j := range row {
 		at := start + uint64(j)
