@@ -124,26 +124,12 @@ func (x *Index) choose(c *linker, slot uint32, top int) {
 		if c.see(at) {
 			c.pool.insert(d, at)
 		}
-		x.walkTo(context.Background(), c.searcher, q, l, x.wide())
+		x.walk(context.Background(), c.searcher, q, l)
 		if len(c.pool.e) > 0 {
 			at, d = c.pool.e[0].slot&slotMask, c.pool.e[0].d
 		}
 		c.levels[l] = append(c.levels[l][:0], x.diverse(c, x.eligible(c, c.pool.e), x.m, x.m/2)...)
 	}
-}
-
-// wide is how many of the EfConstruction candidates of a new node are expanded, the
-// nearest: all, or five eighths where so many nodes are new that each will be asked
-// for in an audit. Expanding the rest as well costs a quarter of a build and hardly
-// changes recall: at ef 40, 50,000 x 128 clustered vectors gain 0.001 to 0.002 by it,
-// 60,000 images and 20,000 x 768 none. But of single vectors that are far from all
-// others a few in a thousand are then not found by themselves until an audit.
-func (x *Index) wide() int {
-	ef := x.cfg.EfConstruction
-	if x.selfish() && x.upkeep.unsure.Load() > int64((x.set.Len()-x.fresh.len())/2) {
-		return max(x.m, ef*5/8)
-	}
-	return ef
 }
 
 // eligible is e without the nodes that should get no links: condemned ones, and
