@@ -33,7 +33,7 @@ func (x *Index) selfish() bool { return x.cfg.Metric != index.IP }
 // sixteenth while someone waits in Drain; otherwise those that few link to. A link
 // more can lead another walk astray, so then all are asked for again, or, where few
 // links were added, those near them. A walk ends where it meets its node; asking for
-// all takes an eighth to a sixth of what linking them took (20,000 and 60,000 x 784, int8).
+// all takes about a tenth of what linking them took (20,000 x 784, int8).
 func (x *Index) audit(c *linker) {
 	u := &x.upkeep
 	if !x.selfish() {

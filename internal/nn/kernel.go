@@ -7,45 +7,7 @@ import (
 	"github.com/eiderdb/eider/simd"
 )
 
-// The kernels of this file are plain Go with the signatures of package simd's:
-// each becomes a call there when simd has it.
-
-// gemm is C = alpha·op(A)·op(B) + beta·C with op(A) m x k, op(B) k x n and C
-// m x n, row-major; trans means that the matrix in memory is the transpose.
-// With beta 0 what C held is not read.
-func gemm(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
-	for i := range m {
-		row := c[i*ldc : i*ldc+n]
-		if beta == 0 {
-			clear(row)
-		} else if beta != 1 {
-			simd.Scale(row, beta)
-		}
-		switch {
-		case transB && !transA:
-			x := a[i*lda : i*lda+k]
-			for j := range row {
-				row[j] += alpha * simd.Dot(x, b[j*ldb:j*ldb+k])
-			}
-		case transB:
-			for j := range row {
-				y, sum := b[j*ldb:j*ldb+k], float32(0)
-				for l := range y {
-					sum += a[l*lda+i] * y[l]
-				}
-				row[j] += alpha * sum
-			}
-		default:
-			for l := range k {
-				at := i*lda + l
-				if transA {
-					at = l*lda + i
-				}
-				simd.Axpy(alpha*a[at], b[l*ldb:l*ldb+n], row)
-			}
-		}
-	}
-}
+// Functions over slices in plain Go, as far as package simd has none.
 
 // exp writes e^x to y; both may be the same slice.
 func exp(y, x []float32) {

@@ -1,5 +1,7 @@
 package nn
 
+import "github.com/eiderdb/eider/simd"
+
 // MatMul is op(a)·op(b), where op transposes if its flag is set.
 func (t *Tape) MatMul(a, b *Var, transA, transB bool) *Var {
 	m, k, k2, n := a.Rows, a.Cols, b.Rows, b.Cols
@@ -14,7 +16,7 @@ func (t *Tape) MatMul(a, b *Var, transA, transB bool) *Var {
 	}
 	v := t.node(m, n, matMulBack, a, b)
 	v.a, v.b = transA, transB
-	gemm(transA, transB, m, n, k, 1, a.Data, a.Stride, b.Data, b.Stride, 0, v.Data, v.Stride)
+	simd.Gemm(transA, transB, m, n, k, 1, a.Data, a.Stride, b.Data, b.Stride, 0, v.Data, v.Stride)
 	return v
 }
 
@@ -29,17 +31,17 @@ func matMulBack(t *Tape, v *Var) {
 	if a.needs {
 		d, beta := t.dest(a)
 		if v.a {
-			gemm(v.b, true, k, v.Rows, v.Cols, 1, b.Data, b.Stride, g.Data, g.Stride, beta, d.Data, d.Stride)
+			simd.Gemm(v.b, true, k, v.Rows, v.Cols, 1, b.Data, b.Stride, g.Data, g.Stride, beta, d.Data, d.Stride)
 		} else {
-			gemm(false, !v.b, v.Rows, k, v.Cols, 1, g.Data, g.Stride, b.Data, b.Stride, beta, d.Data, d.Stride)
+			simd.Gemm(false, !v.b, v.Rows, k, v.Cols, 1, g.Data, g.Stride, b.Data, b.Stride, beta, d.Data, d.Stride)
 		}
 	}
 	if b.needs {
 		d, beta := t.dest(b)
 		if v.b {
-			gemm(true, v.a, v.Cols, k, v.Rows, 1, g.Data, g.Stride, a.Data, a.Stride, beta, d.Data, d.Stride)
+			simd.Gemm(true, v.a, v.Cols, k, v.Rows, 1, g.Data, g.Stride, a.Data, a.Stride, beta, d.Data, d.Stride)
 		} else {
-			gemm(!v.a, false, k, v.Cols, v.Rows, 1, a.Data, a.Stride, g.Data, g.Stride, beta, d.Data, d.Stride)
+			simd.Gemm(!v.a, false, k, v.Cols, v.Rows, 1, a.Data, a.Stride, g.Data, g.Stride, beta, d.Data, d.Stride)
 		}
 	}
 }
@@ -61,7 +63,7 @@ func (t *Tape) Linear(x, w, b *Var) *Var {
 		}
 		beta = 1
 	}
-	gemm(false, true, x.Rows, w.Rows, x.Cols, 1, x.Data, x.Stride, w.Data, w.Stride, beta, v.Data, v.Stride)
+	simd.Gemm(false, true, x.Rows, w.Rows, x.Cols, 1, x.Data, x.Stride, w.Data, w.Stride, beta, v.Data, v.Stride)
 	return v
 }
 
@@ -69,11 +71,11 @@ func linearBack(t *Tape, v *Var) {
 	x, w, b, g := v.in[0], v.in[1], v.in[2], v.grad
 	if x.needs { // G·W
 		d, beta := t.dest(x)
-		gemm(false, false, x.Rows, x.Cols, w.Rows, 1, g.Data, g.Stride, w.Data, w.Stride, beta, d.Data, d.Stride)
+		simd.Gemm(false, false, x.Rows, x.Cols, w.Rows, 1, g.Data, g.Stride, w.Data, w.Stride, beta, d.Data, d.Stride)
 	}
 	if w.needs { // Gᵀ·X
 		d, beta := t.dest(w)
-		gemm(true, false, w.Rows, w.Cols, x.Rows, 1, g.Data, g.Stride, x.Data, x.Stride, beta, d.Data, d.Stride)
+		simd.Gemm(true, false, w.Rows, w.Cols, x.Rows, 1, g.Data, g.Stride, x.Data, x.Stride, beta, d.Data, d.Stride)
 	}
 	if b != nil && b.needs {
 		sumRows(t.Grad(b).Row(0), g)
