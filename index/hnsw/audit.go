@@ -10,8 +10,10 @@ import (
 const (
 	few    = 2   // links to a node that may be too few for it to be found
 	rounds = 8   // of giving way to what is not found
-	passes = 4   // over all nodes: a link that gave way may have led to others
+	passes = 8   // over all nodes: a link that gave way may have led to others
 	rare   = 256 // one new link among so many nodes leads hardly any walk astray elsewhere
+
+	many = 1 << 17 // nodes that are worth knowing which to ask again
 )
 
 // doubtful reports whether enough nodes came and went since the last audit of all
@@ -30,11 +32,14 @@ func (x *Index) selfish() bool { return x.cfg.Metric != index.IP }
 // some may stay unfound.
 //
 // All nodes are asked for once half as many came or went as there are, or a
-// sixteenth while someone waits in Drain; otherwise those that few link to. A link
-// more can lead another walk astray, so then all are asked for again, or, where few
-// links were added, those near them. A walk ends where it meets its node; asking for
-// all takes about a tenth of what linking them took (20,000 x 784, int8).
-func (x *Index) audit(c *linker) {
+// sixteenth while someone waits in Drain; otherwise those that few link to, and of
+// those bereft of a link those that are not anchored. A link more can lead another
+// walk astray, so then all are asked for again until none is missed, or, where they
+// are many and few links were added, those near them: one link in a few thousand
+// leads a walk astray that began further off. A walk ends where it meets its node;
+// asking for all once takes about a twentieth of what linking them took (20,000 x
+// 784, int8).
+func (x *Index) audit(c *linker, bereft *bitset) {
 	u := &x.upkeep
 	if !x.selfish() {
 		return
@@ -48,7 +53,7 @@ func (x *Index) audit(c *linker) {
 	var degree []uint32
 	var among *bitset
 	for pass := 0; pass < passes && !u.isStopped(); pass++ {
-		led, lost := x.unfound(c, all, among)
+		led, lost := x.unfound(c, all, among, bereft)
 		missed := len(led)/2 + len(lost)
 		among = nil
 		if len(lost) > 0 {
@@ -61,7 +66,7 @@ func (x *Index) audit(c *linker) {
 			// What gave way may be out of reach. It must not be left to Drain: where
 			// there is no room for all it would go on for ever.
 			x.sweep(c)
-		} else if missed < x.set.Len()/rare {
+		} else if n := x.set.Len(); n > many && missed < n/rare {
 			among = x.vicinity(c, led)
 		}
 		if !all || missed == 0 {
@@ -97,10 +102,11 @@ func (x *Index) vicinity(c *linker, nodes []uint32) *bitset {
 	return near
 }
 
-// unfound asks for all nodes, or those among some, or those that few link to. It
+// unfound asks for all nodes, or those among some, or those that few link to and
+// those bereft that are not anchored. It
 // links those that are not found where there is room for it, and returns both ends
 // of such links, and the others.
-func (x *Index) unfound(c *linker, all bool, among *bitset) (led, lost []uint32) {
+func (x *Index) unfound(c *linker, all bool, among, bereft *bitset) (led, lost []uint32) {
 	var degree []uint32
 	if !all {
 		degree = x.degrees(c)
@@ -113,10 +119,12 @@ func (x *Index) unfound(c *linker, all bool, among *bitset) (led, lost []uint32)
 		defer x.set.Move.RUnlock()
 		c.enter(x)
 		for s := uint32(from); s < min(uint32(to), c.limit); s++ {
-			if !all && (int(s) >= len(degree) || degree[s] > few) || among != nil && !among.has(s) {
+			switch {
+			case among != nil && !among.has(s):
 				continue
-			}
-			if x.finds(c, s) {
+			case !all && (int(s) >= len(degree) || degree[s] > few) && (!bereft.has(s) || x.anchored(c, s)):
+				continue
+			case x.finds(c, s):
 				continue
 			}
 			from := x.lead(c, s, nil, nil)

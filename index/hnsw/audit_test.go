@@ -103,3 +103,69 @@ func TestDrainEndsAndFindsAllAmongCopies(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// strangers are vectors that are about as far from each other as from all others.
+func strangers(r *rand.Rand, n, dim int) [][]float32 {
+	out := make([][]float32, n)
+	for i := range out {
+		out[i] = make([]float32, dim)
+		for j := range out[i] {
+			out[i][j] = float32(r.NormFloat64())
+		}
+	}
+	return out
+}
+
+// natives are vectors that a random basis of a fifth of dim and some noise make.
+func natives(r *rand.Rand, n, dim int) [][]float32 {
+	basis, out := strangers(r, dim/5, dim), strangers(r, n, dim)
+	for _, v := range out {
+		for j := range v {
+			v[j] *= 0.1
+		}
+		for _, b := range basis {
+			f := float32(r.NormFloat64())
+			for j, x := range b {
+				v[j] += f * x
+			}
+		}
+	}
+	return out
+}
+
+// What is far from everything is the last in every list that has it, and gives way to
+// whatever comes near. No audit comes before thousands more are written.
+func TestSingleWritesStayFoundUntilAnAudit(t *testing.T) {
+	ctx := context.Background()
+	for name, codes := range map[string]index.Codes{"float32": index.None, "int8": index.Int8} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := rand.New(rand.NewSource(7))
+			n := size(2000, 20000)
+			vecs := append(natives(r, n, 64), strangers(r, 300, 64)...)
+			x, _ := pair(t, index.Config{Dim: 64, Metric: index.Cosine, Codes: codes, EfConstruction: 60})
+			fill(t, x, vecs[:n])
+			dead := map[int]bool{}
+			for i := n; i < len(vecs); i++ {
+				if err := x.Insert(ctx, uint32(i), vecs[i]); err != nil {
+					t.Fatal(err)
+				}
+				if i > n+50 && i%2 == 0 {
+					gone := n + r.Intn(i-n)
+					dead[gone] = true
+					x.Delete(uint32(gone), uint64(i))
+					x.Release(uint64(i))
+				}
+				if i%25 > 0 {
+					continue
+				}
+				for x.Stats().Fresh > 0 {
+					time.Sleep(time.Millisecond)
+				}
+				if lost := unfound(t, x, vecs[:i+1], func(j int) bool { return j >= n && !dead[j] }); lost > 0 {
+					t.Fatalf("%d of %d single writes are not found", lost, i-n-len(dead)+1)
+				}
+			}
+		})
+	}
+}

@@ -2,6 +2,7 @@ package hnsw
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"github.com/eiderdb/eider/index/vectors"
@@ -22,6 +23,7 @@ type linker struct {
 	}
 	vec          []float32
 	list         []uint32
+	doubts       []uint32 // nodes that a list at level 0 dropped since link began
 	stays, fresh []uint32 // neighbours of a mended node, from before and new
 	local        pool     // candidates of one node
 	levels       [maxLevel + 1][]uint32
@@ -74,6 +76,7 @@ func (x *Index) link(c *linker, slot uint32) error {
 		}
 	}
 	held := false
+	c.doubts = c.doubts[:0]
 	for _, n := range c.levels[0] {
 		held = x.back(c, n, slot, 0, false) || held
 	}
@@ -83,6 +86,7 @@ func (x *Index) link(c *linker, slot uint32) error {
 	if e := x.entry.Load(); e == noEntry || level > int(e&0xff) {
 		x.raise(slot, level)
 	}
+	x.settle(c, slot)
 	return nil
 }
 
@@ -124,7 +128,7 @@ func (x *Index) choose(c *linker, slot uint32, top int) {
 		if c.see(at) {
 			c.pool.insert(d, at)
 		}
-		x.walk(context.Background(), c.searcher, q, l)
+		x.walkTo(context.Background(), c.searcher, q, l, x.wide())
 		if len(c.pool.e) > 0 {
 			at, d = c.pool.e[0].slot&slotMask, c.pool.e[0].d
 		}
@@ -188,6 +192,13 @@ func (x *Index) back(c *linker, n, slot uint32, level int, force bool) bool {
 		kept[len(kept)-1], held = slot, true
 	}
 	put(row, kept)
+	if level == 0 {
+		for _, e := range c.local.e {
+			if s := e.slot & slotMask; s != slot && !slices.Contains(kept, s) {
+				c.doubts = append(c.doubts, s)
+			}
+		}
+	}
 	return held
 }
 

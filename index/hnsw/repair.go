@@ -19,6 +19,15 @@ const (
 type removal struct {
 	dead   *bitset
 	mended *bitset // nodes that have found what they need among the living
+	bereft *bitset // living nodes that fewer link to than before
+}
+
+// bereave notes that fewer link to slot; slots beyond those there were at the start are
+// linked since, and looked after by that.
+func (r *removal) bereave(slot uint32) {
+	if int(slot/32) < len(r.bereft.words) {
+		r.bereft.add(slot)
+	}
 }
 
 // repair takes dead slots out of the graph and frees them:
@@ -34,10 +43,11 @@ type removal struct {
 // Searches go on all the while, and reach what lives: nothing is cut before its
 // replacement is there. O(n·M) reads of links, plus work for the nodes concerned.
 //
-// It reports whether all that lives is reachable.
-func (x *Index) repair(c *linker, batch []uint32) bool {
+// It returns the nodes that fewer link to than before, and whether all that lives is
+// reachable.
+func (x *Index) repair(c *linker, batch []uint32) (bereft *bitset, whole bool) {
 	capacity := x.view.Load().cap
-	r := &removal{newBitset(capacity), newBitset(capacity)}
+	r := &removal{newBitset(capacity), newBitset(capacity), newBitset(capacity)}
 	for _, s := range batch {
 		r.dead.add(s)
 	}
@@ -46,16 +56,19 @@ func (x *Index) repair(c *linker, batch []uint32) bool {
 	x.gate.Unlock()
 	x.abdicate(r.dead)
 	x.everywhere(c, r, x.mend)
-	whole := x.sweep(c)
+	whole = x.sweep(c)
 	x.everywhere(c, r, x.strip)
 	x.set.Wait()
 	if x.upkeep.isStopped() {
-		return false
+		return r.bereft, false
 	}
 	// The condemned still link to each other: Check must not come in between.
 	x.gate.RLock()
 	v := x.view.Load()
 	for _, s := range batch {
+		for _, n := range take(v.base(s), c.list[:0]) {
+			r.bereave(n)
+		}
 		x.unblock(atomic.LoadUint32(&v.towers[s]))
 		atomic.StoreUint32(&v.towers[s], 0)
 	}
@@ -67,7 +80,7 @@ func (x *Index) repair(c *linker, batch []uint32) bool {
 	x.upkeep.dirty.Add(1)
 	x.upkeep.vacated.Add(int64(len(batch)))
 	x.upkeep.unsure.Add(int64(len(batch)))
-	return whole
+	return r.bereft, whole
 }
 
 // everywhere calls do for each list that holds a dead slot, from as many
@@ -214,6 +227,13 @@ func (x *Index) remake(c *linker, r *removal, slot uint32, level int, row []uint
 		x.rank(c, slot, c.list)
 		near := c.local.e[:min(len(c.local.e), x.cfg.EfConstruction)]
 		kept = x.diverse(c, near, len(row), least)
+		if level == 0 {
+			for _, n := range c.stays {
+				if !slices.Contains(kept, n) {
+					r.bereave(n)
+				}
+			}
+		}
 	} else {
 		x.rank(c, slot, c.list)
 		kept = x.patch(c, c.local.e, least)

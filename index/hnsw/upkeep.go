@@ -15,6 +15,9 @@ const (
 	rest  = 50 * time.Millisecond // least pause before a small repair, to batch deletes
 	idle  = 10                    // a small repair waits this many times the last one's time
 
+	stint  = 16   // links that a linker makes a turn when it is behind
+	behind = 4096 // fresh vectors, which each search scans
+
 	lull = 100 * time.Millisecond // after a search, until another is not expected
 )
 
@@ -201,8 +204,11 @@ func (x *Index) chores() bool {
 		return false
 	}
 	d := u.dirty.Load()
-	return x.roomy() || x.scattered() && !u.calibrating || d > 0 && (u.draining > 0 || d > int64(x.set.Slots()/4+1000)) || u.draining > 0 && x.doubtful()
+	return x.roomy() || x.scattered() && !u.calibrating || d > 0 && (u.draining > 0 || d > x.untidy()) || u.draining > 0 && x.doubtful()
 }
+
+// untidy is how many changed lists make the tender look after the graph unasked.
+func (x *Index) untidy() int64 { return int64(x.set.Slots()/4 + 1000) }
 
 // linkAll links fresh slots until none waits.
 func (x *Index) linkAll() {
@@ -223,8 +229,11 @@ func (x *Index) linkAll() {
 			x.linkOne(c, slot, position)
 			// Linkers take every core for as long as there is work. Whoever waits for
 			// one, a commit or a search, then waits for one link and not for the
-			// scheduler's 10 ms.
-			runtime.Gosched()
+			// scheduler's 10 ms. The linker itself may wait as long for its turn, so where
+			// it is behind it links several a turn.
+			if n%stint == 0 || x.fresh.len() < min(x.cfg.MaxFresh/2, behind) {
+				runtime.Gosched()
+			}
 			continue
 		}
 		u.mu.Lock()
@@ -313,7 +322,11 @@ func (x *Index) tend() {
 		u.mu.Unlock()
 		batch := x.exhume()
 		start := time.Now()
-		whole := len(batch) > 0 && x.repair(c, batch)
+		bereft := &bitset{}
+		whole := false
+		if len(batch) > 0 {
+			bereft, whole = x.repair(c, batch)
+		}
 		if owed > 0 && len(batch) == 0 {
 			// The dead are still fresh: a linker is about to get to them.
 			x.sleep(time.Millisecond, changed)
@@ -325,7 +338,7 @@ func (x *Index) tend() {
 		if !whole {
 			x.sweep(c)
 		}
-		x.audit(c)
+		x.audit(c, bereft)
 		u.mu.Lock()
 		scattered := owed == 0 && x.scattered() && !u.calibrating
 		u.mu.Unlock()

@@ -245,7 +245,10 @@ func appends(t *testing.T, f Factory) {
 }
 
 func together(t *testing.T, f Factory) {
-	const n, dim = 1500, 8
+	n, dim := 1500, 8
+	if testing.Short() {
+		n = 500
+	}
 	vecs := normal(14, n, dim)
 	x := open(t, f, index.Config{Dim: dim, MaxFresh: 200})
 	var done atomic.Int64 // ids below are inserted
@@ -310,7 +313,7 @@ func together(t *testing.T, f Factory) {
 		}
 	})
 	wg.Wait()
-	x.Release(n)
+	x.Release(uint64(n))
 	if err := x.Drain(ctx); err != nil {
 		t.Fatal(err)
 	}
