@@ -71,10 +71,6 @@ func panicRow(name string, dim, size, stride int, row uint64) {
 	panic(fmt.Sprintf("simd: %s: row %d (stride %d, length %d) ends beyond the %d elements of rows", name, row, stride, dim, size))
 }
 
-func panicCount(name string, n, most int) {
-	panic(fmt.Sprintf("simd: %s: n is %d; it must be 0 to %d", name, n, most))
-}
-
 func panicRows(name string, size, dim int) {
 	panic(fmt.Sprintf("simd: %s: %d elements; they must be whole rows of %d", name, size, dim))
 }

@@ -18,7 +18,7 @@ type functions struct {
 
 	sgd     func(w, g []float32, lr, decay float32)
 	adam    func(w, g, m, v, k []float32)
-	adagrad func(w, g, sum []float32, lr, eps, decay float32)
+	adagrad func(w, g, sum []float32, lr, eps float32)
 }
 
 var genericFunctions = functions{

@@ -47,7 +47,7 @@ func sgdAVX2(w []float32, g []float32, lr float32, decay float32)
 func adamAVX2(w []float32, g []float32, m []float32, v []float32, k []float32)
 
 //go:noescape
-func adagradAVX2(w []float32, g []float32, sum []float32, lr float32, eps float32, decay float32)
+func adagradAVX2(w []float32, g []float32, sum []float32, lr float32, eps float32)
 
 //go:noescape
 func expAVX512(dst []float32, src []float32)
@@ -92,4 +92,4 @@ func sgdAVX512(w []float32, g []float32, lr float32, decay float32)
 func adamAVX512(w []float32, g []float32, m []float32, v []float32, k []float32)
 
 //go:noescape
-func adagradAVX512(w []float32, g []float32, sum []float32, lr float32, eps float32, decay float32)
+func adagradAVX512(w []float32, g []float32, sum []float32, lr float32, eps float32)

@@ -1026,6 +1026,8 @@ done6:
 	VDIVPS       Y1, Y5, Y5
 	VFNMADD231PS Y3, Y3, Y5
 	VADDPS       Y3, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VMAXPS       Y5, Y3, Y5
 	VMOVSS       X2, mean+24(FP)
 	VMOVSS       X5, variance+28(FP)
 	VZEROUPPER
@@ -1083,6 +1085,8 @@ row5:
 	VDIVPS       Y1, Y4, Y4
 	VFNMADD231PS Y3, Y3, Y4
 	VADDPS       Y3, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VMAXPS       Y4, Y3, Y4
 	VMOVUPS      Y2, (CX)(SI*4)
 	VMOVUPS      Y4, (DX)(SI*4)
 	ADDQ         $0x00000008, SI
@@ -1120,6 +1124,8 @@ row7:
 	VDIVPS       Y1, Y4, Y4
 	VFNMADD231PS Y3, Y3, Y4
 	VADDPS       Y3, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VMAXPS       Y4, Y3, Y4
 	VMASKMOVPS   Y2, Y0, (CX)(SI*4)
 	VMASKMOVPS   Y4, Y0, (DX)(SI*4)
 
@@ -1226,6 +1232,7 @@ end3:
 	VMASKMOVPS  (DX)(SI*4), Y0, Y6
 	VSUBPS      Y1, Y6, Y6
 	VMULPS      Y2, Y6, Y6
+	VANDPS      Y0, Y6, Y6
 	VMASKMOVPS  (CX)(SI*4), Y0, Y7
 	VMASKMOVPS  (R8)(SI*4), Y0, Y8
 	VMASKMOVPS  (R9)(SI*4), Y0, Y9
@@ -1280,6 +1287,7 @@ end6:
 	VMASKMOVPS   (DX)(SI*4), Y0, Y3
 	VSUBPS       Y1, Y3, Y3
 	VMULPS       Y2, Y3, Y3
+	VANDPS       Y0, Y3, Y3
 	VMASKMOVPS   (CX)(SI*4), Y0, Y1
 	VMASKMOVPS   (DI)(SI*4), Y0, Y6
 	VFMSUB132PS  Y6, Y4, Y1
@@ -1567,9 +1575,9 @@ done1:
 	VZEROUPPER
 	RET
 
-// func adagradAVX2(w []float32, g []float32, sum []float32, lr float32, eps float32, decay float32)
+// func adagradAVX2(w []float32, g []float32, sum []float32, lr float32, eps float32)
 // Requires: AVX, FMA3
-TEXT ·adagradAVX2(SB), NOSPLIT, $0-84
+TEXT ·adagradAVX2(SB), NOSPLIT, $0-80
 	MOVQ         w_base+0(FP), AX
 	MOVQ         g_base+24(FP), CX
 	MOVQ         sum_base+48(FP), DX
@@ -1581,25 +1589,23 @@ TEXT ·adagradAVX2(SB), NOSPLIT, $0-84
 	VMOVDQU      (DI)(SI*4), Y0
 	VBROADCASTSS lr+72(FP), Y1
 	VBROADCASTSS eps+76(FP), Y2
-	VBROADCASTSS decay+80(FP), Y3
 	XORQ         SI, SI
 	LEAQ         -8(BX), DI
 	CMPQ         SI, DI
 	JG           end3
 
 loop2:
-	VMOVUPS     (AX)(SI*4), Y4
-	VMOVUPS     (CX)(SI*4), Y5
-	VMOVUPS     (DX)(SI*4), Y6
-	VFMADD231PS Y4, Y3, Y5
-	VFMADD231PS Y5, Y5, Y6
-	VMOVUPS     Y6, (DX)(SI*4)
-	VSQRTPS     Y6, Y6
-	VADDPS      Y2, Y6, Y6
-	VMULPS      Y1, Y5, Y5
-	VDIVPS      Y6, Y5, Y5
-	VSUBPS      Y5, Y4, Y4
-	VMOVUPS     Y4, (AX)(SI*4)
+	VMOVUPS     (AX)(SI*4), Y3
+	VMOVUPS     (CX)(SI*4), Y4
+	VMOVUPS     (DX)(SI*4), Y5
+	VFMADD231PS Y4, Y4, Y5
+	VMOVUPS     Y5, (DX)(SI*4)
+	VSQRTPS     Y5, Y5
+	VADDPS      Y2, Y5, Y5
+	VMULPS      Y1, Y4, Y4
+	VDIVPS      Y5, Y4, Y4
+	VSUBPS      Y4, Y3, Y3
+	VMOVUPS     Y3, (AX)(SI*4)
 	ADDQ        $0x00000008, SI
 	CMPQ        SI, DI
 	JLE         loop2
@@ -1607,18 +1613,17 @@ loop2:
 end3:
 	CMPQ        SI, BX
 	JGE         done1
-	VMASKMOVPS  (AX)(SI*4), Y0, Y4
-	VMASKMOVPS  (CX)(SI*4), Y0, Y5
-	VMASKMOVPS  (DX)(SI*4), Y0, Y6
-	VFMADD231PS Y4, Y3, Y5
-	VFMADD231PS Y5, Y5, Y6
-	VMASKMOVPS  Y6, Y0, (DX)(SI*4)
-	VSQRTPS     Y6, Y6
-	VADDPS      Y2, Y6, Y6
-	VMULPS      Y1, Y5, Y5
-	VDIVPS      Y6, Y5, Y5
-	VSUBPS      Y5, Y4, Y4
-	VMASKMOVPS  Y4, Y0, (AX)(SI*4)
+	VMASKMOVPS  (AX)(SI*4), Y0, Y3
+	VMASKMOVPS  (CX)(SI*4), Y0, Y4
+	VMASKMOVPS  (DX)(SI*4), Y0, Y5
+	VFMADD231PS Y4, Y4, Y5
+	VMASKMOVPS  Y5, Y0, (DX)(SI*4)
+	VSQRTPS     Y5, Y5
+	VADDPS      Y2, Y5, Y5
+	VMULPS      Y1, Y4, Y4
+	VDIVPS      Y5, Y4, Y4
+	VSUBPS      Y4, Y3, Y3
+	VMASKMOVPS  Y3, Y0, (AX)(SI*4)
 
 done1:
 	VZEROUPPER
@@ -2285,6 +2290,8 @@ done6:
 	VDIVPS        Z0, Z4, Z4
 	VFNMADD231PS  Z2, Z2, Z4
 	VADDPS        Z2, Z1, Z1
+	VXORPS        Z2, Z2, Z2
+	VMAXPS        Z4, Z2, Z4
 	VMOVSS        X1, mean+24(FP)
 	VMOVSS        X4, variance+28(FP)
 	VZEROUPPER
@@ -2342,6 +2349,8 @@ row5:
 	VDIVPS       Z0, Z3, Z3
 	VFNMADD231PS Z2, Z2, Z3
 	VADDPS       Z2, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VMAXPS       Z3, Z2, Z3
 	VMOVUPS      Z1, (CX)(SI*4)
 	VMOVUPS      Z3, (DX)(SI*4)
 	ADDQ         $0x00000010, SI
@@ -2379,6 +2388,8 @@ row7:
 	VDIVPS       Z0, Z3, Z3
 	VFNMADD231PS Z2, Z2, Z3
 	VADDPS       Z2, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VMAXPS       Z3, Z2, Z3
 	VMOVUPS      Z1, K1, (CX)(SI*4)
 	VMOVUPS      Z3, K1, (DX)(SI*4)
 
@@ -2485,6 +2496,7 @@ end3:
 	VMOVUPS.Z   (DX)(SI*4), K1, Z5
 	VSUBPS      Z0, Z5, Z5
 	VMULPS      Z1, Z5, Z5
+	VMOVAPS.Z   Z5, K1, Z5
 	VMOVUPS.Z   (CX)(SI*4), K1, Z6
 	VMOVUPS.Z   (R8)(SI*4), K1, Z7
 	VMOVUPS.Z   (R9)(SI*4), K1, Z8
@@ -2543,6 +2555,7 @@ end6:
 	VMOVUPS.Z    (DX)(SI*4), K1, Z2
 	VSUBPS       Z0, Z2, Z2
 	VMULPS       Z1, Z2, Z2
+	VMOVAPS.Z    Z2, K1, Z2
 	VMOVUPS.Z    (CX)(SI*4), K1, Z0
 	VMOVUPS.Z    (DI)(SI*4), K1, Z5
 	VFMSUB132PS  Z5, Z3, Z0
@@ -2830,9 +2843,9 @@ done1:
 	VZEROUPPER
 	RET
 
-// func adagradAVX512(w []float32, g []float32, sum []float32, lr float32, eps float32, decay float32)
+// func adagradAVX512(w []float32, g []float32, sum []float32, lr float32, eps float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·adagradAVX512(SB), NOSPLIT, $0-84
+TEXT ·adagradAVX512(SB), NOSPLIT, $0-80
 	MOVQ         w_base+0(FP), AX
 	MOVQ         g_base+24(FP), CX
 	MOVQ         sum_base+48(FP), DX
@@ -2844,25 +2857,23 @@ TEXT ·adagradAVX512(SB), NOSPLIT, $0-84
 	KMOVW        DI, K1
 	VBROADCASTSS lr+72(FP), Z0
 	VBROADCASTSS eps+76(FP), Z1
-	VBROADCASTSS decay+80(FP), Z2
 	XORQ         SI, SI
 	LEAQ         -16(BX), DI
 	CMPQ         SI, DI
 	JG           end3
 
 loop2:
-	VMOVUPS     (AX)(SI*4), Z3
-	VMOVUPS     (CX)(SI*4), Z4
-	VMOVUPS     (DX)(SI*4), Z5
-	VFMADD231PS Z3, Z2, Z4
-	VFMADD231PS Z4, Z4, Z5
-	VMOVUPS     Z5, (DX)(SI*4)
-	VSQRTPS     Z5, Z5
-	VADDPS      Z1, Z5, Z5
-	VMULPS      Z0, Z4, Z4
-	VDIVPS      Z5, Z4, Z4
-	VSUBPS      Z4, Z3, Z3
-	VMOVUPS     Z3, (AX)(SI*4)
+	VMOVUPS     (AX)(SI*4), Z2
+	VMOVUPS     (CX)(SI*4), Z3
+	VMOVUPS     (DX)(SI*4), Z4
+	VFMADD231PS Z3, Z3, Z4
+	VMOVUPS     Z4, (DX)(SI*4)
+	VSQRTPS     Z4, Z4
+	VADDPS      Z1, Z4, Z4
+	VMULPS      Z0, Z3, Z3
+	VDIVPS      Z4, Z3, Z3
+	VSUBPS      Z3, Z2, Z2
+	VMOVUPS     Z2, (AX)(SI*4)
 	ADDQ        $0x00000010, SI
 	CMPQ        SI, DI
 	JLE         loop2
@@ -2870,18 +2881,17 @@ loop2:
 end3:
 	CMPQ        SI, BX
 	JGE         done1
-	VMOVUPS.Z   (AX)(SI*4), K1, Z3
-	VMOVUPS.Z   (CX)(SI*4), K1, Z4
-	VMOVUPS.Z   (DX)(SI*4), K1, Z5
-	VFMADD231PS Z3, Z2, Z4
-	VFMADD231PS Z4, Z4, Z5
-	VMOVUPS     Z5, K1, (DX)(SI*4)
-	VSQRTPS     Z5, Z5
-	VADDPS      Z1, Z5, Z5
-	VMULPS      Z0, Z4, Z4
-	VDIVPS      Z5, Z4, Z4
-	VSUBPS      Z4, Z3, Z3
-	VMOVUPS     Z3, K1, (AX)(SI*4)
+	VMOVUPS.Z   (AX)(SI*4), K1, Z2
+	VMOVUPS.Z   (CX)(SI*4), K1, Z3
+	VMOVUPS.Z   (DX)(SI*4), K1, Z4
+	VFMADD231PS Z3, Z3, Z4
+	VMOVUPS     Z4, K1, (DX)(SI*4)
+	VSQRTPS     Z4, Z4
+	VADDPS      Z1, Z4, Z4
+	VMULPS      Z0, Z3, Z3
+	VDIVPS      Z4, Z3, Z3
+	VSUBPS      Z3, Z2, Z2
+	VMOVUPS     Z2, K1, (AX)(SI*4)
 
 done1:
 	VZEROUPPER

@@ -6,6 +6,8 @@ import (
 	"testing"
 )
 
+var adam = AdamStep{Rate: 1e-9, Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, Decay: 0.1, Step: 9}
+
 // BenchmarkFunctions reports the time of each function for an element, in the
 // second cache, and for rows of 64, in the first.
 func BenchmarkFunctions(b *testing.B) {
@@ -31,9 +33,8 @@ func BenchmarkFunctions(b *testing.B) {
 			{"MulAdd", func() { MulAdd(s[0], s[1], s[2], s[3]) }},
 			{"Add", func() { Add(s[0], s[1]) }},
 			{"SGD", func() { SGD(s[0], s[1], 1e-9, 0.1) }},
-			{"Adam", func() { Adam(s[0], s[1], s[2], s[3], 1e-9, 0.9, 0.99, 1e-8, 0.1, 9) }},
-			{"AdamW", func() { AdamW(s[0], s[1], s[2], s[3], 1e-9, 0.9, 0.99, 1e-8, 0.1, 9) }},
-			{"Adagrad", func() { Adagrad(s[0], s[1], s[2], 1e-9, 1e-8, 0.1) }},
+			{"Adam", func() { Adam(s[0], s[1], s[2], s[3], adam) }},
+			{"Adagrad", func() { Adagrad(s[0], s[1], s[2], 1e-9, 1e-8) }},
 		} {
 			b.Run(fmt.Sprintf("%d/%s", n, c.name), func(b *testing.B) { perElement(b, n, c.do) })
 		}
@@ -55,8 +56,8 @@ func BenchmarkTables(b *testing.B) {
 	}{
 		{"Gather", func(ids []uint32) { Gather(rows, w, dim, ids) }},
 		{"ScatterAdd", func(ids []uint32) { ScatterAdd(w, rows, dim, ids) }},
-		{"AdamRows", func(ids []uint32) { AdamRows(w, rows, m, v, dim, ids, 1e-9, 0.9, 0.99, 1e-8, 0, 9) }},
-		{"AdagradRows", func(ids []uint32) { AdagradRows(w, rows, m, dim, ids, 1e-9, 1e-8, 0) }},
+		{"AdamRows", func(ids []uint32) { AdamRows(w, rows, m, v, dim, ids, adam) }},
+		{"AdagradRows", func(ids []uint32) { AdagradRows(w, rows, m, dim, ids, 1e-9, 1e-8) }},
 		{"copy", func(ids []uint32) { gatherGeneric(rows, w, dim, ids) }},
 	} {
 		b.Run(c.name, func(b *testing.B) { perElement(b, n, func() { c.do(next()) }) })

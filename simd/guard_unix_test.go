@@ -232,8 +232,8 @@ func TestNoTrainingKernelTouchesMemoryOutsideItsSlices(t *testing.T) {
 				LayerNormGrad(s[0], s[1], s[2], 0, 1, s[3], s[4], s[5])
 				MulAdd(s[0], s[1], s[2], s[3])
 				SGD(s[0], s[1], 1, 1)
-				Adam(s[0], s[1], s[2], s[3], 1, .9, .9, 1, 1, 1)
-				Adagrad(s[0], s[1], s[2], 1, 1, 1)
+				Adam(s[0], s[1], s[2], s[3], AdamStep{Rate: 1, Beta1: .9, Beta2: .9, Eps: 1, Step: 1})
+				Adagrad(s[0], s[1], s[2], 1, 1)
 				for _, dim := range []int{1, 5, 16, 19} {
 					rows := n / dim
 					ids := last[uint32](pages[5], rows)

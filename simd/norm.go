@@ -3,8 +3,9 @@ package simd
 import "math"
 
 // Moments returns the mean of x and the mean square of the differences from it,
-// found in two passes: a mean far from zero takes no bits from the variance. Both
-// are 0 if x is empty.
+// found in two passes: a mean far from zero takes no bits from the variance, which
+// is never below 0. Both are 0 if x is empty. The variance is not finite if x holds
+// NaN or Inf, or if a sum, of float32, overflows.
 func Moments(x []float32) (mean, variance float32) {
 	if len(x) == 0 {
 		return 0, 0

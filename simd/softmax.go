@@ -5,25 +5,15 @@ import "math"
 // Softmax writes e^src[i] / Σ e^src[j] to dst[i] and returns log Σ e^src[j], for
 // any finite src: it takes the largest element off first. -Inf has the share 0; a
 // row with NaN or +Inf, or of -Inf only, gives NaN throughout. The log-sum of an
-// empty row is -Inf. dst may be src. It panics if the lengths differ.
-func Softmax(dst, src []float32) (lse float32) {
+// empty row is -Inf; it is a float64 so that it may be taken from an element
+// without losing what is left. dst may be src. It panics if the lengths differ.
+func Softmax(dst, src []float32) (lse float64) {
 	pair("Softmax", len(dst), len(src))
 	if len(src) == 0 {
-		return float32(math.Inf(-1))
+		return math.Inf(-1)
 	}
 	most, sum := active.Load().softmax(hide(dst), hide(src))
-	return float32(float64(most) + math.Log(float64(sum)))
-}
-
-// SoftmaxMasked is Softmax of the first n elements; the others, whatever they
-// are, have the share 0. It panics if the lengths differ or n is not within them.
-func SoftmaxMasked(dst, src []float32, n int) (lse float32) {
-	pair("SoftmaxMasked", len(dst), len(src))
-	if uint(n) > uint(len(src)) {
-		panicCount("SoftmaxMasked", n, len(src))
-	}
-	clear(dst[n:])
-	return Softmax(dst[:n], src[:n])
+	return float64(most) + math.Log(float64(sum))
 }
 
 func softmaxGeneric(dst, src []float32) (most, sum float32) {

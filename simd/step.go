@@ -14,41 +14,43 @@ func SGD(w, g []float32, lr, decay float32) {
 	}
 }
 
-// Adam is step number step, from 1, of Adam (D. Kingma and J. Ba, 2015), with
-// decay*w added to the gradient and eps outside the root, as PyTorch has it:
+// AdamStep is a step of Adam (D. Kingma and J. Ba, 2015), with eps outside the root,
+// as PyTorch has it. L2 adds to the gradient; Decay is apart from it, as in AdamW (I.
+// Loshchilov and F. Hutter, 2019):
 //
-//	d = g + decay*w
-//	m = beta1*m + (1-beta1)*d
-//	v = beta2*v + (1-beta2)*d²
-//	w = w - lr * m/(1-beta1^step) / (√(v/(1-beta2^step)) + eps)
+//	d = g + L2*w
+//	m = Beta1*m + (1-Beta1)*d
+//	v = Beta2*v + (1-Beta2)*d²
+//	w = (1-Rate*Decay)*w - Rate * m/(1-Beta1^Step) / (√(v/(1-Beta2^Step)) + Eps)
 //
-// m and v are zero before the first step. It panics if step < 1.
-func Adam(w, g, m, v []float32, lr, beta1, beta2, eps, decay float32, step int) {
-	k := newAdam("Adam", lr, beta1, beta2, eps, step)
-	k[adamDecay] = decay
-	adamStep("Adam", w, g, m, v, &k)
+// m and v are zero before the first step.
+type AdamStep struct {
+	Rate, Beta1, Beta2, Eps, L2, Decay float32
+	Step                               int // from 1
 }
 
-// AdamW is Adam with the decay apart from the gradient (I. Loshchilov and F.
-// Hutter, 2019): w is multiplied by 1 - lr*decay first.
-func AdamW(w, g, m, v []float32, lr, beta1, beta2, eps, decay float32, step int) {
-	k := newAdam("AdamW", lr, beta1, beta2, eps, step)
-	k[adamKeep] = float32(1 - float64(lr)*float64(decay))
-	adamStep("AdamW", w, g, m, v, &k)
+// Adam moves w by the step and its moments m and v. It panics if s.Step < 1.
+func Adam(w, g, m, v []float32, s AdamStep) {
+	pair("Adam", len(g), len(w))
+	pair("Adam", len(m), len(w))
+	pair("Adam", len(v), len(w))
+	k := s.coefficients("Adam")
+	if len(w) > 0 {
+		active.Load().adam(hide(w), hide(g), hide(m), hide(v), hide(k[:]))
+	}
 }
 
 // AdamRows is Adam of rows ids[i] of w, m and v, which are tables of rows of dim
 // elements, by row i of g. Other rows, moments too, stay as they are. An id should
 // be there once: each time is a step. It panics if g does not hold len(ids) rows or
 // a row ends beyond the tables.
-func AdamRows(w, g, m, v []float32, dim int, ids []uint32, lr, beta1, beta2, eps, decay float32, step int) {
+func AdamRows(w, g, m, v []float32, dim int, ids []uint32, s AdamStep) {
 	pair("AdamRows", len(m), len(w))
 	pair("AdamRows", len(v), len(w))
-	k := newAdam("AdamRows", lr, beta1, beta2, eps, step)
+	k := s.coefficients("AdamRows")
 	if !tabled("AdamRows", len(g), len(w), dim, ids) {
 		return
 	}
-	k[adamDecay] = decay
 	adam, c := active.Load().adam, hide(k[:])
 	for i, id := range ids {
 		at := int(id) * dim
@@ -56,18 +58,18 @@ func AdamRows(w, g, m, v []float32, dim int, ids []uint32, lr, beta1, beta2, eps
 	}
 }
 
-// Adagrad adds d², d = g + decay*w, to sum and takes lr*d/(√sum + eps) off w (J.
-// Duchi, E. Hazan and Y. Singer, 2011).
-func Adagrad(w, g, sum []float32, lr, eps, decay float32) {
+// Adagrad adds g² to sum and takes lr*g/(√sum + eps) off w (J. Duchi, E. Hazan and
+// Y. Singer, 2011).
+func Adagrad(w, g, sum []float32, lr, eps float32) {
 	pair("Adagrad", len(g), len(w))
 	pair("Adagrad", len(sum), len(w))
 	if len(w) > 0 {
-		active.Load().adagrad(hide(w), hide(g), hide(sum), lr, eps, decay)
+		active.Load().adagrad(hide(w), hide(g), hide(sum), lr, eps)
 	}
 }
 
 // AdagradRows is Adagrad of rows of w and sum, as AdamRows is Adam.
-func AdagradRows(w, g, sum []float32, dim int, ids []uint32, lr, eps, decay float32) {
+func AdagradRows(w, g, sum []float32, dim int, ids []uint32, lr, eps float32) {
 	pair("AdagradRows", len(sum), len(w))
 	if !tabled("AdagradRows", len(g), len(w), dim, ids) {
 		return
@@ -75,47 +77,37 @@ func AdagradRows(w, g, sum []float32, dim int, ids []uint32, lr, eps, decay floa
 	adagrad := active.Load().adagrad
 	for i, id := range ids {
 		at := int(id) * dim
-		adagrad(hide(w[at:at+dim]), hide(g[i*dim:]), hide(sum[at:]), lr, eps, decay)
+		adagrad(hide(w[at:at+dim]), hide(g[i*dim:]), hide(sum[at:]), lr, eps)
 	}
 }
 
-// adamCoefficients are what a step of Adam multiplies by.
-type adamCoefficients [8]float32
-
-// Their order. keep and decay are of w, in the result and in the gradient.
+// What a step of Adam multiplies by, in the order of the kernels.
 const (
-	adamKeep   = iota
-	adamDecay  // 0 unless it is in the gradient
-	adamFirst  // 1-beta1
-	adamSecond // beta2
-	adamFresh  // 1-beta2
-	adamRoot   // 1/√(1-beta2^step)
+	adamKeep   = iota // of w, 1-Rate*Decay
+	adamL2            // of w, in the gradient
+	adamFirst         // 1-Beta1
+	adamSecond        // Beta2
+	adamFresh         // 1-Beta2
+	adamRoot          // 1/√(1-Beta2^Step)
 	adamEps
-	adamRate // lr/(1-beta1^step)
+	adamRate // Rate/(1-Beta1^Step)
+	adamCoefficients
 )
 
-func newAdam(name string, lr, beta1, beta2, eps float32, step int) adamCoefficients {
-	if step < 1 {
-		panicStep(name, step)
+func (s AdamStep) coefficients(name string) [adamCoefficients]float32 {
+	if s.Step < 1 {
+		panicStep(name, s.Step)
 	}
-	b1, b2, t := float64(beta1), float64(beta2), float64(step)
-	return adamCoefficients{
-		adamKeep:   1,
+	b1, b2, t := float64(s.Beta1), float64(s.Beta2), float64(s.Step)
+	return [adamCoefficients]float32{
+		adamKeep:   float32(1 - float64(s.Rate)*float64(s.Decay)),
+		adamL2:     s.L2,
 		adamFirst:  float32(1 - b1),
-		adamSecond: beta2,
+		adamSecond: s.Beta2,
 		adamFresh:  float32(1 - b2),
 		adamRoot:   float32(1 / math.Sqrt(1-math.Pow(b2, t))),
-		adamEps:    eps,
-		adamRate:   float32(float64(lr) / (1 - math.Pow(b1, t))),
-	}
-}
-
-func adamStep(name string, w, g, m, v []float32, k *adamCoefficients) {
-	pair(name, len(g), len(w))
-	pair(name, len(m), len(w))
-	pair(name, len(v), len(w))
-	if len(w) > 0 {
-		active.Load().adam(hide(w), hide(g), hide(m), hide(v), hide(k[:]))
+		adamEps:    s.Eps,
+		adamRate:   float32(float64(s.Rate) / (1 - math.Pow(b1, t))),
 	}
 }
 
@@ -127,9 +119,9 @@ func sgdGeneric(w, g []float32, lr, decay float32) {
 }
 
 func adamGeneric(w, g, m, v, k []float32) {
-	g, m, v, k = g[:len(w)], m[:len(w)], v[:len(w)], k[:8]
+	g, m, v, k = g[:len(w)], m[:len(w)], v[:len(w)], k[:adamCoefficients]
 	for i, x := range w {
-		d := g[i] + k[adamDecay]*x
+		d := g[i] + k[adamL2]*x
 		a := m[i] + k[adamFirst]*(d-m[i])
 		b := k[adamSecond]*v[i] + k[adamFresh]*(d*d)
 		m[i], v[i] = a, b
@@ -137,12 +129,11 @@ func adamGeneric(w, g, m, v, k []float32) {
 	}
 }
 
-func adagradGeneric(w, g, sum []float32, lr, eps, decay float32) {
+func adagradGeneric(w, g, sum []float32, lr, eps float32) {
 	g, sum = g[:len(w)], sum[:len(w)]
-	for i, x := range w {
-		d := g[i] + decay*x
+	for i, d := range g {
 		sum[i] += d * d
-		w[i] = x - lr*d/(sqrt(sum[i])+eps)
+		w[i] -= lr * d / (sqrt(sum[i]) + eps)
 	}
 }
 

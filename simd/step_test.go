@@ -19,21 +19,17 @@ func TestOptimisersFollowTheirFormulaFor50Steps(t *testing.T) {
 	}{
 		"SGD": {func(w, g, _, _ []float32, _ int) { SGD(w, g, lr, decay) },
 			func(s *state, g float64, _ int) { s.w -= l * (g + c*s.w) }},
-		"Adam": {func(w, g, m, v []float32, n int) { Adam(w, g, m, v, lr, b1, b2, eps, decay, n) },
+		"Adam": {func(w, g, m, v []float32, n int) {
+			Adam(w, g, m, v, AdamStep{Rate: lr, Beta1: b1, Beta2: b2, Eps: eps, L2: decay, Decay: 2 * decay, Step: n})
+		},
 			func(s *state, g float64, n int) {
 				g += c * s.w
+				s.w *= 1 - l*2*c
 				s.m, s.v = p*s.m+(1-p)*g, q*s.v+(1-q)*g*g
 				s.w -= l * s.m / (1 - math.Pow(p, float64(n))) / (math.Sqrt(s.v/(1-math.Pow(q, float64(n)))) + e)
 			}},
-		"AdamW": {func(w, g, m, v []float32, n int) { AdamW(w, g, m, v, lr, b1, b2, eps, decay, n) },
-			func(s *state, g float64, n int) {
-				s.w *= 1 - l*c
-				s.m, s.v = p*s.m+(1-p)*g, q*s.v+(1-q)*g*g
-				s.w -= l * s.m / (1 - math.Pow(p, float64(n))) / (math.Sqrt(s.v/(1-math.Pow(q, float64(n)))) + e)
-			}},
-		"Adagrad": {func(w, g, _, v []float32, _ int) { Adagrad(w, g, v, lr, eps, decay) },
+		"Adagrad": {func(w, g, _, v []float32, _ int) { Adagrad(w, g, v, lr, eps) },
 			func(s *state, g float64, _ int) {
-				g += c * s.w
 				s.v += g * g
 				s.w -= l * g / (math.Sqrt(s.v) + e)
 			}},
@@ -71,7 +67,7 @@ func TestOptimisersFollowTheirFormulaFor50Steps(t *testing.T) {
 func TestStepsOfRowsAreThoseOfEachRowAndNoOther(t *testing.T) {
 	implementations(t, func(t *testing.T) {
 		const rows = 9
-		ids := []uint32{7, 0, 3}
+		ids, adam := []uint32{7, 0, 3}, AdamStep{Rate: .1, Beta1: .9, Beta2: .99, Eps: 1e-8, L2: .1, Step: 3}
 		for _, dim := range []int{1, 8, 19} {
 			r := seeded(dim)
 			w, g := fill(make([]float32, rows*dim), r, normal), fill(make([]float32, len(ids)*dim), r, normal)
@@ -79,11 +75,11 @@ func TestStepsOfRowsAreThoseOfEachRowAndNoOther(t *testing.T) {
 			w2, m2, v2 := slices.Clone(w), slices.Clone(m), slices.Clone(v)
 			for i, id := range ids {
 				a, b := int(id)*dim, (int(id)+1)*dim
-				Adam(w2[a:b], g[i*dim:][:dim], m2[a:b], v2[a:b], .1, .9, .99, 1e-8, .1, 3)
-				Adagrad(w2[a:b], g[i*dim:][:dim], v2[a:b], .1, 1e-8, .1)
+				Adam(w2[a:b], g[i*dim:][:dim], m2[a:b], v2[a:b], adam)
+				Adagrad(w2[a:b], g[i*dim:][:dim], v2[a:b], .1, 1e-8)
 			}
-			AdamRows(w, g, m, v, dim, ids, .1, .9, .99, 1e-8, .1, 3)
-			AdagradRows(w, g, v, dim, ids, .1, 1e-8, .1)
+			AdamRows(w, g, m, v, dim, ids, adam)
+			AdagradRows(w, g, v, dim, ids, .1, 1e-8)
 			if !slices.Equal(w, w2) || !slices.Equal(m, m2) || !slices.Equal(v, v2) {
 				t.Fatalf("rows of %d differ from their own steps", dim)
 			}
@@ -139,6 +135,62 @@ func TestMomentsKeepTheVarianceOfAFarMean(t *testing.T) {
 	})
 }
 
+func TestMomentsOfOneNumberRepeatedHaveNoVarianceBelowZero(t *testing.T) {
+	implementations(t, func(t *testing.T) {
+		r := seeded(1)
+		mean, variance := make([]float32, 1), make([]float32, 1)
+		for range 100 {
+			x := make([]float32, 1+r.IntN(5000))
+			v := 1 + r.Float32()
+			for i := range x {
+				x[i] = v
+			}
+			ColumnMoments(x, mean, variance) // the column's sum runs down all rows
+			if _, got := Moments(x); !(got >= 0 && got < 1e-9) || !(variance[0] >= 0 && variance[0] < 1e-9) {
+				t.Fatalf("%d times %v: variance %v as a row, %v as a column", len(x), v, got, variance[0])
+			}
+		}
+	})
+}
+
+func TestMomentsOfARowWithNaNOrInfAreNotFinite(t *testing.T) {
+	implementations(t, func(t *testing.T) {
+		for _, v := range []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))} {
+			for i := range 40 {
+				x := make([]float32, 40)
+				x[i] = v
+				means, variances := make([]float32, 40), make([]float32, 40)
+				ColumnMoments(x, means, variances)
+				_, variance := Moments(x)
+				for j, got := range append(variances, variance) {
+					if lost := got-got == 0; lost != (j < 40 && j != i) {
+						t.Fatalf("%v at %d: variance %d is %v", v, i, j, got)
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestRowsGiveTheSameBitsWhereverTheyLie(t *testing.T) {
+	implementations(t, func(t *testing.T) {
+		for n := range 71 {
+			x := fill(make([]float32, n), seeded(n), normal)
+			want, buf := slices.Clone(x), make([]float32, n+16)
+			lse := Softmax(want, want)
+			mean, variance := Moments(x)
+			for at := range 16 {
+				y := buf[at : at+n]
+				copy(y, x)
+				m, v := Moments(y)
+				if l := Softmax(y, y); m != mean || v != variance || l != lse || !slices.Equal(y, want) {
+					t.Fatalf("%d elements, %d on: other bits", n, at)
+				}
+			}
+		}
+	})
+}
+
 func TestLayerNormAndItsGradientFollowTheirFormulas(t *testing.T) {
 	implementations(t, func(t *testing.T) {
 		for n := 2; n < 200; n += 1 + n/30 {
@@ -174,6 +226,11 @@ func TestLayerNormAndItsGradientFollowTheirFormulas(t *testing.T) {
 						t.Fatalf("%s[%d] of %d is %v, want %v", name, i, n, c.got, c.want)
 					}
 				}
+			}
+			same := slices.Clone(x)
+			LayerNorm(same, same, gamma, beta, 1e-5)
+			if !slices.Equal(same, y) {
+				t.Fatalf("%d elements in place differ", n)
 			}
 			MulAdd(y, x, gamma, beta)
 			for i := range x {

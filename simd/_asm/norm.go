@@ -30,12 +30,15 @@ func moments(isa ISA) {
 }
 
 // corrected makes of sums of differences from mean, and of their squares, the
-// variance, in square, and the mean.
+// variance, in square, and the mean. Rounding must not take the variance below
+// zero; NaN stays.
 func corrected(n, mean, miss, square reg.VecVirtual) {
 	VDIVPS(n, miss, miss)
 	VDIVPS(n, square, square)
 	VFNMADD231PS(miss, miss, square)
 	VADDPS(miss, mean, mean)
+	VXORPS(miss, miss, miss)
+	VMAXPS(square, miss, square)
 }
 
 // columnMoments is moments of each column, a register of columns at a time.
@@ -101,6 +104,7 @@ func normaliseGrad(isa ISA) {
 		h := s.load(x, k)
 		VSUBPS(mean, h, h)
 		VMULPS(rstd, h, h)
+		s.clear(h, nil, k) // may be Inf where there is no x
 		return h
 	}
 	s.each(1, func(_ int, k tail) {

@@ -27,7 +27,7 @@ func sgd(isa ISA) {
 	end()
 }
 
-// adam has the coefficients in the order of the Go type.
+// adam has the coefficients in the order of the Go constants.
 func adam(isa ISA) {
 	kernel(isa, "adam", "(w, g, m, v, k []float32)")
 	w, g, m, v, s := base("w"), base("g"), base("m"), base("v"), over(isa, "w")
@@ -59,14 +59,13 @@ func adam(isa ISA) {
 	end()
 }
 
-// adagrad is w - lr·d/(√s + eps) of s + d² and d = g + decay·w.
+// adagrad is w - lr·g/(√s + eps) of s + g².
 func adagrad(isa ISA) {
-	kernel(isa, "adagrad", "(w, g, sum []float32, lr, eps, decay float32)")
+	kernel(isa, "adagrad", "(w, g, sum []float32, lr, eps float32)")
 	w, g, sum, s := base("w"), base("g"), base("sum"), over(isa, "w")
-	lr, eps, decay := isa.argument("lr"), isa.argument("eps"), isa.argument("decay")
+	lr, eps := isa.argument("lr"), isa.argument("eps")
 	s.each(1, func(_ int, k tail) {
 		x, d, a := s.load(w, k), s.load(g, k), s.load(sum, k)
-		VFMADD231PS(x, decay, d)
 		VFMADD231PS(d, d, a)
 		s.store(a, sum, k)
 		VSQRTPS(a, a)
