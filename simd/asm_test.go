@@ -27,7 +27,7 @@ func TestAssemblyIsWhatTheGeneratorWrites(t *testing.T) {
 	if out, err := command(tool, "build", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, isa := range []string{"avx2", "avx512", "hop", "gemm"} {
+	for _, isa := range []string{"avx2", "avx512", "hop", "gemm", "functions"} {
 		code, stubs := filepath.Join(dir, isa+".s"), filepath.Join(dir, isa+".go")
 		if out, err := command(program, "-isa", isa, "-out", code, "-stubs", stubs, "-pkg", "simd").CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)

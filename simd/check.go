@@ -70,3 +70,15 @@ func panicRow(name string, dim, size, stride int, row uint64) {
 	}
 	panic(fmt.Sprintf("simd: %s: row %d (stride %d, length %d) ends beyond the %d elements of rows", name, row, stride, dim, size))
 }
+
+func panicRows(name string, size, dim int) {
+	panic(fmt.Sprintf("simd: %s: %d elements; they must be whole rows of %d", name, size, dim))
+}
+
+func panicTable(name string, size, ids, dim int) {
+	panic(fmt.Sprintf("simd: %s: dense matrix of %d elements; it must hold a row of %d for each of %d ids", name, size, dim, ids))
+}
+
+func panicStep(name string, step int) {
+	panic(fmt.Sprintf("simd: %s: step is %d; the first is 1", name, step))
+}

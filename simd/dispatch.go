@@ -62,6 +62,8 @@ type kernels struct {
 	quantise func(codes []uint8, v []float32, k *[5]float32) (sum, square int32, err float32, bits uint32)
 
 	gemm *gemmKernels
+
+	functions
 }
 
 var (

@@ -2,6 +2,8 @@
 // dot products, squared Euclidean distances and Hamming distances, of one pair,
 // of one query against consecutive rows, and of one query against a list of
 // row ids; scores of compact codes, against rows only; and products of matrices.
+// Beside them is what a training core does with float32 slices: functions of
+// elements, softmax, norms, rows of embedding tables and steps of optimisers.
 //
 // # Implementations
 //
@@ -42,6 +44,11 @@
 // Between implementations, the last bits of float sums differ; affine scores,
 // which round each operation, have the same bits in all. NaN and Inf follow IEEE
 // 754 as in the plain loop.
+//
+// Exp, Log, Sigmoid and Tanh state their errors, and an element's result does not
+// depend on its place. Between implementations their last bits, and those of norms
+// and steps, differ; within one, the same call gives the same bits. NEON has none
+// of them: there the plain Go runs.
 //
 // No kernel keeps a slice, allocates, or reads an element outside the slices it
 // is given. Slices of wrong length are a programming error and panic with a

@@ -31,7 +31,7 @@ const (
 // are allocated in steady state. It panics if a size is negative, or a matrix
 // lies not wholly within its slice.
 func Gemm(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
-	p := matmul{transA: transA, transB: transB, m: m, n: n, k: k, alpha: alpha, beta: beta,
+	p := &matmul{transA: transA, transB: transB, m: m, n: n, k: k, alpha: alpha, beta: beta,
 		a: a, b: b, c: c, lda: lda, ldb: ldb, ldc: ldc}
 	p.check("Gemm")
 	p.run(active.Load())
@@ -40,7 +40,7 @@ func Gemm(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int,
 // GemmBias sets c = act(alpha*op(a)*op(b) + bias), bias being added to every row,
 // under the rules of Gemm with beta 0. bias has n elements, or is nil for none.
 func GemmBias(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, bias []float32, act Activation, c []float32, ldc int) {
-	p := matmul{transA: transA, transB: transB, m: m, n: n, k: k, alpha: alpha,
+	p := &matmul{transA: transA, transB: transB, m: m, n: n, k: k, alpha: alpha,
 		a: a, b: b, c: c, lda: lda, ldb: ldb, ldc: ldc, bias: bias, act: act}
 	p.check("GemmBias")
 	p.run(active.Load())
@@ -80,7 +80,7 @@ func Gemv(trans bool, m, n int, alpha float32, a []float32, lda int, x []float32
 	if trans {
 		in, out = m, n
 	}
-	p := matmul{transA: trans, transB: true, m: out, n: 1, k: in, alpha: alpha, beta: beta,
+	p := &matmul{transA: trans, transB: true, m: out, n: 1, k: in, alpha: alpha, beta: beta,
 		a: a, b: x, c: y, lda: lda, ldb: max(in, 1), ldc: 1}
 	p.check("Gemv")
 	if len(x) != in || len(y) != out {
@@ -89,7 +89,8 @@ func Gemv(trans bool, m, n int, alpha float32, a []float32, lda int, x []float32
 	p.run(active.Load())
 }
 
-// matmul is one call of Gemm or of what is like it.
+// matmul is one call of Gemm or of what is like it. Calls make it behind a pointer: a
+// literal whose address is taken later is made elsewhere and copied.
 type matmul struct {
 	transA, transB bool
 	m, n, k        int

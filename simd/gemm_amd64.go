@@ -183,3 +183,9 @@ func packRowsAVX2(dst []float32, dstRow int, src []float32, srcRow int, rows int
 //
 //go:noescape
 func packColumnsAVX2(dst []float32, dstRow int, src []float32, srcRow int, rows int, cols int)
+
+// packColumns16AVX512 writes element j of row i, of 16 rows and of 16 or more columns, to
+// dst[j*dstRow+i], and nothing else.
+//
+//go:noescape
+func packColumns16AVX512(dst []float32, dstRow int, src []float32, srcRow int, cols int)

@@ -93,9 +93,13 @@ func (p *matmul) plan(k *kernels) plan {
 	if !p.transB && p.m == 1 && (g.padded || p.k*p.n > axpyFrom) {
 		return plan{path: byAxpy}
 	}
-	blocks := (p.k + blockDepth - 1) / blockDepth
+	depth := p.k
+	if depth > blockDepth {
+		blocks := (p.k + blockDepth - 1) / blockDepth
+		depth = (p.k + blocks - 1) / blocks
+	}
 	return plan{
-		depth: (p.k + blocks - 1) / blocks,
+		depth: depth,
 		packB: g.padded || p.transB || p.m > 2*g.rows && p.k*p.n > directB || p.m > directRows*g.rows,
 		packA: g.padded || p.n > directCols && p.m*p.k > directA,
 	}

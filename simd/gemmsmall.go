@@ -1,8 +1,13 @@
 package simd
 
+import "unsafe"
+
 // smallB is the number of elements, rows rounded up to eight, up to which a
-// transposed b is packed on the stack.
-const smallB = 256
+// transposed b is packed on the stack, of which tinyB are cleared faster.
+const (
+	tinyB  = 64
+	smallB = 256
+)
 
 // direct reports whether the product is tiles of operands where they are, save
 // for a small b. What packing needs costs as much as a product of 16 x 16.
@@ -12,25 +17,42 @@ func (p *matmul) direct(g *gemmKernels, pl *plan) bool {
 
 // small computes a product that is direct.
 func (p *matmul) small(g *gemmKernels) {
-	if !p.transB {
+	switch {
+	case !p.transB:
 		p.grid(g, p.b, p.ldb)
-		return
+	case p.k*((p.n+7)&^7) <= tinyB:
+		var room [tinyB + 24]float32
+		p.packed(g, room[:])
+	default:
+		var room [smallB + 24]float32
+		p.packed(g, room[:])
 	}
-	var packed [smallB + 8]float32
+}
+
+// packed packs b into room, from the start of a cache line on, and computes the
+// tiles.
+func (p *matmul) packed(g *gemmKernels, room []float32) {
+	room = room[-int(uintptr(unsafe.Pointer(unsafe.SliceData(room)))/4)&15:]
 	row := (p.n + 7) &^ 7
-	g.packColumns(hide(packed[:]), row, hide(p.b), p.ldb, p.n, p.k)
-	p.grid(g, packed[:], row)
+	g.packColumns(hide(room), row, hide(p.b), p.ldb, p.n, p.k)
+	p.grid(g, room, row)
 }
 
 // grid computes all tiles of c, with b stored k x n.
 func (p *matmul) grid(g *gemmKernels, b []float32, ldb int) {
-	t := tile{aRow: p.lda, aStep: 1, bStep: ldb, cRow: p.ldc, depth: p.k, alpha: p.alpha, beta: p.beta, act: p.act}
+	// Not a literal, which would be made elsewhere and copied.
+	var t tile
+	t.aRow, t.aStep, t.bStep, t.cRow, t.depth = p.lda, 1, ldb, p.ldc, p.k
+	t.alpha, t.beta, t.act = p.alpha, p.beta, p.act
 	if p.transA {
 		t.aRow, t.aStep = 1, p.lda
 	}
-	high := (p.m + g.rows - 1) / g.rows
-	least, more := p.m/high, p.m%high
-	width := g.cols((p.m + high - 1) / high)
+	high, least, more := 1, p.m, 0
+	if p.m > g.rows { // divisions are slow beside a small product
+		high = (p.m + g.rows - 1) / g.rows
+		least, more = p.m/high, p.m%high
+	}
+	width := g.cols(least + min(more, 1))
 	t.ahead = width
 	for j := 0; j < p.n; j += width {
 		t.cols = min(width, p.n-j)

@@ -7,7 +7,7 @@ import "sync"
 // bits are those of Gemm, however many there are. It returns when all have ended.
 // It panics as Gemm does, and if workers is less than 1.
 func GemmSplit(workers int, transA, transB bool, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
-	p := matmul{transA: transA, transB: transB, m: m, n: n, k: k, alpha: alpha, beta: beta,
+	p := &matmul{transA: transA, transB: transB, m: m, n: n, k: k, alpha: alpha, beta: beta,
 		a: a, b: b, c: c, lda: lda, ldb: ldb, ldc: ldc}
 	p.check("GemmSplit")
 	p.split("GemmSplit", workers)
@@ -15,7 +15,7 @@ func GemmSplit(workers int, transA, transB bool, m, n, k int, alpha float32, a [
 
 // GemmBiasSplit is to GemmBias as GemmSplit is to Gemm.
 func GemmBiasSplit(workers int, transA, transB bool, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, bias []float32, act Activation, c []float32, ldc int) {
-	p := matmul{transA: transA, transB: transB, m: m, n: n, k: k, alpha: alpha,
+	p := &matmul{transA: transA, transB: transB, m: m, n: n, k: k, alpha: alpha,
 		a: a, b: b, c: c, lda: lda, ldb: ldb, ldc: ldc, bias: bias, act: act}
 	p.check("GemmBiasSplit")
 	p.split("GemmBiasSplit", workers)

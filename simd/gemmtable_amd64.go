@@ -47,7 +47,7 @@ var (
 		cols:        func(rows int) int { return 16 * len(tilesAVX512[rows-1]) },
 		tile:        func(t *tile) { tilesAVX512[t.rows-1][(t.cols-1)/16]((*uint8)(unsafe.Pointer(t))) },
 		packRows:    packRowsAVX2,
-		packColumns: packColumns,
+		packColumns: packColumns512,
 	}
 )
 
@@ -60,5 +60,20 @@ func packColumns(dst []float32, dstRow int, src []float32, srcRow, rows, cols in
 	}
 	for i := (rows - 1) &^ 7; i >= 0; i -= 8 {
 		packColumnsAVX2(dst[i:], dstRow, src[i*srcRow:], srcRow, min(8, rows-i), cols)
+	}
+}
+
+// packColumns512 is packColumns by 16 rows where there are as many, after the rest:
+// they write nothing but themselves.
+func packColumns512(dst []float32, dstRow int, src []float32, srcRow, rows, cols int) {
+	whole := rows &^ 15
+	if cols < 16 {
+		whole = 0
+	}
+	if whole < rows {
+		packColumns(dst[whole:], dstRow, src[whole*srcRow:], srcRow, rows-whole, cols)
+	}
+	for i := 0; i < whole; i += 16 {
+		packColumns16AVX512(dst[i:], dstRow, src[i*srcRow:], srcRow, cols)
 	}
 }

@@ -4,7 +4,8 @@ import "unsafe"
 
 // tiles packs blocks of the operands, if that pays, and computes tiles of c.
 func (p *matmul) tiles(g *gemmKernels, pl plan) {
-	b := block{matmul: p, plan: pl, g: g}
+	var b block // not a literal, which would be made elsewhere and copied
+	b.matmul, b.plan, b.g = p, pl, g
 	if pl.packA || pl.packB {
 		w := workspaces.Get().(*workspace)
 		defer workspaces.Put(w)
@@ -13,13 +14,14 @@ func (p *matmul) tiles(g *gemmKernels, pl plan) {
 	high := (p.m + g.rows - 1) / g.rows
 	b.width = g.cols((p.m + high - 1) / high)
 	rowBlocks := (p.m + blockRows - 1) / blockRows
+	b.once = rowBlocks == 1 && !g.padded
 	for b.j0 = 0; b.j0 < p.n; b.j0 += blockCols {
 		b.cols = min(blockCols, p.n-b.j0)
 		for b.l0 = 0; b.l0 < p.k; b.l0 += pl.depth {
 			b.t.depth = min(pl.depth, p.k-b.l0)
 			b.start()
 			if pl.packB {
-				b.fillB()
+				b.roomB()
 			}
 			for i := range rowBlocks {
 				b.i0 = p.m * i / rowBlocks
@@ -48,6 +50,7 @@ type block struct {
 	high       int // tiles, of least rows, the first more of them of one more
 	least      int
 	more       int
+	once       bool // each panel of op(b) is of use to one block of rows
 	t          tile
 }
 
@@ -113,22 +116,30 @@ func (b *block) fillA() {
 	}
 }
 
-// fillB packs the block's columns of op(b): a panel of the width of a tile for
-// each, step by step.
-func (b *block) fillB() {
-	d := b.t.depth
-	to := room(&b.w.b, (b.cols+b.width-1)/b.width*b.width*d)
+// roomB makes room for the block's columns of op(b), and packs them unless multiply
+// does, a panel at a time: it has then only just been written when it is read.
+func (b *block) roomB() {
+	cols := (b.cols + b.width - 1) / b.width * b.width
+	if b.once {
+		cols = b.width
+	}
+	to := room(&b.w.b, cols*b.t.depth)
 	if b.g.padded {
 		clear(to)
 	}
-	for j := 0; j < b.cols; j += b.width {
-		n := min(b.width, b.cols-j)
-		dst := to[j*d:]
-		if b.transB {
-			b.g.packColumns(hide(dst), b.width, hide(b.b[(b.j0+j)*b.ldb+b.l0:]), b.ldb, n, d)
-		} else {
-			b.g.packRows(hide(dst), b.width, hide(b.b[b.l0*b.ldb+b.j0+j:]), b.ldb, d, n)
-		}
+	for j := 0; j < b.cols && !b.once; j += b.width {
+		b.fillB(j, to[j*b.t.depth:])
+	}
+}
+
+// fillB packs the panel of op(b) from column j of the block on, of the width of a
+// tile, step by step.
+func (b *block) fillB(j int, dst []float32) {
+	d, n := b.t.depth, min(b.width, b.cols-j)
+	if b.transB {
+		b.g.packColumns(hide(dst), b.width, hide(b.b[(b.j0+j)*b.ldb+b.l0:]), b.ldb, n, d)
+	} else {
+		b.g.packRows(hide(dst), b.width, hide(b.b[b.l0*b.ldb+b.j0+j:]), b.ldb, d, n)
 	}
 }
 
@@ -139,10 +150,14 @@ func (b *block) multiply() {
 	last := b.l0+t.depth == b.k
 	for j := 0; j < b.cols; j += b.width {
 		t.cols = min(b.width, b.cols-j)
-		if b.packB {
-			t.b = b.w.b[j*t.depth:]
-		} else {
+		switch {
+		case !b.packB:
 			t.b = b.b[b.l0*b.ldb+b.j0+j:]
+		case b.once:
+			t.b = b.w.b
+			b.fillB(j, t.b)
+		default:
+			t.b = b.w.b[j*t.depth:]
 		}
 		if last && b.bias != nil {
 			t.bias = b.bias[b.j0+j:][:t.cols]

@@ -73,6 +73,7 @@ var generic = kernels{
 	admit:          admitGeneric,
 	quantise:       quantiseGeneric,
 	gemm:           &gemmGeneric,
+	functions:      genericFunctions,
 }
 
 // eachRow scores q against consecutive rows.

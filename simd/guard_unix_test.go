@@ -208,3 +208,43 @@ func TestPlacingReadsNothingOutsideItsList(t *testing.T) {
 		}
 	})
 }
+
+func TestNoTrainingKernelTouchesMemoryOutsideItsSlices(t *testing.T) {
+	implementations(t, func(t *testing.T) {
+		debug.SetPanicOnFault(true) // of this test's goroutine
+		defer faults(t)
+		var pages [6]guarded
+		for i := range pages {
+			pages[i] = newGuarded(t, 8192)
+		}
+		for _, n := range edges() {
+			for _, at := range []func(guarded, int) []float32{first[float32], last[float32]} {
+				var s [6][]float32
+				for i, p := range pages {
+					s[i] = at(p, n)
+				}
+				for _, f := range elementFunctions() {
+					f.do(s[0], s[1])
+				}
+				Softmax(s[0], s[1])
+				ColumnMoments(s[0], s[1], s[2])
+				LayerNorm(s[0], s[1], s[2], s[3], 1)
+				LayerNormGrad(s[0], s[1], s[2], 0, 1, s[3], s[4], s[5])
+				MulAdd(s[0], s[1], s[2], s[3])
+				SGD(s[0], s[1], 1, 1)
+				Adam(s[0], s[1], s[2], s[3], AdamStep{Rate: 1, Beta1: .9, Beta2: .9, Eps: 1, Step: 1})
+				Adagrad(s[0], s[1], s[2], 1, 1)
+				for _, dim := range []int{1, 5, 16, 19} {
+					rows := n / dim
+					ids := last[uint32](pages[5], rows)
+					for i := range ids {
+						ids[i] = uint32(rows - 1 - i)
+					}
+					table := at(pages[0], rows*dim)
+					Gather(at(pages[1], rows*dim), table, dim, ids)
+					ScatterAdd(table, at(pages[1], rows*dim), dim, ids)
+				}
+			}
+		}
+	})
+}

@@ -50,6 +50,7 @@ func avx512(two *kernels, vnni, popcnt bool) *kernels {
 	k.gemm = &gemmAVX512
 	k.place = placeNear
 	k.admit = admitAVX512
+	k.functions = avx512Functions
 	k.span, k.quantise = wholeSpan(spanAVX512), wholeQuantise(quantiseAVX512)
 	if vnni {
 		k.dotI8, k.dotRowsI8, k.dotGatherI8 = dotI8AVX512, dotRowsI8AVX512, dotGatherI8AVX512
@@ -164,6 +165,7 @@ func avx2() *kernels {
 		place:          placeGeneric,
 		gemm:           &gemmAVX2,
 		admit:          admitGeneric,
+		functions:      avx2Functions,
 	}
 }
 

@@ -1,5 +1,7 @@
 package nn
 
+import "github.com/eiderdb/eider/simd"
+
 // Dice is p⊙x + (1-p)⊙alpha⊙x with p = σ((x-μ)/√(σ²+eps)) by column (DIN,
 // section 5.3): PReLU whose turn follows the data. Statistics are those of
 // BatchNorm; the paper and FuxiCTR have no gamma and beta in it, and neither has
@@ -24,7 +26,7 @@ func (t *Tape) Dice(x, alpha *Var, s *Stats, mask []float32) *Var {
 			p[j] = (e - mean[j]) * r[j]
 		}
 	}
-	sigmoid(v.saved, v.saved)
+	simd.Sigmoid(v.saved, v.saved)
 	for i := range x.Rows {
 		y, p := v.Row(i), gate.Row(i)
 		for j, e := range x.Row(i) {

@@ -12,7 +12,7 @@ func (t *Tape) Embed(p *Param, ids []uint32) *Var {
 	p.within("Embed", ids)
 	v := t.lookup(p, len(ids), embedBack)
 	v.ids = ids
-	gather(v.Data, p.Value.Data, p.Value.Cols, ids)
+	simd.Gather(v.Data, p.Value.Data, p.Value.Cols, ids)
 	return v
 }
 
@@ -28,11 +28,7 @@ func (t *Tape) lookup(p *Param, rows int, back func(*Tape, *Var)) *Var {
 	return v
 }
 
-func embedBack(_ *Tape, v *Var) {
-	for i, id := range v.ids {
-		simd.Add(v.param.rowGrad(id), v.grad.Row(i))
-	}
-}
+func embedBack(t *Tape, v *Var) { v.param.scatter(t.packed(v.grad, nil), v.ids) }
 
 // EmbedBag adds up, or averages, the rows of p that each segment of ids names:
 // segments x cols, without the looked-up rows in memory. An empty segment gives
@@ -64,7 +60,8 @@ func embedBagBack(_ *Tape, v *Var) {
 		}
 		lo, hi := v.seg.at(i)
 		for _, id := range v.ids[lo:hi] {
-			simd.Axpy(share, v.grad.Row(i), v.param.rowGrad(id))
+			row := v.param.rowGrad(id)
+			simd.Axpy(share, v.grad.Row(i), v.param.Grad.Row(int(row)))
 		}
 	}
 }

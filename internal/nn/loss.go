@@ -35,7 +35,7 @@ func bceBack(t *Tape, v *Var) {
 	x, d := v.in[0], t.Grad(v.in[0])
 	p := t.Matrix(x.Rows, 1)
 	p.Set(x.Matrix)
-	sigmoid(p.Data, p.Data)
+	simd.Sigmoid(p.Data, p.Data)
 	g := v.grad.Data[0] / float32(max(1, x.Rows))
 	for i, e := range p.Data {
 		w := g
@@ -65,9 +65,8 @@ func (t *Tape) CE(x *Var, labels []uint32, smoothing float32) *Var {
 		if label >= x.Cols {
 			panic(fmt.Sprintf("nn: CE: label %d of row %d for %s", label, i, x))
 		}
-		p, row := v.saved[i*x.Cols:(i+1)*x.Cols], x.Row(i)
-		softmax(p, row)
-		norm := logSumExp(row)
+		row := x.Row(i)
+		norm := simd.Softmax(v.saved[i*x.Cols:(i+1)*x.Cols], row)
 		sum += (1 - float64(smoothing)) * (norm - float64(row[label]))
 		if smoothing != 0 {
 			sum += float64(smoothing) * (norm - float64(simd.Sum(row))/float64(x.Cols))
@@ -99,15 +98,6 @@ func ceBack(t *Tape, v *Var) {
 	}
 	scale(d, v.grad.Data[0]/float32(max(1, x.Rows)))
 	t.give(x, d)
-}
-
-// logSumExp is log Σe^x, from the largest x down.
-func logSumExp(x []float32) float64 {
-	top, sum := float64(simd.Max(x)), 0.0
-	for _, e := range x {
-		sum += math.Exp(float64(e) - top)
-	}
-	return top + math.Log(sum)
 }
 
 // MSE is the mean of (x-y)² over all elements; y has x's elements in order.

@@ -7,45 +7,28 @@ import (
 	"github.com/eiderdb/eider/simd"
 )
 
-// Both norms keep the normalised rows h, n x cols, in saved and r = 1/√(σ²+eps),
-// by row or by column, in more.
-
 // LayerNorm is gamma ⊙ (x-μ)/√(σ²+eps) + beta with the mean and biased variance
 // of each row; gamma and beta are 1 x cols, nil for 1 and 0.
 func (t *Tape) LayerNorm(x, gamma, beta *Var, eps float32) *Var {
-	v := t.normed(x, gamma, beta, layerNormBack, x.Rows)
+	v := t.normed(x, gamma, beta, layerNormBack)
+	v.more = t.scratch(2 * x.Rows) // μ, then 1/√(σ²+eps), by row
+	mean, r := v.more[:x.Rows], v.more[x.Rows:]
+	g, b := t.rowOr(gamma, v.Cols, 1), t.rowOr(beta, v.Cols, 0)
 	for i := range x.Rows {
-		row, sum, sq := x.Row(i), 0.0, 0.0
-		for _, e := range row {
-			sum += float64(e)
-		}
-		mean := sum / float64(len(row))
-		for _, e := range row {
-			sq += (float64(e) - mean) * (float64(e) - mean)
-		}
-		r := 1 / math.Sqrt(sq/float64(len(row))+float64(eps))
-		v.more[i] = float32(r)
-		h := v.normalised().Row(i)
-		for j, e := range row {
-			h[j] = float32((float64(e) - mean) * r)
-		}
+		mean[i], r[i] = simd.LayerNorm(v.Row(i), x.Row(i), g, b, eps)
 	}
-	v.affine(gamma, beta)
 	return v
 }
 
-// With g = ∂L/∂h: ∂L/∂x = r·(g - mean(g) - h·mean(g⊙h)), means over the row.
 func layerNormBack(t *Tape, v *Var) {
-	t.affineBack(v)
-	n := float32(v.Cols)
+	x, gamma, beta := v.in[0], v.in[1], v.in[2]
+	mean, r := v.more[:v.Rows], v.more[v.Rows:]
+	g, dgamma, dbeta := t.rowOr(gamma, v.Cols, 1), t.gradOr(gamma, v.Cols), t.gradOr(beta, v.Cols)
 	for i := range v.Rows {
-		g, h, r := v.grad.Row(i), v.normalised().Row(i), v.more[i]
-		sum, dot := simd.Sum(g)/n, simd.Dot(g, h)/n
-		for j := range g {
-			g[j] = r * (g[j] - sum - h[j]*dot)
-		}
+		d := v.grad.Row(i)
+		simd.LayerNormGrad(d, d, x.Row(i), mean[i], r[i], g, dgamma, dbeta)
 	}
-	t.give(v.in[0], v.grad)
+	t.give(x, v.grad)
 }
 
 // BatchNorm is gamma ⊙ (x-μ)/√(σ²+eps) + beta by column. While the tape trains,
@@ -53,9 +36,14 @@ func layerNormBack(t *Tape, v *Var) {
 // mask), and s moves towards them; otherwise they are the running ones of s.
 // gamma and beta are 1 x cols, nil for 1 and 0.
 func (t *Tape) BatchNorm(x, gamma, beta *Var, s *Stats, mask []float32) *Var {
-	v := t.normed(x, gamma, beta, batchNormBack, x.Cols)
+	v := t.normed(x, gamma, beta, batchNormBack)
 	v.mask, v.a = mask, t.Train
+	v.more = t.scratch(x.Cols) // 1/√(σ²+eps)
 	mean := s.use(t, x, mask, v.more)
+	v.saved = v.Data // the normalised rows
+	if gamma != nil || beta != nil {
+		v.saved = t.scratch(x.Rows * x.Cols)
+	}
 	h := v.normalised()
 	for i := range x.Rows {
 		row := h.Row(i)
@@ -63,7 +51,12 @@ func (t *Tape) BatchNorm(x, gamma, beta *Var, s *Stats, mask []float32) *Var {
 			row[j] = (e - mean[j]) * v.more[j]
 		}
 	}
-	v.affine(gamma, beta)
+	if gamma != nil || beta != nil {
+		g, b := t.rowOr(gamma, v.Cols, 1), t.rowOr(beta, v.Cols, 0)
+		for i := range x.Rows {
+			simd.MulAdd(v.Row(i), h.Row(i), g, b)
+		}
+	}
 	return v
 }
 
@@ -105,40 +98,38 @@ func (t *Tape) centre(g, h Matrix, mask []float32) {
 	}
 }
 
-// normed appends a node for a norm that keeps n reciprocal deviations.
-func (t *Tape) normed(x, gamma, beta *Var, back func(*Tape, *Var), n int) *Var {
+// normed appends a node for a norm.
+func (t *Tape) normed(x, gamma, beta *Var, back func(*Tape, *Var)) *Var {
 	v := t.node(x.Rows, x.Cols, back, x, gamma, beta)
 	for _, p := range [...]*Var{gamma, beta} {
 		if p != nil && (p.Rows != 1 || p.Cols != v.Cols) {
 			panic(wrong("gamma or beta", v, p))
 		}
 	}
-	v.more = t.scratch(n)
-	v.saved = v.Data
-	if gamma != nil || beta != nil {
-		v.saved = t.scratch(x.Rows * x.Cols)
-	}
 	return v
 }
 
-func (v *Var) normalised() Matrix { return Wrap(v.Rows, v.Cols, v.saved) }
-
-// affine fills the value from the normalised rows.
-func (v *Var) affine(gamma, beta *Var) {
-	if gamma == nil && beta == nil {
-		return // the value is the normalised rows
+// rowOr is the row p, or n numbers x if p is nil.
+func (t *Tape) rowOr(p *Var, n int, x float32) []float32 {
+	if p != nil {
+		return p.Row(0)
 	}
-	for i := range v.Rows {
-		row := v.Row(i)
-		copy(row, v.normalised().Row(i))
-		if gamma != nil {
-			simd.Mul(row, gamma.Row(0))
-		}
-		if beta != nil {
-			simd.Add(row, beta.Row(0))
-		}
+	row := t.scratch(n)
+	for i := range row {
+		row[i] = x
 	}
+	return row
 }
+
+// gradOr is the gradient of the row p, or scratch of n numbers if p has none.
+func (t *Tape) gradOr(p *Var, n int) []float32 {
+	if p != nil && p.needs {
+		return t.Grad(p).Row(0)
+	}
+	return t.rowOr(nil, n, 0)
+}
+
+func (v *Var) normalised() Matrix { return Wrap(v.Rows, v.Cols, v.saved) }
 
 // affineBack adds the gradients of gamma and beta, and turns that of the value
 // into that of the normalised rows.
@@ -189,37 +180,24 @@ func (s *Stats) use(t *Tape, x *Var, mask []float32, r []float32) (mean []float3
 	}
 	if !t.Train {
 		for j, v := range s.Var {
-			r[j] = float32(1 / math.Sqrt(float64(v)+float64(s.Eps)))
+			r[j] = s.reciprocal(v)
 		}
 		return s.Mean
 	}
-	sum, sq := t.zeros(x.Cols), t.zeros(x.Cols)
-	n := counted(x.Rows, mask)
-	for i := range x.Rows {
-		if mask == nil || mask[i] != 0 {
-			for j, e := range x.Row(i) {
-				sum[j] += float64(e)
-			}
-		}
-	}
-	for j := range sum {
-		sum[j] /= n
-	}
-	for i := range x.Rows {
-		if mask == nil || mask[i] != 0 {
-			for j, e := range x.Row(i) {
-				sq[j] += (float64(e) - sum[j]) * (float64(e) - sum[j])
-			}
-		}
-	}
 	mean = t.scratch(x.Cols)
-	for j := range mean {
-		mean[j] = float32(sum[j])
-		r[j] = float32(1 / math.Sqrt(sq[j]/n+float64(s.Eps)))
+	simd.ColumnMoments(t.packed(x.Matrix, mask), mean, r)
+	n := counted(x.Rows, mask)
+	unbiased := float32(n / max(n-1, 1))
+	for j, v := range r {
 		s.Mean[j] += s.Momentum * (mean[j] - s.Mean[j])
-		s.Var[j] += s.Momentum * (float32(sq[j]/max(n-1, 1)) - s.Var[j])
+		s.Var[j] += s.Momentum * (v*unbiased - s.Var[j])
+		r[j] = s.reciprocal(v)
 	}
 	return mean
+}
+
+func (s *Stats) reciprocal(variance float32) float32 {
+	return float32(1 / math.Sqrt(float64(variance)+float64(s.Eps)))
 }
 
 // counted is the number of rows that count, at least 1.

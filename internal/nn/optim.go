@@ -1,10 +1,6 @@
 package nn
 
-import (
-	"math"
-
-	"github.com/eiderdb/eider/simd"
-)
+import "github.com/eiderdb/eider/simd"
 
 // Optimizer moves parameters along their gradients.
 //
@@ -31,16 +27,17 @@ func (o SGD) Step(params []*Param, rate float32) {
 		decay := p.decay(o.Decay)
 		for i := range p.spans() {
 			w, g, at := p.span(i)
+			if o.Momentum == 0 {
+				simd.SGD(w, g, rate, decay)
+				continue
+			}
+			m := p.state(0)[at : at+len(w)]
+			simd.Scale(m, o.Momentum)
+			simd.Add(m, g)
 			if decay != 0 {
-				simd.Axpy(decay, w, g)
+				simd.Axpy(decay, w, m)
 			}
-			if o.Momentum != 0 {
-				m := p.state(0)[at : at+len(w)]
-				simd.Scale(m, o.Momentum)
-				simd.Add(m, g)
-				g = m
-			}
-			simd.Axpy(-rate, g, w)
+			simd.Axpy(-rate, m, w)
 		}
 		p.Clear()
 	}
@@ -58,15 +55,14 @@ func (o Adam) Step(params []*Param, rate float32) {
 		if !p.begin() {
 			continue
 		}
-		m, v := p.state(0), p.state(1)
-		l2, decay := p.decay(o.L2), p.decay(o.Decay)
-		for i := range p.spans() {
-			w, g, at := p.span(i)
-			if l2 != 0 {
-				simd.Axpy(l2, w, g)
-			}
-			end := at + len(w)
-			adam(w, g, m[at:end], v[at:end], rate, b1, b2, eps, decay, p.Steps)
+		s := simd.AdamStep{
+			Rate: rate, Beta1: b1, Beta2: b2, Eps: eps,
+			L2: p.decay(o.L2), Decay: p.decay(o.Decay), Step: p.Steps,
+		}
+		if p.slot == nil {
+			simd.Adam(p.Value.Data, p.Grad.Data, p.state(0), p.state(1), s)
+		} else {
+			simd.AdamRows(p.Value.Data, p.Grad.Data, p.state(0), p.state(1), p.Value.Cols, p.touched, s)
 		}
 		p.Clear()
 	}
@@ -83,14 +79,10 @@ func (o Adagrad) Step(params []*Param, rate float32) {
 		if !p.begin() {
 			continue
 		}
-		sum := p.state(0)
-		for i := range p.spans() {
-			w, g, at := p.span(i)
-			s := sum[at : at+len(w)]
-			for j, e := range g {
-				s[j] += e * e
-				w[j] -= rate * e / (float32(math.Sqrt(float64(s[j]))) + eps)
-			}
+		if p.slot == nil {
+			simd.Adagrad(p.Value.Data, p.Grad.Data, p.state(0), rate, eps)
+		} else {
+			simd.AdagradRows(p.Value.Data, p.Grad.Data, p.state(0), p.Value.Cols, p.touched, rate, eps)
 		}
 		p.Clear()
 	}

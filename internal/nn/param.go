@@ -1,6 +1,10 @@
 package nn
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/eiderdb/eider/simd"
+)
 
 // Param is a matrix that training moves. It carries its gradient and the state
 // of its optimiser, so a checkpoint is a list of parameters. The gradient is
@@ -22,6 +26,7 @@ type Param struct {
 
 	slot    []int32 // tables: row of Value -> row of Grad plus 1, 0 for none
 	touched []uint32
+	into    []uint32 // scratch of scatter
 }
 
 // NewParam returns a dense parameter of zeros.
@@ -75,20 +80,25 @@ func (p *Param) Merge(replica *Param) {
 	if p.slot == nil {
 		axpy(1, replica.Grad, p.Grad)
 	} else {
-		for i, id := range replica.touched {
-			row := p.rowGrad(id)
-			for j, g := range replica.Grad.Row(i) {
-				row[j] += g
-			}
-		}
+		p.scatter(replica.Grad.Data, replica.touched)
 	}
 	replica.Clear()
 }
 
-// rowGrad is the gradient of one row of a table, zeros if it is new.
-func (p *Param) rowGrad(id uint32) []float32 {
+// scatter adds the rows of g, one after the other, to the gradients of rows ids of
+// a table.
+func (p *Param) scatter(g []float32, ids []uint32) {
+	p.into = p.into[:0]
+	for _, id := range ids {
+		p.into = append(p.into, p.rowGrad(id))
+	}
+	simd.ScatterAdd(p.Grad.Data, g, p.Grad.Cols, p.into)
+}
+
+// rowGrad is the row of Grad that belongs to row id of a table, zeros if it is new.
+func (p *Param) rowGrad(id uint32) uint32 {
 	if s := p.slot[id]; s != 0 {
-		return p.Grad.Row(int(s - 1))
+		return uint32(s - 1)
 	}
 	p.touched = append(p.touched, id)
 	p.slot[id] = int32(len(p.touched))
@@ -100,10 +110,9 @@ func (p *Param) rowGrad(id uint32) []float32 {
 		copy(grown, p.Grad.Data)
 		p.Grad.Data = grown
 	}
+	clear(p.Grad.Data[n:])
 	p.Grad.Rows++
-	row := p.Grad.Row(p.Grad.Rows - 1)
-	clear(row)
-	return row
+	return uint32(p.Grad.Rows - 1)
 }
 
 // spans and span divide the numbers that have a gradient into runs that lie

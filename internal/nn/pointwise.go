@@ -1,6 +1,10 @@
 package nn
 
-import "math"
+import (
+	"math"
+
+	"github.com/eiderdb/eider/simd"
+)
 
 // Pointwise functions. Each back function turns the gradient of its node into
 // that of the operand, in place, and gives it away.
@@ -45,7 +49,7 @@ func reluBack(t *Tape, v *Var) {
 }
 
 // Sigmoid is 1/(1+e^-x).
-func (t *Tape) Sigmoid(x *Var) *Var { return t.pointwise(x, sigmoid, sigmoidBack) }
+func (t *Tape) Sigmoid(x *Var) *Var { return t.pointwise(x, simd.Sigmoid, sigmoidBack) }
 
 func sigmoidBack(t *Tape, v *Var) {
 	t.chain(v, func(g, y, _ []float32) {
@@ -56,7 +60,7 @@ func sigmoidBack(t *Tape, v *Var) {
 }
 
 // Tanh is tanh x.
-func (t *Tape) Tanh(x *Var) *Var { return t.pointwise(x, tanh, tanhBack) }
+func (t *Tape) Tanh(x *Var) *Var { return t.pointwise(x, simd.Tanh, tanhBack) }
 
 func tanhBack(t *Tape, v *Var) {
 	t.chain(v, func(g, y, _ []float32) {
@@ -67,7 +71,7 @@ func tanhBack(t *Tape, v *Var) {
 }
 
 // Exp is e^x.
-func (t *Tape) Exp(x *Var) *Var { return t.pointwise(x, exp, expBack) }
+func (t *Tape) Exp(x *Var) *Var { return t.pointwise(x, simd.Exp, expBack) }
 
 func expBack(t *Tape, v *Var) {
 	mul(v.grad, v.Matrix)
@@ -75,7 +79,7 @@ func expBack(t *Tape, v *Var) {
 }
 
 // Log is the natural logarithm.
-func (t *Tape) Log(x *Var) *Var { return t.pointwise(x, log, logBack) }
+func (t *Tape) Log(x *Var) *Var { return t.pointwise(x, simd.Log, logBack) }
 
 func logBack(t *Tape, v *Var) {
 	t.chain(v, func(g, _, x []float32) {

@@ -2,7 +2,8 @@ package nn
 
 import (
 	"fmt"
-	"math"
+
+	"github.com/eiderdb/eider/simd"
 )
 
 // Losses of ranking: scores are columns, n x 1.
@@ -20,11 +21,13 @@ func (t *Tape) Hinge(pos, neg *Var, margin float32) *Var {
 }
 
 func hingeBack(t *Tape, v *Var) {
-	t.pairsBack(v, func(v *Var, gap float32) float32 {
-		if gap < v.x {
-			return -1
+	t.pairsBack(v, func(v *Var, lead []float32) {
+		for i, x := range lead {
+			lead[i] = 0
+			if x > -v.x {
+				lead[i] = 1
+			}
 		}
-		return 0
 	})
 }
 
@@ -40,9 +43,7 @@ func (t *Tape) Logistic(pos, neg *Var) *Var {
 }
 
 func logisticBack(t *Tape, v *Var) {
-	t.pairsBack(v, func(_ *Var, gap float32) float32 {
-		return float32(-1 / (1 + math.Exp(float64(gap))))
-	})
+	t.pairsBack(v, func(_ *Var, lead []float32) { simd.Sigmoid(lead, lead) })
 }
 
 func (t *Tape) pairs(op string, pos, neg *Var, back func(*Tape, *Var)) *Var {
@@ -52,14 +53,16 @@ func (t *Tape) pairs(op string, pos, neg *Var, back func(*Tape, *Var)) *Var {
 	return t.node(1, 1, back, pos, neg)
 }
 
-// pairsBack hands on slope(pos - neg)/n to pos and its opposite to neg.
-func (t *Tape) pairsBack(v *Var, slope func(v *Var, gap float32) float32) {
+// pairsBack hands on s/n to neg and its opposite to pos, where slope puts the
+// slope s of each pair's loss in the place of neg - pos.
+func (t *Tape) pairsBack(v *Var, slope func(v *Var, lead []float32)) {
 	pos, neg := v.in[0], v.in[1]
 	d := t.Matrix(pos.Rows, 1)
 	for i := range d.Rows {
-		d.Data[i] = slope(v, pos.Row(i)[0]-neg.Row(i)[0])
+		d.Data[i] = neg.Row(i)[0] - pos.Row(i)[0]
 	}
-	scale(d, v.grad.Data[0]/float32(max(1, d.Rows)))
+	slope(v, d.Data[:d.Rows])
+	scale(d, -v.grad.Data[0]/float32(max(1, d.Rows)))
 	if neg.needs {
 		axpy(-1, d, t.Grad(neg))
 	}
@@ -88,8 +91,7 @@ func (t *Tape) Listwise(x *Var, y []float32, s Segments) *Var {
 			continue
 		}
 		lists++
-		softmax(v.saved[lo:hi], x.Data[lo:hi])
-		norm := logSumExp(x.Data[lo:hi])
+		norm := simd.Softmax(v.saved[lo:hi], x.Data[lo:hi])
 		for j := lo; j < hi; j++ {
 			q := float64(y[j]) / total
 			v.saved[j] -= float32(q)

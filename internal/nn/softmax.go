@@ -17,7 +17,7 @@ func (t *Tape) Softmax(x *Var, mask []float32) *Var {
 	v := t.node(x.Rows, x.Cols, softmaxBack, x)
 	for i := range x.Rows {
 		if mask == nil {
-			softmax(v.Row(i), x.Row(i))
+			simd.Softmax(v.Row(i), x.Row(i))
 		} else {
 			maskedSoftmax(v.Row(i), x.Row(i), mask[i*x.Cols:(i+1)*x.Cols])
 		}
@@ -27,8 +27,7 @@ func (t *Tape) Softmax(x *Var, mask []float32) *Var {
 
 // maskedSoftmax is softmax over the x whose mask is not 0. y may be x.
 func maskedSoftmax(y, x, mask []float32) {
-	const never = float32(-math.MaxFloat32)
-	any := false
+	never, any := float32(math.Inf(-1)), false
 	for i, e := range x {
 		if mask[i] != 0 {
 			any = true
@@ -41,12 +40,7 @@ func maskedSoftmax(y, x, mask []float32) {
 		clear(y)
 		return
 	}
-	softmax(y, y)
-	for i, m := range mask { // what is left of e^(never-max) where x is as low
-		if m == 0 {
-			y[i] = 0
-		}
-	}
+	simd.Softmax(y, y)
 }
 
 // ∂L/∂x_j = y_j·(g_j - Σ_l y_l·g_l); masked elements have y = 0.
@@ -76,7 +70,7 @@ func (t *Tape) SegmentSoftmax(x *Var, s Segments, mask []float32) *Var {
 	for i := range s.Len() {
 		lo, hi := s.at(i)
 		if mask == nil {
-			softmax(v.Data[lo:hi], x.Data[lo:hi])
+			simd.Softmax(v.Data[lo:hi], x.Data[lo:hi])
 		} else {
 			maskedSoftmax(v.Data[lo:hi], x.Data[lo:hi], mask[lo:hi])
 		}
@@ -85,11 +79,7 @@ func (t *Tape) SegmentSoftmax(x *Var, s Segments, mask []float32) *Var {
 }
 
 func segmentSoftmaxBack(t *Tape, v *Var) {
-	g := v.grad
-	if !g.Packed() { // a column of what Concat made
-		g = t.Matrix(v.Rows, 1)
-		g.Set(v.grad)
-	}
+	g := Wrap(v.Rows, 1, t.packed(v.grad, nil)) // it may be a column of what Concat made
 	for i := range v.seg.Len() {
 		lo, hi := v.seg.at(i)
 		softmaxGrad(g.Data[lo:hi], v.Data[lo:hi])

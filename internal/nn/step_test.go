@@ -68,17 +68,6 @@ func (m *model) step(t *nn.Tape, o nn.Optimizer) float32 {
 	return loss.Data[0]
 }
 
-func TestAStepInSteadyStateAllocatesNothing(t *testing.T) {
-	m, tape := newModel(1), &nn.Tape{Train: true, Seed: 3}
-	var o nn.Optimizer = nn.Adam{}
-	for range 3 {
-		m.step(tape, o)
-	}
-	if n := testing.AllocsPerRun(20, func() { m.step(tape, o) }); n != 0 {
-		t.Errorf("%v allocations a step", n)
-	}
-}
-
 func TestTrainingReplaysBitForBit(t *testing.T) {
 	run := func() []float32 {
 		m, tape := newModel(1), &nn.Tape{Train: true, Seed: 3}

@@ -70,6 +70,21 @@ func (t *Tape) Matrix(rows, cols int) Matrix {
 
 func (t *Tape) scratch(n int) []float32 { return t.floats.take(bytes64(n))[:n] }
 
+// packed returns the rows of m whose mask is not 0, all without a mask, one after
+// the other: m's own memory if they lie so, scratch otherwise.
+func (t *Tape) packed(m Matrix, mask []float32) []float32 {
+	if mask == nil && m.Packed() {
+		return m.line().Data
+	}
+	rows := t.scratch(m.Rows * m.Cols)[:0]
+	for i := range m.Rows {
+		if mask == nil || mask[i] != 0 {
+			rows = append(rows, m.Row(i)...)
+		}
+	}
+	return rows
+}
+
 // zeros returns n zeros in float64, for sums over many rows.
 func (t *Tape) zeros(n int) []float64 {
 	z := t.doubles.take(n)

@@ -43,6 +43,7 @@ func gemms() {
 	}
 	packRows()
 	packColumns()
+	packColumns16()
 }
 
 // widest is the number of registers a row of a tile may take: more than two only
@@ -376,6 +377,87 @@ func packColumns() {
 	ADDQ(cols, j)
 	IMULQ(dstRow, cols)
 	ADDQ(cols, dst)
+	JMP(LabelRef("block"))
+	Label("end")
+	VZEROUPPER()
+	RET()
+}
+
+// packColumns16 transposes 16 rows, 16 columns at a time. A register takes four
+// columns of rows q, 4+q, 8+q and 12+q, in this order, so that within its quarters
+// four of them are transposed by what would transpose 4 x 4. The last block of
+// columns ends with the rows and overlaps the one before.
+func packColumns16() {
+	TEXT("packColumns16AVX512", 4, "func(dst []float32, dstRow int, src []float32, srcRow, cols int)")
+	Doc("packColumns16AVX512 writes element j of row i, of 16 rows and of 16 or more columns, to",
+		"dst[j*dstRow+i], and nothing else.")
+	Pragma("noescape")
+	arg := func(c gotypes.Component) reg.GPVirtual { return Load(c, GP64()).(reg.GPVirtual) }
+	dst, dstRow := arg(Param("dst").Base()), arg(Param("dstRow"))
+	src, srcRow, cols := arg(Param("src").Base()), arg(Param("srcRow")), arg(Param("cols"))
+	SHLQ(U8(2), dstRow)
+	SHLQ(U8(2), srcRow)
+	three := GP64()
+	LEAQ(Mem{Base: srcRow, Index: srcRow, Scale: 2}, three)
+	p := [4]reg.GPVirtual{src}
+	for i := 1; i < 4; i++ {
+		p[i] = GP64()
+		LEAQ(Mem{Base: p[i-1], Index: srcRow, Scale: 4}, p[i])
+	}
+	at := func(i, j int) Mem { // four columns of row i
+		m := Mem{Base: p[i/4], Disp: 16 * j}
+		switch i % 4 {
+		case 1, 2:
+			m.Index, m.Scale = srcRow, uint8(i%4)
+		case 3:
+			m.Index, m.Scale = three, 1
+		}
+		return m
+	}
+	quarter := [4]reg.Register{nil, reg.K1, reg.K2, reg.K3}
+	for i := 1; i < 4; i++ {
+		bits := GP32()
+		MOVL(U32(0xf<<(4*i)), bits)
+		KMOVW(bits, quarter[i])
+	}
+	Label("block")
+	for j := range 4 {
+		v, t := [4]reg.VecVirtual{}, [4]reg.VecVirtual{}
+		for q := range v {
+			v[q], t[q] = ZMM(), ZMM()
+			VMOVUPS(at(q, j), v[q].AsX())
+			for i := 1; i < 4; i++ {
+				VBROADCASTF32X4(at(4*i+q, j), quarter[i], v[q])
+			}
+		}
+		VUNPCKLPS(v[1], v[0], t[0])
+		VUNPCKHPS(v[1], v[0], t[1])
+		VUNPCKLPS(v[3], v[2], t[2])
+		VUNPCKHPS(v[3], v[2], t[3])
+		VUNPCKLPD(t[2], t[0], v[0])
+		VUNPCKHPD(t[2], t[0], v[1])
+		VUNPCKLPD(t[3], t[1], v[2])
+		VUNPCKHPD(t[3], t[1], v[3])
+		for _, w := range v {
+			VMOVUPS(w, Mem{Base: dst})
+			ADDQ(dstRow, dst)
+		}
+	}
+	SUBQ(U8(16), cols)
+	JZ(LabelRef("end"))
+	// How far to go: 16 columns on, or back from there by what 16 are more than
+	// are left.
+	on, back := GP64(), GP64()
+	MOVQ(I32(16), on)
+	CMPQ(cols, on)
+	CMOVQLT(cols, on)
+	LEAQ(Mem{Base: on, Disp: -16}, back)
+	SUBQ(back, cols)
+	IMULQ(dstRow, back)
+	ADDQ(back, dst)
+	for i := range p {
+		LEAQ(Mem{Base: p[i], Index: on, Scale: 4}, p[i])
+	}
 	JMP(LabelRef("block"))
 	Label("end")
 	VZEROUPPER()

@@ -5,7 +5,8 @@
 // pair, consecutive rows, and rows by id. What a body computes is an op: the
 // float ops are in float.go, bytes in byte.go, bits in bits.go. Affine codes, in
 // affine.go and code.go, have rows and rows by id only. What is not a distance is in
-// vector.go.
+// vector.go; functions of elements and rows, and steps of optimisers, are walks of
+// sweep.go.
 package main
 
 import (
@@ -16,7 +17,7 @@ import (
 )
 
 func main() {
-	isa := flag.String("isa", "", "avx512, avx2, hop or gemm")
+	isa := flag.String("isa", "", "avx512, avx2, hop, gemm or functions")
 	flag.Parse()
 	ConstraintExpr("!purego")
 	var i ISA
@@ -35,8 +36,12 @@ func main() {
 		gemms()
 		Generate()
 		return
+	case "functions":
+		functions()
+		Generate()
+		return
 	default:
-		log.Fatalf("isa %q: must be avx512, avx2, hop or gemm", *isa)
+		log.Fatalf("isa %q: must be avx512, avx2, hop, gemm or functions", *isa)
 	}
 	for _, l2 := range []bool{false, true} {
 		shapes(&float{isa: i, l2: l2})
