@@ -42,8 +42,9 @@ func Open(ctx context.Context, s *storage.Store) (*Registry, error) {
 	return &Registry{s}, nil
 }
 
-// split parses a reference: model, model@alias or model@version. Error: ErrValue.
-func split(ref string) (model, alias string, version uint32, err error) {
+// Split parses a reference: model, model@alias or model@version. version is 0 for
+// an alias, which is Production where ref names none. Error: ErrValue.
+func Split(ref string) (model, alias string, version uint32, err error) {
 	model, alias, ok := strings.Cut(ref, "@")
 	if !ok {
 		alias = Production
@@ -70,7 +71,7 @@ func checkAlias(alias string) error {
 
 // resolve finds the manifest that a reference names.
 func resolve(m storage.ModelReader, ref string) (*format.Model, error) {
-	model, alias, version, err := split(ref)
+	model, alias, version, err := Split(ref)
 	if err != nil {
 		return nil, err
 	}
@@ -124,12 +125,17 @@ func (r *Registry) Get(ref string) (*Version, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer view.Release()
+	return At(view, ref)
+}
+
+// At is Get as of a view, which it retains.
+func At(view *storage.View, ref string) (*Version, error) {
 	m, err := resolve(view.Models(), ref)
 	if err != nil {
-		view.Release()
 		return nil, fmt.Errorf("registry: %w", err)
 	}
-	return &Version{Model: m, view: view}, nil
+	return &Version{Model: m, view: view.Retain()}, nil
 }
 
 // Entry is one model: its versions, oldest first, and the newest promotion of

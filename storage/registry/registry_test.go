@@ -244,11 +244,11 @@ func TestRollbackWalksBackAndHistoryKeepsAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []uint32{3, 1} { // 2 is gone
-		if p, err := r.Rollback(ctx, "ctr", Production, "bad"); err != nil || p.Version != want || !p.Rollback {
+		if p, err := r.Rollback(ctx, "ctr", Production, Options{Note: "bad"}); err != nil || p.Version != want || !p.Rollback {
 			t.Fatalf("rolled back to %+v, %v; want %d", p, err, want)
 		}
 	}
-	if _, err := r.Rollback(ctx, "ctr", Production, ""); !errors.Is(err, storage.ErrNotFound) {
+	if _, err := r.Rollback(ctx, "ctr", Production, Options{}); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("rolled back past the first: %v", err)
 	}
 	if err := r.Unalias(ctx, "ctr", Production, ""); err != nil {
@@ -257,7 +257,7 @@ func TestRollbackWalksBackAndHistoryKeepsAll(t *testing.T) {
 	if _, err := r.Get("ctr"); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("a removed alias: %v", err)
 	}
-	if p, err := r.Rollback(ctx, "ctr", Production, ""); err != nil || p.Version != 1 {
+	if p, err := r.Rollback(ctx, "ctr", Production, Options{}); err != nil || p.Version != 1 {
 		t.Errorf("rolled back to %+v, %v", p, err)
 	}
 	var versions []uint32
@@ -467,7 +467,7 @@ func TestReadersSeeWholeVersionsWhileOthersPromote(t *testing.T) {
 				var err error
 				switch rng.IntN(5) {
 				case 0:
-					_, err = r.Rollback(ctx, "ctr", Production, "")
+					_, err = r.Rollback(ctx, "ctr", Production, Options{})
 				case 1:
 					m, tensors := draft(uint64(100*w+i), bytes)
 					_, err = r.Put(ctx, m, tensors)
