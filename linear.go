@@ -65,11 +65,14 @@ func (l *linearScorer) score(_ context.Context, in *examples, out []float64) err
 	return nil
 }
 
-// explain is what each field adds to the sum, before the link.
+// explain is what each field adds to the sum, before the link; fields that add
+// nothing are left out.
 func (l *linearScorer) explain(in *examples, i int) map[string]float64 {
 	why := make(map[string]float64, len(l.fields))
 	for j, t := range l.model.Terms(nil, numbers(nil, in.row(i))) {
-		why[l.fields[j].name] = t
+		if t != 0 {
+			why[l.fields[j].name] = t
+		}
 	}
 	return why
 }

@@ -1,14 +1,12 @@
 package eider
 
 import (
+	"archive/tar"
 	"context"
 	"encoding/binary"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -38,99 +36,6 @@ func (db *DB) openModels() (err error) {
 		err = db.serving.open(db.registry)
 	}
 	return translate(err)
-}
-
-// Model is a model: its versions, oldest first, and where its aliases point.
-type Model struct {
-	Name     string         `json:"name"`
-	Versions []ModelVersion `json:"versions"`
-	Aliases  []Promotion    `json:"aliases"` // the newest of each alias, in order of alias
-}
-
-// ModelVersion describes one version of a model, which never changes.
-type ModelVersion struct {
-	Model    string          `json:"model"`
-	Version  uint32          `json:"version"` // from 1; a number is never given twice under one name
-	Kind     string          `json:"kind"`
-	LSN      uint64          `json:"lsn"` // of the write that stored it
-	Created  time.Time       `json:"created"`
-	Bytes    int64           `json:"bytes"`   // of its tensors
-	Tensors  []ModelTensor   `json:"tensors"` // in the order of the file
-	SHA256   string          `json:"sha256"`  // of model.safetensors
-	Config   json.RawMessage `json:"config,omitempty"`
-	Features string          `json:"features,omitempty"` // hash of the feature schema it reads, hexadecimal
-	From     uint64          `json:"from_lsn,omitempty"` // of the data it was trained on
-	To       uint64          `json:"to_lsn,omitempty"`
-	Seed     uint64          `json:"seed,omitempty"`
-	Parent   uint32          `json:"parent,omitempty"` // version that the training began with
-	Code     string          `json:"code,omitempty"`   // revision of the code that trained it
-	Metrics  []Metric        `json:"metrics,omitempty"`
-}
-
-// ModelTensor is the name, element type and shape of a tensor.
-type ModelTensor struct {
-	Name  string `json:"name"`
-	DType string `json:"dtype"`
-	Shape []int  `json:"shape"`
-}
-
-// Metric is what a model scored, with the confidence of that.
-type Metric = format.Metric
-
-// Promotion is one change of where an alias points.
-type Promotion struct {
-	Model    string    `json:"model"`
-	Alias    string    `json:"alias"`
-	Version  uint32    `json:"version"`            // from now on, 0 if the alias was removed
-	Previous uint32    `json:"previous,omitempty"` // until then
-	LSN      uint64    `json:"lsn"`
-	Time     time.Time `json:"time"`
-	Rollback bool      `json:"rollback,omitempty"`
-	Forced   bool      `json:"forced,omitempty"` // whatever the gate said
-	Note     string    `json:"note,omitempty"`
-
-	// What the gate compared: the metric of both versions.
-	Metric    string  `json:"metric,omitempty"`
-	Margin    float64 `json:"margin,omitempty"`
-	Candidate float64 `json:"candidate,omitempty"`
-	Served    float64 `json:"served,omitempty"`
-}
-
-// NewModel is a version to store.
-type NewModel struct {
-	Name    string
-	Kind    string            // of modelKinds, such as "linear"
-	Config  json.RawMessage   // what the kind's code reads beside the tensors
-	Tensors map[string]Tensor // finite numbers
-	Metrics []Metric
-	From    uint64 // LSNs of the data it was trained on
-	To      uint64
-	Seed    uint64
-	Code    string // revision of the code that trained it
-}
-
-// Tensor is a tensor of float32, row-major.
-type Tensor struct {
-	Shape []int
-	Data  []float32
-}
-
-// Gate compares a candidate with the version that serves, by one metric of both.
-// Where a version serves, one is needed unless the promotion is forced.
-type Gate struct {
-	Metric string  `json:"metric,omitempty"`
-	Margin float64 `json:"margin,omitempty"` // how much worse the candidate may be, in units of the metric
-	// Candidate and Served replace the metrics stored with the versions.
-	Candidate *Metric `json:"candidate,omitempty"`
-	Served    *Metric `json:"served,omitempty"`
-}
-
-// PromoteOptions says what to move and what to ask before.
-type PromoteOptions struct {
-	Alias string `json:"alias,omitempty"` // default Production
-	Gate  Gate   `json:"gate,omitzero"`
-	Force bool   `json:"force,omitempty"` // promote whatever the gate says
-	Note  string `json:"note,omitempty"`  // who and why, up to 256 bytes, kept in the history
 }
 
 // List describes all models in order of name.
@@ -321,6 +226,43 @@ func (m Models) ExportTensors(ctx context.Context, ref string, w io.Writer) erro
 	return m.fail("export model", err)
 }
 
+// ExportTar writes the folder of Export to w as a tar archive: config.json, then
+// model.safetensors. Only when it returns nil is what it wrote whole. Errors: as of
+// Export, and w's.
+func (m Models) ExportTar(ctx context.Context, ref string, w io.Writer) error {
+	v, err := m.db.registry.Get(ref)
+	if err != nil {
+		return m.fail("export model", err)
+	}
+	defer v.Close()
+	config, err := v.Config()
+	if err != nil {
+		return m.fail("export model", err)
+	}
+	size, err := v.TensorsSize()
+	if err != nil {
+		return m.fail("export model", err)
+	}
+	out := tar.NewWriter(w)
+	entry := func(name string, size int64) error {
+		return out.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o644, ModTime: time.Unix(0, v.Model.Created)})
+	}
+	err = entry(registry.ConfigFile, int64(len(config)))
+	if err == nil {
+		_, err = out.Write(config)
+	}
+	if err == nil {
+		err = entry(registry.TensorsFile, size)
+	}
+	if err == nil {
+		err = v.WriteTensors(ctx, out)
+	}
+	if err == nil {
+		err = out.Close()
+	}
+	return m.fail("export model", err)
+}
+
 // Import stores the folder dir as a new version of the model that its config.json
 // names, or of name if that is not "". Nothing but the two files is read, tensors
 // must be those of the kind, and after an error nothing of it is stored. Errors:
@@ -346,32 +288,3 @@ type unprefixed struct{ err error }
 
 func (u unprefixed) Error() string { return strings.TrimPrefix(u.err.Error(), "registry: ") }
 func (u unprefixed) Unwrap() error { return u.err }
-
-func describeModel(e *registry.Entry) Model {
-	m := Model{Name: e.Name, Versions: []ModelVersion{}, Aliases: []Promotion{}}
-	for _, v := range e.Versions {
-		m.Versions = append(m.Versions, describeVersion(v))
-	}
-	for _, p := range e.Aliases {
-		m.Aliases = append(m.Aliases, describePromotion(p))
-	}
-	return m
-}
-
-func describeVersion(m *format.Model) ModelVersion {
-	v := ModelVersion{Model: m.Name, Version: m.Version, Kind: m.Kind, LSN: m.LSN, Created: time.Unix(0, m.Created).UTC(),
-		Bytes: m.Size(), Tensors: make([]ModelTensor, len(m.Tensors)), SHA256: hex.EncodeToString(m.SHA256[:]),
-		Config: slices.Clone(m.Config), From: m.From, To: m.To, Seed: m.Seed, Parent: m.Parent, Code: m.Code, Metrics: slices.Clone(m.Metrics)}
-	if m.Features != [32]byte{} {
-		v.Features = hex.EncodeToString(m.Features[:])
-	}
-	for i, t := range m.Tensors {
-		v.Tensors[i] = ModelTensor{Name: t.Name, DType: t.DType, Shape: slices.Clone(t.Shape)}
-	}
-	return v
-}
-
-func describePromotion(p *format.Promotion) Promotion {
-	return Promotion{Model: p.Model, Alias: p.Alias, Version: p.Version, Previous: p.Previous, LSN: p.LSN, Time: time.Unix(0, p.Time).UTC(),
-		Rollback: p.Rollback, Forced: p.Forced, Note: p.Note, Metric: p.Metric, Margin: p.Margin, Candidate: p.Candidate, Served: p.Served}
-}
