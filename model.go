@@ -81,8 +81,8 @@ type NewModel struct {
 
 // Tensor is a tensor of float32, row-major.
 type Tensor struct {
-	Shape []int
-	Data  []float32
+	Shape []int     `json:"shape"`
+	Data  []float32 `json:"data"`
 }
 
 // Gate compares a candidate with the version that serves, by one metric of both.

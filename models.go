@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/eiderdb/eider/index"
+	"github.com/eiderdb/eider/storage"
 	"github.com/eiderdb/eider/storage/format"
 	"github.com/eiderdb/eider/storage/registry"
 )
@@ -266,10 +268,13 @@ func (m Models) ExportTar(ctx context.Context, ref string, w io.Writer) error {
 // Import stores the folder dir as a new version of the model that its config.json
 // names, or of name if that is not "". Nothing but the two files is read, tensors
 // must be those of the kind, and after an error nothing of it is stored. Errors:
-// ErrMismatch and ErrInvalid naming the tensor or field, ErrCorrupt, ErrNotFound,
+// ErrMismatch and ErrInvalid naming the tensor or field, ErrNotFound,
 // ErrTooLarge, ErrFull, ErrReadOnly.
 func (m Models) Import(ctx context.Context, dir, name string) (ModelVersion, error) {
 	v, err := m.db.registry.Import(ctx, dir, name, fits)
+	if errors.Is(err, storage.ErrCorrupt) {
+		err = &translated{ErrInvalid, err} // the folder is damaged, nothing stored is
+	}
 	if err != nil {
 		return ModelVersion{}, m.fail("import model", err)
 	}

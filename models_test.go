@@ -181,7 +181,7 @@ func TestFolderThatDoesNotFitItsKindIsRefused(t *testing.T) {
 		"unknown kind":   {folder(`{"eider":1,"name":"x","kind":"linaer"}`, weights), CodeInvalid, []string{"linaer", `did you mean "linear"?`}},
 		"no fields":      {folder(`{"eider":1,"name":"x","kind":"linear"}`, weights), CodeInvalid, []string{"linear model"}},
 		"fewer fields":   {folder(`{"eider":1,"name":"x","kind":"linear","config":{"fields":["a"]}}`, weights), CodeMismatch, []string{`"weight"`, "F32[1 2]", "F32[1 1]"}},
-		"not safetensor": {folder(`{"eider":1,"name":"x","kind":"linear","config":{"fields":["a","b"]}}`, weights[:40]), CodeCorrupt, []string{"model.safetensors"}},
+		"not safetensor": {folder(`{"eider":1,"name":"x","kind":"linear","config":{"fields":["a","b"]}}`, weights[:40]), CodeInvalid, []string{"model.safetensors"}},
 		"no folder":      {filepath.Join(t.TempDir(), "none"), CodeNotFound, []string{"none"}},
 	} {
 		_, err := m.Import(ctx, c.dir, "")

@@ -75,6 +75,20 @@ func (a *api) routes() []route {
 		{"POST", "/v1/collections/{c}/explain", read, onCollection, mib, query, explain, doc{id: "explain", tag: "search", summary: "Search, and say what each phase did", in: eider.Query{}, out: eider.Result{}, status: 200}},
 		{"POST", "/v1/search/batch", read, onListed, 8 * mib, cost{reading, 4}, searchBatch, doc{id: "searchBatch", tag: "search", summary: "Up to 100 searches, across collections", in: searches{}, out: searchResults{}, status: 200}},
 
+		{"GET", "/v1/models", read, onDatabase, noBody, lookup, listModels, doc{id: "listModels", tag: "models", summary: "The models", out: modelList{}, status: 200}},
+		{"GET", "/v1/models/{m}", read, onDatabase, noBody, lookup, getModel, doc{id: "getModel", tag: "models", summary: "Versions and aliases of a model", out: eider.Model{}, status: 200}},
+		{"GET", "/v1/models/{m}/versions", read, onDatabase, noBody, lookup, listVersions, doc{id: "listVersions", tag: "models", summary: "The versions of a model, oldest first", out: versionList{}, status: 200}},
+		{"POST", "/v1/models/{m}/versions", admin, onDatabase, 32 * mib, bulk, postVersion, doc{id: "postVersion", tag: "models", summary: "Store a small model as a new version; larger ones are imported", in: newVersion{}, out: eider.ModelVersion{}, status: 201}},
+		{"GET", "/v1/models/{m}/versions/{ref}", read, onDatabase, noBody, lookup, getVersion, doc{id: "getVersion", tag: "models", summary: "One version, by number or alias", out: eider.ModelVersion{}, status: 200}},
+		{"DELETE", "/v1/models/{m}/versions/{ref}", admin, onDatabase, noBody, change, deleteVersion, doc{id: "deleteVersion", tag: "models", summary: "Delete a version, by number, that no alias needs", status: 204}},
+		{"GET", "/v1/models/{m}/versions/{ref}/export", read, onDatabase, noBody, feed, exportModel, doc{id: "exportModel", tag: "models", summary: "A version as tar or safetensors", outType: "application/x-tar", status: 200, query: exportParams}},
+		{"POST", "/v1/models/{m}/import", admin, onDatabase, a.o.ImportBytes, feed, importModel, doc{id: "importModel", tag: "models", summary: "Store a tar of config.json and model.safetensors as a new version", inType: "application/x-tar", out: eider.ModelVersion{}, status: 201}},
+		{"GET", "/v1/models/{m}/aliases/{a}", read, onDatabase, noBody, lookup, getModelAlias, doc{id: "modelAlias", tag: "models", summary: "Where an alias pointed, newest first", out: promotionList{}, status: 200}},
+		{"DELETE", "/v1/models/{m}/aliases/{a}", admin, onDatabase, noBody, change, deleteModelAlias, doc{id: "deleteModelAlias", tag: "models", summary: "Remove an alias; its history stays", status: 204}},
+		{"POST", "/v1/models/{m}/promote", admin, onDatabase, 64 * kib, long, promote, doc{id: "promote", tag: "models", summary: "Point an alias at a version that passes the gate", in: promotionOrder{}, out: eider.Promotion{}, status: 200}},
+		{"POST", "/v1/models/{m}/rollback", admin, onDatabase, 64 * kib, long, rollback, doc{id: "rollback", tag: "models", summary: "Point an alias at the version that served before", in: rollbackOrder{}, out: eider.Promotion{}, status: 200}},
+		{"POST", "/v1/models/{m}/predict", read, onDatabase, 8 * mib, query, predict, doc{id: "predict", tag: "models", summary: "Score rows or documents by a model", in: predictOrder{}, out: eider.Prediction{}, status: 200}},
+
 		{"GET", "/v1/changes", read, onDatabase, noBody, feed, changes, doc{id: "changes", tag: "changes", summary: "The change feed after an LSN, as ndjson or server-sent events", outType: "application/x-ndjson", status: 200, query: changeParams}},
 
 		{"GET", "/v1/snapshots", admin, onDatabase, noBody, lookup, listSnapshots, doc{id: "listSnapshots", tag: "snapshots", summary: "The snapshots", out: snapshotList{}, status: 200}},

@@ -162,31 +162,31 @@ func writeSynced(name string, write func(io.Writer) error) error {
 func (r *Registry) Import(ctx context.Context, dir, name string, check func(*format.Model) error) (*format.Model, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, fmt.Errorf("registry: importing %s: %w: %v", dir, storage.ErrNotFound, err)
+		return nil, fmt.Errorf("registry: %w: %v", storage.ErrNotFound, err)
 	}
 	defer root.Close()
 	m, sum, err := readConfig(root)
 	if err != nil {
-		return nil, fmt.Errorf("registry: importing %s: %s: %w", dir, ConfigFile, err)
+		return nil, fmt.Errorf("registry: %s: %w", ConfigFile, err)
 	}
 	if name != "" {
 		m.Name = name
 	}
 	in, size, err := openRegular(root, TensorsFile)
 	if err != nil {
-		return nil, fmt.Errorf("registry: importing %s: %w", dir, err)
+		return nil, fmt.Errorf("registry: %w", err)
 	}
 	defer in.Close()
 	infos, _, payload, err := format.ReadSafetensorsHeader(in, size)
 	if err != nil {
-		return nil, fmt.Errorf("registry: importing %s: %s: %w", dir, TensorsFile, err)
+		return nil, fmt.Errorf("registry: %s: %w", TensorsFile, err)
 	}
 	at := make(map[string]int64, len(infos))
 	for _, t := range infos {
 		at[t.Name] = payload + t.Offset
 	}
 	if err := format.ArrangeTensors(infos); err != nil {
-		return nil, fmt.Errorf("registry: importing %s: %s: %w", dir, TensorsFile, err)
+		return nil, fmt.Errorf("registry: %s: %w", TensorsFile, err)
 	}
 	plan := m
 	for _, t := range infos {
@@ -194,7 +194,7 @@ func (r *Registry) Import(ctx context.Context, dir, name string, check func(*for
 	}
 	if check != nil {
 		if err := check(&plan); err != nil {
-			return nil, fmt.Errorf("registry: importing %s: %w", dir, err)
+			return nil, fmt.Errorf("registry: %w", err)
 		}
 	}
 	accept := func(m *format.Model) error {
