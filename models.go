@@ -32,12 +32,28 @@ type Models struct{ db *DB }
 // Models opens the door to the models.
 func (db *DB) Models() Models { return Models{db} }
 
-// openModels opens the registry and learns where aliases point.
+// openModels opens the registry and learns where aliases point. A damaged model
+// does not keep the rest of the database from being opened.
 func (db *DB) openModels() (err error) {
-	if db.registry, err = registry.Open(db.ctx, db.store); err == nil {
-		err = db.serving.open(db.registry)
+	if db.registry, err = registry.Open(db.ctx, db.store); db.registry != nil {
+		err = errors.Join(err, db.serving.open(db.registry))
+	}
+	if errors.Is(err, storage.ErrCorrupt) {
+		db.log.Error("models are damaged; run a check", "err", err)
+		err = nil
 	}
 	return translate(err)
+}
+
+// Ready loads what every alias points to, so that no prediction waits for it. It
+// goes on after a model that cannot be loaded, and returns all errors.
+func (m Models) Ready(ctx context.Context) error {
+	view, err := m.db.viewAt(0)
+	if err == nil {
+		defer view.Release()
+		err = m.db.serving.ready(ctx, view)
+	}
+	return m.fail("load models", err)
 }
 
 // List describes all models in order of name.

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eiderdb/eider/storage"
 	"github.com/eiderdb/eider/storage/format"
 )
 
@@ -220,6 +221,31 @@ func TestModelsOutliveTheProcess(t *testing.T) {
 	db = open(t, dir, nil)
 	if p := must(db.Predict(ctx, "ctr", row))(t); p.Version != 1 || p.Scores[0] != 2 {
 		t.Errorf("prediction %+v", p)
+	}
+}
+
+func TestDamagedModelDoesNotKeepTheRestFromOpening(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, dir, nil)
+	served(t, db, linearOf("bad", 1, 0, 0, 0))
+	served(t, db, linearOf("good", 2, 0, 0, 0))
+	err := db.store.EditModels(ctx, false, func(e *storage.ModelEdit) error {
+		e.Set(format.VersionKey("bad", 1), []byte("no manifest"))
+		e.Log(format.OpModel, "bad", "", 1)
+		return nil
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	db = open(t, dir, nil)
+	codeIs(t, db.Models().Ready(ctx), CodeCorrupt, "bad@1")
+	if p := must(db.Predict(ctx, "good", unit))(t); p.Scores[0] != 2 {
+		t.Errorf("prediction %+v", p)
+	}
+	_, err = db.Predict(ctx, "bad", unit)
+	codeIs(t, err, CodeCorrupt, "bad@1")
+	if rep := must(db.Check(ctx))(t); rep.OK {
+		t.Error("check found nothing")
 	}
 }
 

@@ -3,6 +3,7 @@ package eider
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 )
@@ -156,4 +157,37 @@ func TestRankThatCannotBeIsRefused(t *testing.T) {
 			t.Errorf("%s: %v, want it at %s", name, err, c2.at)
 		}
 	}
+}
+
+func BenchmarkRankedSearch(b *testing.B) {
+	c := searchable(b)
+	n := NewModel{Name: "ctr", Kind: "linear", Config: []byte(`{"fields":["price"]}`),
+		Tensors: map[string]Tensor{"weight": {Shape: []int{1, 1}, Data: []float32{1}}, "bias": {Shape: []int{1}, Data: []float32{0}}}}
+	served(b, c.db, n)
+	r := rand.New(rand.NewPCG(3, 3))
+	for _, top := range []int{0, 100, 1000} {
+		q := Query{Retrieve: []Retrieve{{Near: &Near{Value: vec(r, 128)}, K: max(top, 100)}}, Fields: []string{}}
+		if top > 0 {
+			q.Rank = []Rank{{Model: "ctr", Top: top}}
+		}
+		b.Run(fmt.Sprint("top=", top), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := c.Search(ctx, q); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	rows := make([]map[string]any, 200)
+	for i := range rows {
+		rows[i] = map[string]any{"price": float64(i)}
+	}
+	b.Run("predict=200", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := c.db.Predict(ctx, "ctr", Inputs{Rows: rows}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

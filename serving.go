@@ -64,16 +64,14 @@ type loading struct {
 	used   uint64 // when last, by clock
 }
 
-// open reads where the aliases point.
+// open reads where the aliases point; those it cannot read are in the error.
 func (s *serving) open(r *registry.Registry) error {
 	s.loads, s.held = map[string]*loading{}, map[string]int{}
 	points := map[alias][]point{}
 	s.points.Store(&points)
-	all, err := r.List()
-	for _, e := range all {
-		for _, p := range e.Aliases {
-			points[alias{p.Model, p.Alias}] = []point{{p.LSN, p.Version}}
-		}
+	all, err := r.Aliases()
+	for _, p := range all {
+		points[alias{p.Model, p.Alias}] = []point{{p.LSN, p.Version}}
 	}
 	return err
 }
@@ -151,6 +149,18 @@ func (s *serving) at(ctx context.Context, view *storage.View, ref string) (*load
 		return nil, s.missing(view, model, name)
 	}
 	return s.load(ctx, view, versionRef(model, version))
+}
+
+// ready loads what every alias points to, and returns what cannot be.
+func (s *serving) ready(ctx context.Context, view *storage.View) error {
+	var bad []error
+	for at := range *s.points.Load() {
+		if version := s.pointed(view.LSN(), at); version != 0 {
+			_, err := s.load(ctx, view, versionRef(at.model, version))
+			bad = append(bad, err)
+		}
+	}
+	return errors.Join(bad...)
 }
 
 // pointed is the version that an alias pointed to at an LSN, 0 for none.

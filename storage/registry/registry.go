@@ -33,13 +33,18 @@ var (
 type Registry struct{ store *storage.Store }
 
 // Open returns the registry of s, having deleted what a crash left of versions
-// half written. Errors: storage's.
+// half written. Errors: storage's; after storage.ErrCorrupt nothing was deleted, and
+// the registry, which is returned all the same, serves what can be read.
 func Open(ctx context.Context, s *storage.Store) (*Registry, error) {
 	_, err := s.SweepWeights(ctx)
-	if err != nil && !errors.Is(err, storage.ErrReadOnly) {
-		return nil, fmt.Errorf("registry: %w", err)
+	if err == nil || errors.Is(err, storage.ErrReadOnly) {
+		return &Registry{s}, nil
 	}
-	return &Registry{s}, nil
+	err = fmt.Errorf("registry: %w", err)
+	if errors.Is(err, storage.ErrCorrupt) {
+		return &Registry{s}, err
+	}
+	return nil, err
 }
 
 // Split parses a reference: model, model@alias or model@version. version is 0 for
@@ -177,6 +182,27 @@ func (r *Registry) List() ([]Entry, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
+	}
+	return all, nil
+}
+
+// Aliases returns the newest promotion of every alias of every model, those that
+// point nowhere included. What can be read is returned beside an error, storage's.
+func (r *Registry) Aliases() (all []*format.Promotion, err error) {
+	view, err := r.store.Acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer view.Release()
+	m := view.Models()
+	var bad []error
+	bad = append(bad, m.Scan([]byte{format.KeyModel}, func(key, _ []byte) error {
+		some, err := aliases(m, string(key[1:]))
+		all, bad = append(all, some...), append(bad, err)
+		return nil
+	}))
+	if err := errors.Join(bad...); err != nil {
+		return all, fmt.Errorf("registry: %w", err)
 	}
 	return all, nil
 }
