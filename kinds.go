@@ -11,7 +11,6 @@ import (
 	"github.com/eiderdb/eider/index/hnsw"
 	"github.com/eiderdb/eider/storage"
 	"github.com/eiderdb/eider/storage/format"
-	"github.com/eiderdb/eider/storage/registry"
 )
 
 // kinds is the table of index kinds. Adding one is a folder under index/, a
@@ -53,30 +52,28 @@ type restorable interface {
 // modelKinds is the table of model kinds. Adding one is a package with the model's
 // arithmetic, an adapter to scorer in a file of this package, and a line here.
 var modelKinds = map[string]modelKind{
-	"linear": {tensors: linearTensors, load: loadLinear},
+	"linear": {check: checkLinear, load: loadLinear},
 }
 
-// modelKind makes scorers of versions. Both functions get the version's manifest,
-// whose configuration they check: the error says what is wrong with it.
+// modelKind makes scorers of versions.
 type modelKind struct {
-	// tensors are those that a model of this configuration has, exactly.
-	tensors func(*format.Model) (map[string]registry.Shape, error)
-	// load makes a scorer of these tensors, which it may keep.
+	// check reports, from the configuration and the names, types and shapes of the
+	// tensors, what keeps a version from being loaded: ErrInvalid, or
+	// registry.ErrMismatch naming the tensor. It is asked before a version is stored.
+	check func(*format.Model) error
+	// load makes a scorer of a version that passed check. It may keep the tensors.
 	load func(*format.Model, map[string]format.Tensor) (scorer, error)
 }
 
 // scorer is a model in memory. It never changes: many goroutines score with it at
-// once. It may be an explainer too.
+// once. It must take an example that has no values, and a user without a history.
 type scorer interface {
 	needs() needs
-	// score writes the score of each example to out, larger is better. It ends
-	// early with ctx's error if it takes long.
-	score(ctx context.Context, in *examples, out []float64) error
-}
-
-// explainer says what carried a score: by field, or by item of the history.
-type explainer interface {
-	explain(in *examples, i int) map[string]float64
+	// score writes the score of each example to out, larger is better, and, unless
+	// why is nil, what carried it to why: by field, or by item of the user's history.
+	// A kind that cannot say leaves why as it is. It ends early with ctx's error if it
+	// takes long.
+	score(ctx context.Context, in *examples, out []float64, why []map[string]float64) error
 }
 
 // needs is what a model reads of an example.

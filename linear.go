@@ -26,12 +26,15 @@ func linearConfig(m *format.Model) (linear.Config, error) {
 	return c, err
 }
 
-func linearTensors(m *format.Model) (map[string]registry.Shape, error) {
+func checkLinear(m *format.Model) error {
 	c, err := linearConfig(m)
-	return map[string]registry.Shape{
+	if err != nil {
+		return err
+	}
+	return registry.Expect{Tensors: map[string]registry.Shape{
 		"weight": {DType: "F32", Dims: []int{1, len(c.Fields)}},
 		"bias":   {DType: "F32", Dims: []int{1}},
-	}, err
+	}}.Match(m)
 }
 
 func loadLinear(m *format.Model, tensors map[string]format.Tensor) (scorer, error) {
@@ -57,19 +60,23 @@ type linearScorer struct {
 
 func (l *linearScorer) needs() needs { return needs{fields: l.fields} }
 
-func (l *linearScorer) score(_ context.Context, in *examples, out []float64) error {
-	row := make([]float64, len(l.fields))
+func (l *linearScorer) score(_ context.Context, in *examples, out []float64, why []map[string]float64) error {
+	row := make([]float64, 0, len(l.fields))
 	for i := range out {
-		out[i] = l.model.Score(numbers(row[:0], in.row(i)))
+		row = numbers(row[:0], in.row(i))
+		out[i] = l.model.Score(row)
+		if why != nil {
+			why[i] = l.explain(row)
+		}
 	}
 	return nil
 }
 
 // explain is what each field adds to the sum, before the link; fields that add
 // nothing are left out.
-func (l *linearScorer) explain(in *examples, i int) map[string]float64 {
+func (l *linearScorer) explain(row []float64) map[string]float64 {
 	why := make(map[string]float64, len(l.fields))
-	for j, t := range l.model.Terms(nil, numbers(nil, in.row(i))) {
+	for j, t := range l.model.Terms(nil, row) {
 		if t != 0 {
 			why[l.fields[j].name] = t
 		}

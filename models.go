@@ -30,7 +30,7 @@ const Production = registry.Production
 type Models struct{ db *DB }
 
 // Models opens the door to the models.
-func (db *DB) Models() Models { return Models{db} }
+func (db *DB) Models() *Models { return &Models{db} }
 
 // openModels opens the registry and learns where aliases point. A damaged model
 // does not keep the rest of the database from being opened.
@@ -47,7 +47,7 @@ func (db *DB) openModels() (err error) {
 
 // Ready loads what every alias points to, so that no prediction waits for it. It
 // goes on after a model that cannot be loaded, and returns all errors.
-func (m Models) Ready(ctx context.Context) error {
+func (m *Models) Ready(ctx context.Context) error {
 	view, err := m.db.viewAt(0)
 	if err == nil {
 		defer view.Release()
@@ -57,7 +57,7 @@ func (m Models) Ready(ctx context.Context) error {
 }
 
 // List describes all models in order of name.
-func (m Models) List(ctx context.Context) ([]Model, error) {
+func (m *Models) List(ctx context.Context) ([]Model, error) {
 	all, err := m.db.registry.List()
 	if err == nil {
 		err = ctx.Err()
@@ -73,7 +73,7 @@ func (m Models) List(ctx context.Context) ([]Model, error) {
 }
 
 // Show describes a model. Error: ErrNotFound.
-func (m Models) Show(ctx context.Context, name string) (Model, error) {
+func (m *Models) Show(ctx context.Context, name string) (Model, error) {
 	all, err := m.List(ctx)
 	if err != nil {
 		return Model{}, err
@@ -94,7 +94,7 @@ func (m Models) Show(ctx context.Context, name string) (Model, error) {
 
 // Version describes the version that a reference names. Errors: ErrNotFound,
 // ErrInvalid.
-func (m Models) Version(ctx context.Context, ref string) (ModelVersion, error) {
+func (m *Models) Version(ctx context.Context, ref string) (ModelVersion, error) {
 	v, err := m.db.registry.Get(ref)
 	if err == nil {
 		defer v.Close()
@@ -107,7 +107,7 @@ func (m Models) Version(ctx context.Context, ref string) (ModelVersion, error) {
 }
 
 // History lists the promotions of an alias, newest first.
-func (m Models) History(ctx context.Context, name, alias string) ([]Promotion, error) {
+func (m *Models) History(ctx context.Context, name, alias string) ([]Promotion, error) {
 	all, err := m.db.registry.History(name, alias)
 	if err == nil {
 		err = ctx.Err()
@@ -129,7 +129,7 @@ func (m Models) History(ctx context.Context, name, alias string) ([]Promotion, e
 // return; after an error nothing of it is there. Errors: ErrInvalid naming tensor
 // or field, ErrMismatch where the tensors are not those of the kind, ErrTooLarge,
 // ErrFull, ErrReadOnly.
-func (m Models) Put(ctx context.Context, n NewModel) (ModelVersion, error) {
+func (m *Models) Put(ctx context.Context, n NewModel) (ModelVersion, error) {
 	v := format.Model{Name: n.Name, Kind: n.Kind, Config: n.Config, Metrics: n.Metrics, From: n.From, To: n.To, Seed: n.Seed, Code: n.Code}
 	tensors := make(map[string]format.Tensor, len(n.Tensors))
 	for name, t := range n.Tensors {
@@ -163,7 +163,7 @@ func (m Models) Put(ctx context.Context, n NewModel) (ModelVersion, error) {
 // the one version or of the other, and say of which. Promoting what serves already
 // does nothing. Errors: ErrGate with the numbers, ErrMismatch, ErrNotFound,
 // ErrCorrupt, ErrInvalid for a model that cannot be served, ErrReadOnly.
-func (m Models) Promote(ctx context.Context, name string, version uint32, o PromoteOptions) (Promotion, error) {
+func (m *Models) Promote(ctx context.Context, name string, version uint32, o PromoteOptions) (Promotion, error) {
 	w := warmth{serving: &m.db.serving}
 	defer w.end()
 	p, err := m.db.registry.Promote(ctx, name, version, orProduction(o.Alias), registry.Options{Force: o.Force, Note: o.Note, Warm: w.warm,
@@ -178,7 +178,7 @@ func (m Models) Promote(ctx context.Context, name string, version uint32, o Prom
 // before; again, to the one before that. It asks no gate, but loads and tries the
 // version as Promote does. Errors: ErrNotFound if no version is left to go back to,
 // ErrCorrupt, ErrReadOnly.
-func (m Models) Rollback(ctx context.Context, name, alias, note string) (Promotion, error) {
+func (m *Models) Rollback(ctx context.Context, name, alias, note string) (Promotion, error) {
 	w := warmth{serving: &m.db.serving}
 	defer w.end()
 	p, err := m.db.registry.Rollback(ctx, name, orProduction(alias), registry.Options{Note: note, Warm: w.warm})
@@ -215,13 +215,13 @@ func orProduction(alias string) string {
 }
 
 // Unalias removes an alias; Rollback brings it back. Error: ErrNotFound.
-func (m Models) Unalias(ctx context.Context, name, alias, note string) error {
+func (m *Models) Unalias(ctx context.Context, name, alias, note string) error {
 	return m.fail("remove alias", m.db.registry.Unalias(ctx, name, orProduction(alias), note))
 }
 
 // Delete removes a version. Errors: ErrInUse naming the alias that serves it or
 // would be rolled back to it, ErrNotFound, ErrReadOnly.
-func (m Models) Delete(ctx context.Context, name string, version uint32) error {
+func (m *Models) Delete(ctx context.Context, name string, version uint32) error {
 	return m.fail("delete model", m.db.registry.Delete(ctx, name, version))
 }
 
@@ -229,13 +229,13 @@ func (m Models) Delete(ctx context.Context, name string, version uint32) error {
 // model.safetensors, which PyTorch's safetensors reads, and config.json. Everything
 // is checked on the way, and dir is complete when it is there. Errors: ErrExists,
 // ErrNotFound, ErrCorrupt.
-func (m Models) Export(ctx context.Context, ref, dir string) error {
+func (m *Models) Export(ctx context.Context, ref, dir string) error {
 	return m.fail("export model", m.db.registry.Export(ctx, ref, dir))
 }
 
 // ExportTensors writes the version's model.safetensors to w. Only when it returns
 // nil is what it wrote whole. Errors: as of Export, and w's.
-func (m Models) ExportTensors(ctx context.Context, ref string, w io.Writer) error {
+func (m *Models) ExportTensors(ctx context.Context, ref string, w io.Writer) error {
 	v, err := m.db.registry.Get(ref)
 	if err == nil {
 		defer v.Close()
@@ -247,7 +247,7 @@ func (m Models) ExportTensors(ctx context.Context, ref string, w io.Writer) erro
 // ExportTar writes the folder of Export to w as a tar archive: config.json, then
 // model.safetensors. Only when it returns nil is what it wrote whole. Errors: as of
 // Export, and w's.
-func (m Models) ExportTar(ctx context.Context, ref string, w io.Writer) error {
+func (m *Models) ExportTar(ctx context.Context, ref string, w io.Writer) error {
 	v, err := m.db.registry.Get(ref)
 	if err != nil {
 		return m.fail("export model", err)
@@ -286,7 +286,7 @@ func (m Models) ExportTar(ctx context.Context, ref string, w io.Writer) error {
 // must be those of the kind, and after an error nothing of it is stored. Errors:
 // ErrMismatch and ErrInvalid naming the tensor or field, ErrNotFound,
 // ErrTooLarge, ErrFull, ErrReadOnly.
-func (m Models) Import(ctx context.Context, dir, name string) (ModelVersion, error) {
+func (m *Models) Import(ctx context.Context, dir, name string) (ModelVersion, error) {
 	v, err := m.db.registry.Import(ctx, dir, name, fits)
 	if errors.Is(err, storage.ErrCorrupt) {
 		err = &translated{ErrInvalid, err} // the folder is damaged, nothing stored is
@@ -298,7 +298,7 @@ func (m Models) Import(ctx context.Context, dir, name string) (ModelVersion, err
 }
 
 // fail is DB.fail. The package below names itself, which the operation does too.
-func (m Models) fail(op string, err error) error {
+func (m *Models) fail(op string, err error) error {
 	if err == nil {
 		return nil
 	}

@@ -324,7 +324,7 @@ func TestEveryPredictionIsWhollyOfTheVersionItNames(t *testing.T) {
 func TestModelIsTriedBeforeTheAliasMoves(t *testing.T) {
 	db := memory(t, nil)
 	modelKinds["touchy"] = modelKind{
-		tensors: linearTensors,
+		check: checkLinear,
 		load: func(m *format.Model, tensors map[string]format.Tensor) (scorer, error) {
 			l, err := loadLinear(m, tensors)
 			if bias := floats(tensors["bias"])[0]; bias < 0 {
@@ -361,8 +361,8 @@ type touchy struct {
 
 func (s touchy) needs() needs { return needs{fields: s.scorer.needs().fields, user: true} }
 
-func (s touchy) score(ctx context.Context, in *examples, out []float64) error {
-	err := s.scorer.score(ctx, in, out)
+func (s touchy) score(ctx context.Context, in *examples, out []float64, why []map[string]float64) error {
+	err := s.scorer.score(ctx, in, out, why)
 	if s.bias == 13 {
 		out[0] = math.NaN()
 	}

@@ -43,7 +43,7 @@ type Prediction struct {
 func (db *DB) Predict(ctx context.Context, ref string, in Inputs) (Prediction, error) {
 	p, err := db.predict(ctx, ref, &in)
 	if err != nil {
-		return Prediction{}, Models{db}.fail("predict", err)
+		return Prediction{}, db.Models().fail("predict", err)
 	}
 	return p, nil
 }
@@ -66,16 +66,18 @@ func (db *DB) predict(ctx context.Context, ref string, in *Inputs) (Prediction, 
 		return Prediction{}, err
 	}
 	p := Prediction{Model: l.model.Name, Version: l.model.Version, Scores: make([]float64, x.n), LSN: view.LSN()}
-	if err := l.score(ctx, x, p.Scores); err != nil {
+	var why []map[string]float64
+	if in.Explain {
+		why = make([]map[string]float64, x.n)
+	}
+	if err := l.score(ctx, x, p.Scores, why); err != nil {
 		return Prediction{}, err
 	}
 	if i := slices.IndexFunc(p.Scores, func(s float64) bool { return !finite(s) }); i >= 0 {
 		return Prediction{}, fmt.Errorf("%w: %v scores input %d as %v, which is not a finite number", ErrInvalid, l, i, p.Scores[i])
 	}
-	if e, ok := l.scorer.(explainer); ok && in.Explain {
-		for i := range x.n {
-			p.Explain = append(p.Explain, e.explain(x, i))
-		}
+	if in.Explain && why[0] != nil {
+		p.Explain = why
 	}
 	return p, nil
 }

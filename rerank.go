@@ -134,7 +134,11 @@ func (s *search) rankBy(phase int, l *loaded, rows []row) error {
 		x.addDoc(l, string(id), rec.Body)
 	}
 	scores := make([]float64, len(rows))
-	if err := l.score(s.ctx, &x, scores); err != nil {
+	var why []map[string]float64
+	if s.q.Explain {
+		why = make([]map[string]float64, len(rows))
+	}
+	if err := l.score(s.ctx, &x, scores, why); err != nil {
 		return err
 	}
 	for i := range scores {
@@ -143,13 +147,9 @@ func (s *search) rankBy(phase int, l *loaded, rows []row) error {
 			s.advise("%v gives some candidates scores that are not finite; they come last", l)
 		}
 	}
-	why, _ := l.scorer.(explainer)
-	for i := range rows {
-		if s.q.Explain {
-			r := RankScore{Phase: phase, Model: l.String(), Score: scores[i], From: i + 1, Was: rows[i].score}
-			if why != nil {
-				r.Features = why.explain(&x, i)
-			}
+	if s.q.Explain {
+		for i := range rows {
+			r := RankScore{Phase: phase, Model: l.String(), Score: scores[i], From: i + 1, Was: rows[i].score, Features: why[i]}
 			rows[i].ranked = append(rows[i].ranked, r)
 		}
 	}

@@ -268,11 +268,14 @@ func loadVersion(ctx context.Context, view *storage.View, ref string) (*loaded, 
 		return nil, err
 	}
 	defer v.Close()
-	k, want, err := expect(v.Model)
+	k, err := kindOf(v.Model)
+	if err == nil {
+		err = k.check(v.Model)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("loading %v: %w", v, err)
 	}
-	tensors, err := v.Load(ctx, want)
+	tensors, err := v.Load(ctx, registry.Expect{})
 	if err != nil {
 		return nil, err
 	}
@@ -283,28 +286,27 @@ func loadVersion(ctx context.Context, view *storage.View, ref string) (*loaded, 
 	return &loaded{scorer: sc, model: v.Model, needs: sc.needs()}, nil
 }
 
-// expect returns the kind of a model, and what it relies on.
-func expect(m *format.Model) (modelKind, registry.Expect, error) {
+// kindOf returns the kind of a model. Error: ErrInvalid.
+func kindOf(m *format.Model) (modelKind, error) {
 	k, ok := modelKinds[m.Kind]
-	if !ok {
-		known := sortedKeys(modelKinds)
-		err := fmt.Errorf("%w: model kind %q; this binary serves %s", ErrInvalid, m.Kind, strings.Join(known, ", "))
-		if near := index.Nearest(m.Kind, known); near != "" {
-			err = fmt.Errorf("%w; did you mean %q?", err, near)
-		}
-		return k, registry.Expect{}, err
+	if ok {
+		return k, nil
 	}
-	tensors, err := k.tensors(m)
-	return k, registry.Expect{Kind: m.Kind, Tensors: tensors}, err
+	known := sortedKeys(modelKinds)
+	err := fmt.Errorf("%w: model kind %q; this binary serves %s", ErrInvalid, m.Kind, strings.Join(known, ", "))
+	if near := index.Nearest(m.Kind, known); near != "" {
+		err = fmt.Errorf("%w; did you mean %q?", err, near)
+	}
+	return k, err
 }
 
 // fits reports what keeps a model that is to be stored from being served.
 func fits(m *format.Model) error {
-	_, want, err := expect(m)
+	k, err := kindOf(m)
 	if err != nil {
 		return err
 	}
-	return want.Match(m)
+	return k.check(m)
 }
 
 // try scores an example without any values: a model that cannot do that, or does
@@ -312,7 +314,7 @@ func fits(m *format.Model) error {
 func (l *loaded) try(ctx context.Context, view *storage.View) error {
 	in := examples{n: 1, values: make([]format.Value, len(l.needs.fields)), ids: []string{""}, view: view}
 	var out [1]float64
-	if err := l.score(ctx, &in, out[:]); err != nil {
+	if err := l.score(ctx, &in, out[:], nil); err != nil {
 		return fmt.Errorf("trying %v: %w", l, err)
 	}
 	if !finite(out[0]) {

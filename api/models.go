@@ -57,7 +57,7 @@ type predictOrder struct {
 	Explain    bool             `json:"explain,omitempty"`
 }
 
-func (c *call) models() eider.Models { return c.a.db.Models() }
+func (c *call) models() *eider.Models { return c.a.db.Models() }
 
 // reference is the version of the path.
 func (c *call) reference() string { return c.path("m") + "@" + c.path("ref") }

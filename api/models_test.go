@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -221,4 +222,32 @@ func TestSearchRankedByAModelNamesItsVersion(t *testing.T) {
 	if p := post("/v1/collections/shop/search", `{"rank":[{"model":"ctr@canary"}]}`).want(t, 404).problem(t); p.Pointer != "/rank/0/model" {
 		t.Errorf("problem %+v", p)
 	}
+}
+
+func FuzzTarIsRefusedOrHoldsTheTwoFiles(f *testing.F) {
+	config := entry{"config.json", `{"eider":1}`, tar.TypeReg}
+	f.Add(pack(f, config, entry{"model.safetensors", "weights", tar.TypeReg}))
+	f.Add(pack(f, config, entry{"../model.safetensors", "weights", tar.TypeReg}))
+	f.Add(sparse(f))
+	f.Add([]byte("x"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		dir := t.TempDir()
+		err := unpack(&counted{r: bytes.NewReader(b)}, dir)
+		size, names := 0, []string{}
+		entries, rerr := os.ReadDir(dir)
+		if rerr != nil {
+			t.Fatal(rerr)
+		}
+		for _, e := range entries {
+			info, ierr := e.Info()
+			if ierr != nil {
+				t.Fatal(ierr)
+			}
+			size += int(info.Size())
+			names = append(names, e.Name())
+		}
+		if whole := slices.Equal(names, []string{"config.json", "model.safetensors"}); err == nil && !whole || size > len(b) {
+			t.Fatalf("%v, %d bytes from %d: %v", names, size, len(b), err)
+		}
+	})
 }

@@ -73,3 +73,31 @@ func TestConfigurationThatIsNotOneIsRefused(t *testing.T) {
 		t.Error("two weights for one field were accepted")
 	}
 }
+
+func FuzzConfigurationIsRefusedOrScores(f *testing.F) {
+	f.Add([]byte(`{"fields":["a","b"],"link":"logistic","missing":[1,2]}`))
+	f.Add([]byte(`{"fields":["a"]}`))
+	f.Add([]byte(`{"fields":null,"missing":[]}`))
+	f.Add([]byte(`[]`))
+	f.Fuzz(func(t *testing.T, config []byte) {
+		c, err := Parse(config)
+		if err != nil {
+			return
+		}
+		m, err := New(c, make([]float32, len(c.Fields)), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := make([]float64, len(c.Fields))
+		for i := range row {
+			row[i] = math.NaN()
+		}
+		want := 0.0
+		if c.Link == Logistic {
+			want = 0.5
+		}
+		if got := m.Score(row); got != want {
+			t.Fatalf("%s scores %v without weights", config, got)
+		}
+	})
+}
