@@ -75,6 +75,13 @@ func (a *api) routes() []route {
 		{"POST", "/v1/collections/{c}/explain", read, onCollection, mib, query, explain, doc{id: "explain", tag: "search", summary: "Search, and say what each phase did", in: eider.Query{}, out: eider.Result{}, status: 200}},
 		{"POST", "/v1/search/batch", read, onListed, 8 * mib, cost{reading, 4}, searchBatch, doc{id: "searchBatch", tag: "search", summary: "Up to 100 searches, across collections", in: searches{}, out: searchResults{}, status: 200}},
 
+		{"GET", "/v1/changes", read, onDatabase, noBody, feed, changes, doc{id: "changes", tag: "changes", summary: "The change feed after an LSN, as ndjson or server-sent events", outType: "application/x-ndjson", status: 200, query: changeParams}},
+
+		{"GET", "/v1/snapshots", admin, onDatabase, noBody, lookup, listSnapshots, doc{id: "listSnapshots", tag: "snapshots", summary: "The snapshots", out: snapshotList{}, status: 200}},
+		{"POST", "/v1/snapshots", admin, onDatabase, 64 * kib, long, postSnapshot, doc{id: "postSnapshot", tag: "snapshots", summary: "Take a snapshot", in: snapshotOrder{}, out: snapshot{}, status: 201}},
+		{"GET", "/v1/snapshots/{s}", admin, onDatabase, noBody, lookup, getSnapshot, doc{id: "getSnapshot", tag: "snapshots", summary: "One snapshot", out: snapshot{}, status: 200}},
+		{"DELETE", "/v1/snapshots/{s}", admin, onDatabase, noBody, change, deleteSnapshot, doc{id: "deleteSnapshot", tag: "snapshots", summary: "Delete a snapshot", status: 204}},
+
 		{"GET", "/v1/models", read, onDatabase, noBody, lookup, listModels, doc{id: "listModels", tag: "models", summary: "The models", out: modelList{}, status: 200}},
 		{"GET", "/v1/models/{m}", read, onDatabase, noBody, lookup, getModel, doc{id: "getModel", tag: "models", summary: "Versions and aliases of a model", out: eider.Model{}, status: 200}},
 		{"GET", "/v1/models/{m}/versions", read, onDatabase, noBody, lookup, listVersions, doc{id: "listVersions", tag: "models", summary: "The versions of a model, oldest first", out: versionList{}, status: 200}},
@@ -88,13 +95,6 @@ func (a *api) routes() []route {
 		{"POST", "/v1/models/{m}/promote", admin, onDatabase, 64 * kib, long, promote, doc{id: "promote", tag: "models", summary: "Point an alias at a version that passes the gate", in: promotionOrder{}, out: eider.Promotion{}, status: 200}},
 		{"POST", "/v1/models/{m}/rollback", admin, onDatabase, 64 * kib, long, rollback, doc{id: "rollback", tag: "models", summary: "Point an alias at the version that served before", in: rollbackOrder{}, out: eider.Promotion{}, status: 200}},
 		{"POST", "/v1/models/{m}/predict", read, onDatabase, 8 * mib, query, predict, doc{id: "predict", tag: "models", summary: "Score rows or documents by a model", in: predictOrder{}, out: eider.Prediction{}, status: 200}},
-
-		{"GET", "/v1/changes", read, onDatabase, noBody, feed, changes, doc{id: "changes", tag: "changes", summary: "The change feed after an LSN, as ndjson or server-sent events", outType: "application/x-ndjson", status: 200, query: changeParams}},
-
-		{"GET", "/v1/snapshots", admin, onDatabase, noBody, lookup, listSnapshots, doc{id: "listSnapshots", tag: "snapshots", summary: "The snapshots", out: snapshotList{}, status: 200}},
-		{"POST", "/v1/snapshots", admin, onDatabase, 64 * kib, long, postSnapshot, doc{id: "postSnapshot", tag: "snapshots", summary: "Take a snapshot", in: snapshotOrder{}, out: snapshot{}, status: 201}},
-		{"GET", "/v1/snapshots/{s}", admin, onDatabase, noBody, lookup, getSnapshot, doc{id: "getSnapshot", tag: "snapshots", summary: "One snapshot", out: snapshot{}, status: 200}},
-		{"DELETE", "/v1/snapshots/{s}", admin, onDatabase, noBody, change, deleteSnapshot, doc{id: "deleteSnapshot", tag: "snapshots", summary: "Delete a snapshot", status: 204}},
 
 		{"GET", "/v1/keys", admin, onDatabase, noBody, lookup, listKeys, doc{id: "listKeys", tag: "keys", summary: "The keys, without their secrets", out: keyList{}, status: 200}},
 		{"POST", "/v1/keys", admin, onDatabase, 64 * kib, change, postKey, doc{id: "postKey", tag: "keys", summary: "Make a key; its text is shown once", in: keyOrder{}, out: newKey{}, status: 201}},
