@@ -86,6 +86,7 @@ type needs struct {
 type input struct {
 	name  string
 	types []FieldType
+	many  bool // lists of them too
 }
 
 // examples are what one call scores: n candidates, for one user if the model needs

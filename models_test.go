@@ -369,6 +369,27 @@ func (s touchy) score(ctx context.Context, in *examples, out []float64, why []ma
 	return err
 }
 
+func TestModelReadsValuesOfItsTypesOnly(t *testing.T) {
+	number := input{types: []FieldType{Float64}}
+	tags := input{types: []FieldType{Keyword}, many: true}
+	for _, c := range []struct {
+		in    input
+		value any
+		want  bool
+	}{
+		{number, 1.5, true}, {number, 2, true}, {number, "1", false}, {number, true, false}, {number, []float64{1.5}, false},
+		{tags, "a", true}, {tags, []string{"a", "b"}, true}, {tags, []int{1}, false}, {tags, 1, false}, {tags, Geo{Lat: 1}, false},
+	} {
+		v := must(encodeDynamic(c.value))(t)
+		if _, got := c.in.accepts(v); got != c.want {
+			t.Errorf("an input of %v, lists %v, takes %v: %v", c.in.types, c.in.many, c.value, got)
+		}
+		if _, ok := c.in.accepts(format.Null()); !ok {
+			t.Error("null is refused")
+		}
+	}
+}
+
 // Versions that nobody needs leave memory; those that serve, or that a view may
 // still ask for, stay.
 func TestMemoryHoldsWhatServesAndFewOthers(t *testing.T) {

@@ -221,27 +221,23 @@ func (n *needs) names() []string {
 	return names
 }
 
-// accepts reports whether a value is of a type that the model reads, and the type.
-// Lists are not read.
+// accepts reports whether the model reads a value, and of which type that is. A
+// number without a fraction is read where others are. Null is always accepted.
 func (f *input) accepts(v format.Value) (FieldType, bool) {
-	var t FieldType
-	switch v.Kind() {
-	case format.KindBool:
-		t = Bool
-	case format.KindInt64:
-		t = Int64
-	case format.KindFloat64:
-		t = Float64
-	case format.KindString:
-		t = Keyword
-	case format.KindTime:
-		t = Time
-	case format.KindGeo:
-		t = Point
-	case format.KindList:
-		return "list", false
-	default:
-		return JSON, v.IsNull()
+	if v.Kind() == format.KindList {
+		for _, x := range v.List() {
+			if t, ok := f.accepts(x); !ok {
+				return t, false
+			}
+		}
+		return "list", f.many
 	}
-	return t, slices.Contains(f.types, t) || t == Keyword && slices.Contains(f.types, Text)
+	t, ok := kindTypes[v.Kind()]
+	return t, !ok || slices.ContainsFunc(f.types, func(want FieldType) bool {
+		return want == t || want == Float64 && t == Int64 || want == Text && t == Keyword
+	})
 }
+
+// kindTypes are the types of fields that hold a kind of value, null apart.
+var kindTypes = map[format.Kind]FieldType{format.KindBool: Bool, format.KindInt64: Int64, format.KindFloat64: Float64,
+	format.KindString: Keyword, format.KindTime: Time, format.KindGeo: Point, format.KindJSON: JSON}

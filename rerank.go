@@ -25,7 +25,8 @@ type Rank struct {
 	// decides which version that is.
 	Model string `json:"model"`
 	// Top is how many candidates it scores, 1..1000, default 100. The others stay
-	// below these, in the order and with the scores that they had.
+	// below these, in the order and with the scores that they had. Without Retrieve
+	// the candidates are the documents that pass Filter, in the order of ids.
 	Top int `json:"top,omitempty"`
 	// Weight, above 0 and up to 1, is the share of the model in the new score: 1, the
 	// default, makes it the model's score; less makes it a weighted sum of this and

@@ -502,3 +502,32 @@ func TestMain(m *testing.M) {
 		os.Exit(98)
 	}
 }
+
+func TestRollbackTriesTheVersionBeforeTheAliasMoves(t *testing.T) {
+	_, r := open(t, t.TempDir())
+	ctx := t.Context()
+	for n := range uint64(2) {
+		promote(t, r, put(t, r, n, 32).Version)
+	}
+	broken := errors.New("broken")
+	var tried []string
+	o := Options{Note: "bad", Warm: func(_ context.Context, v *Version) error {
+		tried = append(tried, v.String())
+		if now, err := At(v.View(), "ctr"); err != nil || now.Model.Version != 2 {
+			t.Errorf("while it is tried %v serves: %v", now, err)
+		} else {
+			now.Close()
+		}
+		return broken
+	}}
+	if _, err := r.Rollback(ctx, "ctr", Production, o); !errors.Is(err, broken) {
+		t.Errorf("rolled back to a broken version: %v", err)
+	}
+	broken = nil
+	if p, err := r.Rollback(ctx, "ctr", Production, o); err != nil || p.Version != 1 || p.Note != "bad" {
+		t.Errorf("rolled back to %+v, %v", p, err)
+	}
+	if !slices.Equal(tried, []string{"ctr@1", "ctr@1"}) {
+		t.Errorf("tried %v", tried)
+	}
+}
