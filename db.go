@@ -17,6 +17,7 @@ import (
 	"github.com/eiderdb/eider/index"
 	"github.com/eiderdb/eider/storage"
 	"github.com/eiderdb/eider/storage/format"
+	"github.com/eiderdb/eider/storage/registry"
 )
 
 // Options configures Open. The zero value, and nil, are safe and good.
@@ -83,6 +84,8 @@ type DB struct {
 
 	encoders encoders
 	pins     pins
+	registry *registry.Registry
+	serving  serving
 }
 
 // Open opens or creates the database in dir; "" is a database in memory. nil
@@ -124,10 +127,11 @@ func Open(dir string, options *Options) (*DB, error) {
 		return nil, &Error{Op: "open", Err: translate(err), Code: CodeOf(translate(err))}
 	}
 	db.store = store
-	if err := db.adopt(); err != nil {
+	if err := errors.Join(db.adopt(), db.openModels()); err != nil {
 		return nil, errors.Join(&Error{Op: "open", Err: err, Code: CodeOf(err)}, db.Close())
 	}
 	db.every(tendEvery, db.tend)
+	db.every(time.Second, func() { db.serving.trim(db.store.Oldest()) })
 	if !db.opts.ReadOnly {
 		db.every(time.Second, db.sweep)
 		if db.opts.SnapshotInterval > 0 && dir != "" {
@@ -228,6 +232,8 @@ func (db *DB) apply(lsn uint64, changes []storage.Change) {
 		case format.OpUnalias:
 			delete(db.aliases, ch.Name)
 			db.rename()
+		case format.OpPromote:
+			db.serving.move(lsn, ch)
 		}
 	}
 }

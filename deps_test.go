@@ -55,8 +55,11 @@ simd, storage/format, embed < embed/text;
 # Fusion and reordering of results.
 index < rank;
 
+# Models. They get numbers, never documents, and know neither storage nor each other.
+NONE < rank/linear;
+
 # The facade glues storage, indexes, encoders and ranking together.
-storage, index/flat, index/hnsw, index/rotate, embed/text, rank, internal/metric < eider;
+storage/registry, index/flat, index/hnsw, index/rotate, embed/text, rank, rank/linear, internal/metric < eider;
 
 # The doors: HTTP, measurements, command line.
 eider, internal/ingest < api;

@@ -33,6 +33,9 @@ const (
 	CodeCursor       Code = "cursor_expired"
 	CodeTrimmed      Code = "changes_trimmed"
 	CodeEncoder      Code = "encoder_unavailable"
+	CodeMismatch     Code = "model_mismatch"
+	CodeGate         Code = "promotion_refused"
+	CodeInUse        Code = "in_use"
 	CodeClosed       Code = "closed"
 	CodeInternal     Code = "internal"
 )
@@ -58,6 +61,9 @@ var (
 	ErrCursor       = errors.New("cursor is no longer valid")
 	ErrTrimmed      = errors.New("changes are no longer kept")
 	ErrEncoder      = errors.New("encoder is not available")
+	ErrMismatch     = errors.New("model does not fit")
+	ErrGate         = errors.New("promotion refused")
+	ErrInUse        = errors.New("model version is in use")
 	ErrClosed       = errors.New("database is closed")
 	ErrInternal     = errors.New("internal error")
 )

@@ -8,6 +8,7 @@ import (
 	"github.com/eiderdb/eider/embed"
 	"github.com/eiderdb/eider/index"
 	"github.com/eiderdb/eider/storage"
+	"github.com/eiderdb/eider/storage/registry"
 )
 
 // pointed is an error with the place in the request it is about.
@@ -37,7 +38,8 @@ var codes = []struct {
 	{ErrNotFound, CodeNotFound}, {ErrExists, CodeExists}, {ErrConflict, CodeConflict}, {ErrTooLarge, CodeTooLarge},
 	{ErrFull, CodeFull}, {ErrOverloaded, CodeOverloaded}, {ErrReadOnly, CodeReadOnly}, {ErrLocked, CodeLocked},
 	{ErrVersion, CodeVersion}, {ErrCorrupt, CodeCorrupt}, {ErrCursor, CodeCursor}, {ErrTrimmed, CodeTrimmed},
-	{ErrEncoder, CodeEncoder}, {ErrClosed, CodeClosed}, {ErrInvalid, CodeInvalid},
+	{ErrEncoder, CodeEncoder}, {ErrMismatch, CodeMismatch}, {ErrGate, CodeGate}, {ErrInUse, CodeInUse},
+	{ErrClosed, CodeClosed}, {ErrInvalid, CodeInvalid},
 	{context.DeadlineExceeded, CodeDeadline}, {context.Canceled, CodeCanceled},
 }
 
@@ -68,6 +70,7 @@ var lower = []struct{ from, to error }{
 	{storage.ErrConflict, ErrConflict}, {storage.ErrExists, ErrExists}, {storage.ErrNotFound, ErrNotFound},
 	{storage.ErrLimit, ErrTooLarge}, {storage.ErrValue, ErrInvalid}, {storage.ErrID, ErrInvalid},
 	{storage.ErrTrimmed, ErrTrimmed}, {embed.ErrEmpty, ErrInvalid},
+	{registry.ErrMismatch, ErrMismatch}, {registry.ErrGate, ErrGate}, {registry.ErrInUse, ErrInUse},
 }
 
 // translate wraps an error of a package below in our sentinel for it.

@@ -34,7 +34,7 @@ func (s *search) fetch(rows []row) error {
 		if err != nil {
 			return err
 		}
-		hits[i] = Hit{Score: r.score, Version: d.Version, Fields: d.Fields, Vectors: d.Vectors, Group: r.group}
+		hits[i] = Hit{Score: r.score, Version: d.Version, Fields: d.Fields, Vectors: d.Vectors, Group: r.group, Ranked: r.ranked}
 		for _, p := range r.parts {
 			hits[i].Explain = append(hits[i].Explain, SourceScore{Source: p.Source, Rank: p.Rank, Score: p.Score, Fused: p.Fused,
 				Distance: float64(s.distances[p.Source][r.ord])})

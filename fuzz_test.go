@@ -47,9 +47,11 @@ func FuzzQueryIsRefusedOrAnswered(f *testing.F) {
 	f.Add([]byte(`{"filter":{"and":[{"field":"price","gt":3},{"not":{"field":"tags","in":["t1"]}}]},"sort":[{"field":"price","desc":true}],"facets":{"brand":3}}`))
 	f.Add([]byte(`{"retrieve":[{"like":{"positive":["sku-0001"]}},{"near":{"value":[0,0,0,0,0,0,0,1]},"weight":2}],"fuse":{"weighted":{"norm":"zscore"}},"group_by":{"field":"brand"}}`))
 	f.Add([]byte(`{"filter":{"field":"place","within":{"lat":1,"lon":2,"meters":500000}},"total":true,"paged":true}`))
+	f.Add([]byte(`{"retrieve":[{"near":{"value":[0,0,0,0,0,0,0,1]}}],"rank":[{"model":"ctr@production","top":20},{"model":"ctr@1","weight":0.5}],"explain":true}`))
 	db := memory(f, nil)
 	c := create(f, db, "shop", shopSchema)
 	fill(f, c, 60)
+	served(f, db, linearOf("ctr", 2, -1, 0, 0))
 	lsn := db.LSN()
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var q Query

@@ -34,6 +34,10 @@ func (q *Query) normalise() error {
 		return bad("/retrieve", "%d sources; at most %d", len(q.Retrieve), MaxSources)
 	case len(q.Facets) > MaxFacets:
 		return bad("/facets", "%d facets; at most %d", len(q.Facets), MaxFacets)
+	case len(q.Rank) > MaxRanks:
+		return bad("/rank", "%d rank phases; at most %d", len(q.Rank), MaxRanks)
+	case len(q.Rank) > 0 && len(q.Sort) > 0:
+		return bad("/rank", "rank orders by score; drop sort")
 	case len(q.Sort) > 8:
 		return bad("/sort", "%d sort keys; at most 8", len(q.Sort))
 	}
@@ -44,6 +48,11 @@ func (q *Query) normalise() error {
 	}
 	if f := q.Fuse; f != nil {
 		if err := f.check(bad); err != nil {
+			return err
+		}
+	}
+	for i := range q.Rank {
+		if err := q.Rank[i].check(i, bad); err != nil {
 			return err
 		}
 	}

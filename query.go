@@ -6,7 +6,7 @@ import "github.com/eiderdb/eider/index"
 // meaning.
 type Filter = index.Filter
 
-// Query is the one shape of every search: retrieve, filter, fuse, sort or
+// Query is the one shape of every search: retrieve, filter, fuse, rank, sort or
 // group, page. The JSON names are those of the HTTP body.
 //
 // Without Retrieve the query browses: every document that passes Filter, in id
@@ -21,6 +21,9 @@ type Query struct {
 	// Fuse says how several sources become one list; nil means reciprocal rank
 	// fusion with k = 60.
 	Fuse *Fuse `json:"fuse,omitempty"`
+	// Rank are phases that put the best candidates in order by models, one after the
+	// other, before groups are made. Not with Sort.
+	Rank []Rank `json:"rank,omitempty"`
 	// Sort orders the result by fields instead of by score. With Retrieve it
 	// reorders the retrieved candidates.
 	Sort []Sort `json:"sort,omitempty"`
@@ -129,6 +132,7 @@ type Hit struct {
 	Vectors map[string][]float32 `json:"vectors,omitempty"`
 	Group   any                  `json:"group,omitempty"`   // value of GroupBy.Field
 	Explain []SourceScore        `json:"explain,omitempty"` // with Query.Explain: what each source said
+	Ranked  []RankScore          `json:"ranked,omitempty"`  // with Query.Explain: what each rank phase said
 }
 
 // SourceScore is what one source contributed to a hit.
@@ -155,6 +159,8 @@ type Result struct {
 	// are not Paged.
 	Cursor string `json:"cursor,omitempty"`
 	LSN    uint64 `json:"lsn"`
+	// Models are the versions that ranked, as in "ctr@7", by rank phase.
+	Models []string `json:"models,omitempty"`
 	// Explain is the account of phases, with Query.Explain or Query.Timed.
 	Explain *Explain `json:"explain,omitempty"`
 	// Advice are hints about slow ways this query had to take.
@@ -168,7 +174,7 @@ type Explain struct {
 
 // Phase is what one phase did.
 type Phase struct {
-	Name   string         `json:"name"`           // "encode", "filter", "retrieve", "fuse", "sort", "group", "facets", "fetch"
+	Name   string         `json:"name"`           // "encode", "filter", "retrieve", "fuse", "rank", "sort", "group", "facets", "fetch"
 	Micros float64        `json:"us"`             // wall time in microseconds
 	In     int            `json:"in"`             // candidates in
 	Out    int            `json:"out"`            // candidates out

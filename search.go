@@ -48,6 +48,7 @@ type search struct {
 	page   page // from the cursor
 	want   int  // hits up to the end of this page
 	fields fields
+	models []*loaded // of the rank phases
 
 	filtered  bool            // matches restricts, otherwise it is all live documents
 	matches   *roaring.Bitmap // read only
@@ -100,6 +101,9 @@ func (s *search) begin() error {
 	}
 	s.reader.Reset(s.view)
 	s.fields = fields{state: s.st, view: s.view, ctx: s.ctx}
+	if err := s.beginRank(); err != nil {
+		return err
+	}
 	s.want = s.page.Offset + s.q.Limit
 	if s.want > MaxOffset {
 		return fmt.Errorf("%w: page ends at hit %d; pages go to %d, narrow the filter instead", ErrInvalid, s.want, MaxOffset)
@@ -151,11 +155,12 @@ func (s *search) phase(p Phase) {
 
 // row is a candidate on its way to becoming a hit.
 type row struct {
-	ord   uint32
-	score float64
-	parts []rank.Part
-	group any
-	key   string // of the group this row heads
+	ord    uint32
+	score  float64
+	parts  []rank.Part
+	ranked []RankScore // by the phases that scored it, for explain
+	group  any
+	key    string // of the group this row heads
 }
 
 func (s *search) run() error {
@@ -261,31 +266,29 @@ func (st *state) checkFields(names []string, at string) error {
 // rows returns the ordered candidates, at least one more than wanted when there
 // are more; with GroupBy each row heads a group.
 func (s *search) rows() ([]row, error) {
-	need := s.want + 1
-	var rows []row
-	var err error
-	switch {
-	case len(s.q.Retrieve) == 0 && s.q.GroupBy != nil:
-		return s.groups(func(k int) ([]row, bool, error) {
-			rows, err := s.browse(k)
-			return rows, len(rows) < k, err
-		})
-	case len(s.q.Retrieve) == 0:
-		return s.browse(need)
-	case s.q.GroupBy != nil:
-		return s.groups(func(k int) ([]row, bool, error) {
-			rows, err := s.retrieve(k)
-			return rows, len(rows) < k, err
-		})
-	default:
-		if rows, err = s.retrieve(need); err != nil {
-			return nil, err
-		}
+	if s.q.GroupBy != nil {
+		return s.groups(s.ranked)
 	}
-	if len(s.q.Sort) > 0 {
+	rows, _, err := s.ranked(s.want + 1)
+	if err == nil && len(s.q.Retrieve) > 0 && len(s.q.Sort) > 0 {
 		return s.sortRows(rows)
 	}
-	return rows, nil
+	return rows, err
+}
+
+// ranked returns candidates in the order of the rank phases; last says that there
+// are no more. The rows are good until it is called again.
+func (s *search) ranked(need int) (rows []row, last bool, err error) {
+	need = s.candidatesWanted(need)
+	if len(s.q.Retrieve) == 0 {
+		rows, err = s.browse(need)
+	} else {
+		rows, err = s.retrieve(need)
+	}
+	if err == nil {
+		err = s.rerank(rows)
+	}
+	return rows, len(rows) < need, err
 }
 
 // retrieve asks every source for candidates and fuses them. The rows are good

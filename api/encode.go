@@ -37,6 +37,9 @@ func encodeResult(buf *bytes.Buffer, r *eider.Result) error {
 		e.string(r.Cursor)
 	}
 	e.b = strconv.AppendUint(append(e.b, `,"lsn":`...), r.LSN, 10)
+	if len(r.Models) > 0 {
+		e.member("models", r.Models)
+	}
 	if r.Explain != nil {
 		e.member("explain", r.Explain)
 	}
@@ -77,6 +80,9 @@ func (e *encoder) hit(h *eider.Hit) {
 	}
 	if len(h.Explain) > 0 {
 		e.member("explain", h.Explain)
+	}
+	if len(h.Ranked) > 0 {
+		e.member("ranked", h.Ranked)
 	}
 	e.b = append(e.b, '}')
 }

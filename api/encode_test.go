@@ -56,6 +56,7 @@ func TestResultsEncodeAsEncodingJSONWould(t *testing.T) {
 			}
 			if some() {
 				h.Explain = []eider.SourceScore{{Source: 1, Rank: 2, Score: float()}}
+				h.Ranked = []eider.RankScore{{Phase: 1, Model: text(), Was: float(), Features: map[string]float64{text(): float()}}}
 			}
 			res.Hits = append(res.Hits, h)
 		}
@@ -68,6 +69,9 @@ func TestResultsEncodeAsEncodingJSONWould(t *testing.T) {
 		}
 		if some() {
 			res.Facets = map[string][]eider.FacetCount{text(): {{Value: value(), Count: 3}}}
+		}
+		if some() {
+			res.Models = []string{text()}
 		}
 		if some() {
 			res.Explain = &eider.Explain{Phases: []eider.Phase{{Name: text(), Micros: float(), Counts: map[string]int{"a": 1}}}}
@@ -103,8 +107,8 @@ func TestResultsThatAreNotJSONAreRefused(t *testing.T) {
 // was not taught.
 func TestEncodeKnowsEveryMember(t *testing.T) {
 	for typ, known := range map[reflect.Type]string{
-		reflect.TypeFor[eider.Result](): "hits facets total cursor lsn explain advice",
-		reflect.TypeFor[eider.Hit]():    "id score version fields vectors group explain",
+		reflect.TypeFor[eider.Result](): "hits facets total cursor lsn models explain advice",
+		reflect.TypeFor[eider.Hit]():    "id score version fields vectors group explain ranked",
 	} {
 		var names []string
 		for i := range typ.NumField() {

@@ -106,12 +106,14 @@ func (rt *route) check() error {
 // the file system.
 var (
 	names = map[string]naming{
-		"c": {isName, `^[a-z0-9_-]{1,64}$`, "a collection name is 1 to 64 of a-z 0-9 _ -"},
-		"a": {isName, `^[a-z0-9_-]{1,64}$`, "an alias is 1 to 64 of a-z 0-9 _ -"},
-		"v": {isName, `^[a-z0-9_-]{1,64}$`, "a vector name is 1 to 64 of a-z 0-9 _ -"},
-		"s": {isName, `^[a-z0-9_-]{1,64}$`, "a snapshot name is 1 to 64 of a-z 0-9 _ -"},
-		"k": {isKeyID, `^[0-9a-f]{12}$`, "a key id is 12 of 0-9 a-f"},
-		"f": {isField, `^[A-Za-z_][A-Za-z0-9_.-]{0,127}$`, "a field name is a letter or _, then up to 127 of A-Z a-z 0-9 _ . -"},
+		"c":   {isName, `^[a-z0-9_-]{1,64}$`, "a collection name is 1 to 64 of a-z 0-9 _ -"},
+		"a":   {isName, `^[a-z0-9_-]{1,64}$`, "an alias is 1 to 64 of a-z 0-9 _ -"},
+		"v":   {isName, `^[a-z0-9_-]{1,64}$`, "a vector name is 1 to 64 of a-z 0-9 _ -"},
+		"s":   {isName, `^[a-z0-9_-]{1,64}$`, "a snapshot name is 1 to 64 of a-z 0-9 _ -"},
+		"m":   {isName, `^[a-z0-9_-]{1,64}$`, "a model name is 1 to 64 of a-z 0-9 _ -"},
+		"ref": {isName, `^[a-z0-9_-]{1,64}$`, "a version is a number from 1, an alias 1 to 64 of a-z 0-9 _ -"},
+		"k":   {isKeyID, `^[0-9a-f]{12}$`, "a key id is 12 of 0-9 a-f"},
+		"f":   {isField, `^[A-Za-z_][A-Za-z0-9_.-]{0,127}$`, "a field name is a letter or _, then up to 127 of A-Z a-z 0-9 _ . -"},
 	}
 	pathNames = regexp.MustCompile(`\{([a-z]+)\}`)
 )

@@ -32,6 +32,8 @@ type commands struct {
 	Export      exportCmd      `cmd:"" help:"Write the documents of a collection as JSON lines."`
 	Search      searchCmd      `cmd:"" help:"Search a collection by text, vector, example or filter."`
 	Collections collectionsCmd `cmd:"" help:"List collections, or show the schema of one."`
+	Models      modelsCmd      `cmd:"" help:"List, promote, roll back, import and export models."`
+	Predict     predictCmd     `cmd:"" help:"Score rows or documents by a model."`
 	Stats       statsCmd       `cmd:"" help:"Report sizes: documents, disk, memory of every index."`
 	Check       checkCmd       `cmd:"" help:"Read everything and report damage (exit code 2)."`
 	Backup      backupCmd      `cmd:"" help:"Copy the database, whole or since an LSN."`

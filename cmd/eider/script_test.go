@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -16,6 +19,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/eiderdb/eider/storage/format"
 )
 
 // TestMain makes this test binary answer as `eider` to the scripts.
@@ -39,6 +44,7 @@ func TestScripts(t *testing.T) {
 			"http":   request,
 			"damage": damage,
 			"lines":  lines,
+			"linear": linear,
 		},
 	})
 }
@@ -105,6 +111,26 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		return
 	}
+}
+
+// linear DIR BIAS WEIGHT...: the file model.safetensors in DIR holds a linear model,
+// as PyTorch would write it.
+func linear(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: linear DIR BIAS WEIGHT...")
+	}
+	var data []byte // canonical order: bias, weight
+	for _, arg := range args[1:] {
+		x, err := strconv.ParseFloat(arg, 32)
+		ts.Check(err)
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(float32(x)))
+	}
+	var file bytes.Buffer
+	ts.Check(format.WriteSafetensors(&file, map[string]format.Tensor{
+		"bias":   {DType: "F32", Shape: []int{1}, Data: data[:4]},
+		"weight": {DType: "F32", Shape: []int{1, len(args) - 2}, Data: data[4:]},
+	}, nil))
+	ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(args[0]), "model.safetensors"), file.Bytes(), 0o600))
 }
 
 // damage DIR SUFFIX: one byte in the middle of the largest file whose name ends

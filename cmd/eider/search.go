@@ -26,6 +26,7 @@ type searchCmd struct {
 	Fields  []string `short:"f" help:"Fields to show; default all." placeholder:"NAME"`
 	Sort    []string `help:"Order by a field instead of the score; 'price:desc' for the largest first." placeholder:"FIELD"`
 	Facet   []string `help:"Count the values of a field; 'brand:20' for the 20 most frequent." placeholder:"FIELD"`
+	Rank    []string `help:"Order the best candidates by a model, such as ctr@production; repeat for further phases." placeholder:"MODEL"`
 	Exact   bool     `help:"Score every document that passes the filter."`
 	Explain bool     `short:"e" help:"Show what each phase did and what each source said."`
 }
@@ -112,6 +113,9 @@ func (c *searchCmd) query(s eider.Schema) (eider.Query, error) {
 		}
 		q.Sort = append(q.Sort, eider.Sort{Field: field, Desc: order == "desc"})
 	}
+	for _, ref := range c.Rank {
+		q.Rank = append(q.Rank, eider.Rank{Model: ref})
+	}
 	for _, text := range c.Facet {
 		field, wanted, _ := strings.Cut(text, ":")
 		n := 10
@@ -176,6 +180,9 @@ func printResult(t *terminal, res eider.Result, fields, first []string) {
 		t.printf("\n")
 		printPhases(t, res.Explain)
 	}
+	if len(res.Models) > 0 {
+		t.printf("\n  ranked by %s\n", strings.Join(res.Models, ", then "))
+	}
 	if res.Total != nil {
 		t.printf("\n  %s documents pass the filter\n", count(*res.Total))
 	}
@@ -218,8 +225,23 @@ func printHits(t *terminal, hits []eider.Hit, fields, first []string) {
 		b.add(row...)
 	}
 	b.write(t)
+	printRanked(t, hits)
 	if left > 0 {
 		t.printf("%s\n", t.style(dim, fmt.Sprintf("  %d more fields; choose with --fields, or --json for all", left)))
+	}
+}
+
+// printRanked prints what the rank phases said of the hits, if the query asked.
+func printRanked(t *terminal, hits []eider.Hit) {
+	b := columns(">#", "model", ">score", ">from", "what carried it")
+	for i, h := range hits {
+		for _, r := range h.Ranked {
+			b.add(i+1, r.Model, strconv.FormatFloat(r.Score, 'f', 4, 64), r.From, featuresText(r.Features))
+		}
+	}
+	if len(b.rows) > 0 {
+		t.printf("\n")
+		b.write(t)
 	}
 }
 

@@ -74,6 +74,14 @@ func (c *listening) serve(ctx context.Context, t *terminal, db *eider.DB, o api.
 	if err := announce(t, scheme, l); err != nil {
 		return errors.Join(err, l.Close())
 	}
+	warm := make(chan struct{})
+	go func() {
+		defer close(warm)
+		if err := db.Models().Ready(ctx); err != nil && ctx.Err() == nil {
+			o.Logger.Error("a model that serves cannot be loaded", "err", err)
+		}
+	}()
+	defer func() { <-warm }()
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(l) }()
 	select {

@@ -35,7 +35,7 @@ func life(ctx context.Context, r *Registry, dir string, n uint64, bytes int) err
 		if err := r.Export(ctx, fmt.Sprintf("ctr@%d", v.Version), to); err != nil {
 			return err
 		}
-		if v, err = r.Import(ctx, to, "", Expect{}); err != nil {
+		if v, err = r.Import(ctx, to, "", nil); err != nil {
 			return err
 		}
 		if err := os.RemoveAll(to); err != nil {
@@ -46,7 +46,7 @@ func life(ctx context.Context, r *Registry, dir string, n uint64, bytes int) err
 		return err
 	}
 	if n%4 == 0 {
-		if _, err := r.Rollback(ctx, "ctr", Production, "step"); err != nil {
+		if _, err := r.Rollback(ctx, "ctr", Production, Options{Note: "step"}); err != nil {
 			return err
 		}
 	}

@@ -20,12 +20,12 @@ import (
 
 // Files of a model folder.
 const (
-	tensorsFile = "model.safetensors"
-	configFile  = "config.json"
+	TensorsFile = "model.safetensors"
+	ConfigFile  = "config.json"
 )
 
-// maxConfig bounds config.json: the model's own configuration and the rest.
-const maxConfig = 2 * format.MaxModelConfig
+// MaxConfig bounds config.json: the model's own configuration and the rest.
+const MaxConfig = 2 * format.MaxModelConfig
 
 // folderLayout is the number of the layout of config.json.
 const folderLayout = 1
@@ -80,20 +80,15 @@ func (r *Registry) Export(ctx context.Context, ref, dir string) (err error) {
 	if err := os.Chmod(stage, 0o755); err != nil {
 		return err
 	}
-	err = writeSynced(filepath.Join(stage, tensorsFile), func(w io.Writer) error {
-		return v.each(ctx, func(p []byte) error {
-			_, err := w.Write(p)
-			return err
-		})
-	})
+	err = writeSynced(filepath.Join(stage, TensorsFile), func(w io.Writer) error { return v.WriteTensors(ctx, w) })
 	if err != nil {
 		return err
 	}
-	b, err := encodeConfig(describe(v.Model))
+	b, err := v.Config()
 	if err != nil {
 		return err
 	}
-	err = writeSynced(filepath.Join(stage, configFile), func(w io.Writer) error {
+	err = writeSynced(filepath.Join(stage, ConfigFile), func(w io.Writer) error {
 		_, err := w.Write(b)
 		return err
 	})
@@ -101,6 +96,25 @@ func (r *Registry) Export(ctx context.Context, ref, dir string) (err error) {
 		return err
 	}
 	return os.Rename(stage, dir)
+}
+
+// Config is the version's config.json.
+func (v *Version) Config() ([]byte, error) { return encodeConfig(describe(v.Model)) }
+
+// TensorsSize is the length of the version's model.safetensors in bytes.
+func (v *Version) TensorsSize() (int64, error) {
+	head, err := format.AppendSafetensorsHeader(nil, v.Model.Infos(), nil)
+	return int64(len(head)) + v.Model.Size(), err
+}
+
+// WriteTensors writes the version's model.safetensors, checked on the way: only
+// when it returns nil is what was written whole. Errors: storage.ErrCorrupt naming
+// the tensor, w's and ctx's.
+func (v *Version) WriteTensors(ctx context.Context, w io.Writer) error {
+	return v.each(ctx, func(p []byte) error {
+		_, err := w.Write(p)
+		return err
+	})
 }
 
 // describe is the config.json of a version.
@@ -138,51 +152,55 @@ func writeSynced(name string, write func(io.Writer) error) error {
 
 // Import stores the folder dir as a new version of the model that config.json
 // names, or of name if that is not "", and returns its manifest. Only the two
-// files are read, and only if they are files; the tensors must be those that want
-// asks for, and the file the one whose SHA-256 config.json has, if it has one.
+// files are read, and only if they are files. check sees the manifest, without
+// version, LSN and checksums, before anything is written, and refuses it by an
+// error; nil takes everything. The file must be the one whose SHA-256
+// config.json has, if it has one.
 // Memory O(header of the file). After an error nothing of it is in the store.
 // Errors: ErrMismatch, storage.ErrCorrupt and ErrValue naming file or tensor,
 // ErrNotFound, ErrLimit, and those of Put.
-func (r *Registry) Import(ctx context.Context, dir, name string, want Expect) (*format.Model, error) {
+func (r *Registry) Import(ctx context.Context, dir, name string, check func(*format.Model) error) (*format.Model, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, fmt.Errorf("registry: importing %s: %w: %v", dir, storage.ErrNotFound, err)
+		return nil, fmt.Errorf("registry: %w: %v", storage.ErrNotFound, err)
 	}
 	defer root.Close()
 	m, sum, err := readConfig(root)
 	if err != nil {
-		return nil, fmt.Errorf("registry: importing %s: %s: %w", dir, configFile, err)
+		return nil, fmt.Errorf("registry: %s: %w", ConfigFile, err)
 	}
 	if name != "" {
 		m.Name = name
 	}
-	in, size, err := openRegular(root, tensorsFile)
+	in, size, err := openRegular(root, TensorsFile)
 	if err != nil {
-		return nil, fmt.Errorf("registry: importing %s: %w", dir, err)
+		return nil, fmt.Errorf("registry: %w", err)
 	}
 	defer in.Close()
 	infos, _, payload, err := format.ReadSafetensorsHeader(in, size)
 	if err != nil {
-		return nil, fmt.Errorf("registry: importing %s: %s: %w", dir, tensorsFile, err)
+		return nil, fmt.Errorf("registry: %s: %w", TensorsFile, err)
 	}
 	at := make(map[string]int64, len(infos))
 	for _, t := range infos {
 		at[t.Name] = payload + t.Offset
 	}
 	if err := format.ArrangeTensors(infos); err != nil {
-		return nil, fmt.Errorf("registry: importing %s: %s: %w", dir, tensorsFile, err)
+		return nil, fmt.Errorf("registry: %s: %w", TensorsFile, err)
 	}
 	plan := m
 	for _, t := range infos {
 		plan.Tensors = append(plan.Tensors, format.ModelTensor{TensorInfo: t})
 	}
-	if err := want.Match(&plan); err != nil { // before anything is written
-		return nil, fmt.Errorf("registry: importing %s: %w", dir, err)
+	if check != nil {
+		if err := check(&plan); err != nil {
+			return nil, fmt.Errorf("registry: %w", err)
+		}
 	}
 	accept := func(m *format.Model) error {
 		if sum != "" && sum != hash(m.SHA256) {
 			return fmt.Errorf("%w: %s has SHA-256 %s, %s says %s; copy the folder again, or take sha256 out of %s if the tensors were changed on purpose",
-				storage.ErrCorrupt, tensorsFile, hash(m.SHA256), configFile, sum, configFile)
+				storage.ErrCorrupt, TensorsFile, hash(m.SHA256), ConfigFile, sum, ConfigFile)
 		}
 		return nil
 	}
@@ -215,15 +233,15 @@ func openRegular(root *os.Root, name string) (*os.File, int64, error) {
 // readConfig reads config.json into a manifest without tensors, and the SHA-256
 // that it promises.
 func readConfig(root *os.Root) (m format.Model, sum string, err error) {
-	in, size, err := openRegular(root, configFile)
+	in, size, err := openRegular(root, ConfigFile)
 	if err != nil {
 		return m, "", err
 	}
 	defer in.Close()
-	if size > maxConfig {
-		return m, "", fmt.Errorf("%w: %d bytes, at most %d", storage.ErrLimit, size, maxConfig)
+	if size > MaxConfig {
+		return m, "", fmt.Errorf("%w: %d bytes, at most %d", storage.ErrLimit, size, MaxConfig)
 	}
-	b, err := io.ReadAll(io.LimitReader(in, maxConfig))
+	b, err := io.ReadAll(io.LimitReader(in, MaxConfig))
 	if err != nil {
 		return m, "", err
 	}

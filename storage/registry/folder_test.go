@@ -27,7 +27,7 @@ func TestExportedFolderImportsAsTheSameModel(t *testing.T) {
 	if err := r.Export(ctx, "ctr@1", dir); !errors.Is(err, storage.ErrExists) {
 		t.Errorf("exported over a folder: %v", err)
 	}
-	got, err := r.Import(ctx, dir, "", Expect{Kind: "din", Features: [32]byte{1}})
+	got, err := r.Import(ctx, dir, "", Expect{Kind: "din", Features: [32]byte{1}}.Match)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestExportedFolderImportsAsTheSameModel(t *testing.T) {
 	if !reflect.DeepEqual(&same, want) {
 		t.Errorf("imported %+v\nwant %+v", same, want)
 	}
-	if m, err := r.Import(ctx, dir, "other", Expect{}); err != nil || m.Name != "other" || m.Version != 1 {
+	if m, err := r.Import(ctx, dir, "other", nil); err != nil || m.Name != "other" || m.Version != 1 {
 		t.Errorf("imported under another name: %+v, %v", m, err)
 	}
 	clean(t, s)
@@ -54,7 +54,7 @@ func TestFolderWrittenByPythonImports(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := folderOf(t, `{"eider":1,"name":"ctr","kind":"din"}`, file)
-	if _, err := r.Import(t.Context(), dir, "", Expect{}); err != nil {
+	if _, err := r.Import(t.Context(), dir, "", nil); err != nil {
 		t.Fatal(err)
 	}
 	v, err := r.Get("ctr@1")
@@ -80,8 +80,8 @@ func TestFolderWrittenByPythonImports(t *testing.T) {
 func folderOf(tb testing.TB, config string, weights []byte) string {
 	tb.Helper()
 	dir := tb.TempDir()
-	if err := errors.Join(os.WriteFile(filepath.Join(dir, configFile), []byte(config), 0o644),
-		os.WriteFile(filepath.Join(dir, tensorsFile), weights, 0o644)); err != nil {
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, ConfigFile), []byte(config), 0o644),
+		os.WriteFile(filepath.Join(dir, TensorsFile), weights, 0o644)); err != nil {
 		tb.Fatal(err)
 	}
 	return dir
@@ -101,15 +101,15 @@ func TestBrokenAndMaliciousFoldersAreRefusedAndLeaveNothing(t *testing.T) {
 	inf := bytes.Clone(good)
 	copy(inf[8+n:], []byte{0, 0, 0x80, 0x7f})
 	link := folderOf(t, config, nil)
-	if err := errors.Join(os.Remove(filepath.Join(link, tensorsFile)), os.Symlink("/etc/hostname", filepath.Join(link, tensorsFile))); err != nil {
+	if err := errors.Join(os.Remove(filepath.Join(link, TensorsFile)), os.Symlink("/etc/hostname", filepath.Join(link, TensorsFile))); err != nil {
 		t.Fatal(err)
 	}
 	inner := folderOf(t, config, good)
-	if err := errors.Join(os.Rename(filepath.Join(inner, tensorsFile), filepath.Join(inner, "x")), os.Symlink("x", filepath.Join(inner, tensorsFile))); err != nil {
+	if err := errors.Join(os.Rename(filepath.Join(inner, TensorsFile), filepath.Join(inner, "x")), os.Symlink("x", filepath.Join(inner, TensorsFile))); err != nil {
 		t.Fatal(err)
 	}
 	directory := folderOf(t, config, nil)
-	if err := errors.Join(os.Remove(filepath.Join(directory, tensorsFile)), os.Mkdir(filepath.Join(directory, tensorsFile), 0o755)); err != nil {
+	if err := errors.Join(os.Remove(filepath.Join(directory, TensorsFile)), os.Mkdir(filepath.Join(directory, TensorsFile), 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
@@ -135,13 +135,13 @@ func TestBrokenAndMaliciousFoldersAreRefusedAndLeaveNothing(t *testing.T) {
 		"deep":                 {folderOf(t, config[:len(config)-1]+`,"config":`+strings.Repeat("[", 1000)+strings.Repeat("]", 1000)+`}`, good), "deeper", Expect{}},
 		"two documents":        {folderOf(t, config+config, good), "follows", Expect{}},
 		"other layout":         {folderOf(t, `{"eider":2,"name":"ctr","kind":"din"}`, good), "layout", Expect{}},
-		"config too long":      {folderOf(t, config+strings.Repeat(" ", maxConfig), good), "at most", Expect{}},
+		"config too long":      {folderOf(t, config+strings.Repeat(" ", MaxConfig), good), "at most", Expect{}},
 		"hash that is none":    {folderOf(t, config[:len(config)-1]+`,"features":"XY"}`, good), "hash", Expect{}},
 		"metric not in bounds": {folderOf(t, config[:len(config)-1]+`,"metrics":[{"name":"auc","value":1,"low":2,"high":3,"count":1,"set":""}]}`, good), "auc", Expect{}},
-		"other shape":          {folderOf(t, config, good), `tensor "codes" of ctr@0 is I8[3], the model needs I8[4]`, Expect{Tensors: map[string]Shape{"embedding.weight": {"F32", []int{-1, 4}}, "out.bias": {"F32", []int{1}}, "codes": {"I8", []int{4}}}}},
+		"other shape":          {folderOf(t, config, good), `tensor "codes" of ctr is I8[3], the model needs I8[4]`, Expect{Tensors: map[string]Shape{"embedding.weight": {"F32", []int{-1, 4}}, "out.bias": {"F32", []int{1}}, "codes": {"I8", []int{4}}}}},
 		"other features":       {folderOf(t, config, good), "feature schema", Expect{Features: [32]byte{9}}},
 	} {
-		if _, err := r.Import(t.Context(), c.dir, "", c.want); err == nil || !strings.Contains(err.Error(), c.says) {
+		if _, err := r.Import(t.Context(), c.dir, "", c.want.Match); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v; want words about %s", name, err, c.says)
 		}
 		if all, err := r.List(); err != nil || len(all) != 0 || waste(t, s) != 0 {
@@ -190,7 +190,7 @@ func TestImportThatIsCanceledLeavesNothing(t *testing.T) {
 	}
 	dir := folderOf(t, `{"eider":1,"name":"ctr","kind":"din"}`, w.Bytes())
 	ctx := &countdown{Context: t.Context(), left: 3}
-	if _, err := r.Import(ctx, dir, "", Expect{}); !errors.Is(err, context.Canceled) {
+	if _, err := r.Import(ctx, dir, "", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("imported: %v", err)
 	}
 	if all, err := r.List(); err != nil || len(all) != 0 || waste(t, s) != 0 {

@@ -111,7 +111,7 @@ func (m *machine) promote(t *rapid.T) {
 func (m *machine) rollback(t *rapid.T) {
 	alias := rapid.SampledFrom([]string{"production", "canary"}).Draw(t, "alias")
 	n := m.back(alias)
-	p, err := m.r.Rollback(t.Context(), "ctr", alias, "")
+	p, err := m.r.Rollback(t.Context(), "ctr", alias, Options{})
 	if n < 0 {
 		if !errors.Is(err, storage.ErrNotFound) {
 			t.Fatalf("rolled back to %+v, %v", p, err)

@@ -104,8 +104,8 @@ type Options struct {
 	Note   string // who and why, up to format.MaxNote bytes, kept in the history
 	Expect Expect // what the server of the alias relies on
 
-	// Warm is given the candidate before it is promoted, to load it and try it; its
-	// error refuses the promotion. Promote closes the version after it.
+	// Warm is given the version that is to serve before the alias points to it, to
+	// load it and try it; its error refuses that. The version is closed after it.
 	Warm func(context.Context, *Version) error
 }
 
@@ -232,24 +232,41 @@ func target(m storage.ModelReader, p *format.Promotion) (*format.Promotion, erro
 
 // Rollback makes an alias point to the version that served before, in one commit;
 // again, to the one before that. It asks no gate and goes on when the disk is
-// full. Errors: storage.ErrNotFound if no version is left to go back to, and
-// those of Commit.
-func (r *Registry) Rollback(ctx context.Context, model, alias, note string) (p *format.Promotion, err error) {
-	err = r.change(ctx, model, alias, func(e *storage.ModelEdit, now *format.Promotion) error {
-		t, err := target(e.ModelReader, now)
-		if err != nil {
-			return err
-		}
-		if t == nil {
-			return fmt.Errorf("%w: no version served before %d", storage.ErrNotFound, now.Version)
-		}
-		p = &format.Promotion{Model: model, Alias: alias, Version: t.Version, Back: t.Back, Rollback: true, Note: note}
-		return record(e, p, now)
-	})
-	if err != nil {
+// full; of o it takes Note, Expect and Warm. Errors: storage.ErrNotFound if no
+// version is left to go back to, ErrMismatch, Warm's, and those of Commit.
+func (r *Registry) Rollback(ctx context.Context, model, alias string, o Options) (p *format.Promotion, err error) {
+	fail := func(err error) (*format.Promotion, error) {
 		return nil, fmt.Errorf("registry: rolling %s@%s back: %w", model, alias, err)
 	}
-	return p, nil
+	for ready := uint32(0); ; {
+		var other uint32 // the target, if it is not the version that is ready
+		err = r.change(ctx, model, alias, func(e *storage.ModelEdit, now *format.Promotion) error {
+			other = 0
+			t, err := target(e.ModelReader, now)
+			if err != nil {
+				return err
+			}
+			if t == nil {
+				return fmt.Errorf("%w: no version served before %d", storage.ErrNotFound, now.Version)
+			}
+			if o.Warm != nil && t.Version != ready {
+				other = t.Version
+				return nil
+			}
+			p = &format.Promotion{Model: model, Alias: alias, Version: t.Version, Back: t.Back, Rollback: true, Note: o.Note}
+			return record(e, p, now)
+		})
+		if err != nil {
+			return fail(err)
+		}
+		if other == 0 {
+			return p, nil
+		}
+		if err := r.warm(ctx, model, other, &o); err != nil {
+			return fail(err)
+		}
+		ready = other
+	}
 }
 
 // Unalias removes an alias. Its history stays, and Rollback brings it back.

@@ -33,17 +33,23 @@ var (
 type Registry struct{ store *storage.Store }
 
 // Open returns the registry of s, having deleted what a crash left of versions
-// half written. Errors: storage's.
+// half written. Errors: storage's; after storage.ErrCorrupt nothing was deleted, and
+// the registry, which is returned all the same, serves what can be read.
 func Open(ctx context.Context, s *storage.Store) (*Registry, error) {
 	_, err := s.SweepWeights(ctx)
-	if err != nil && !errors.Is(err, storage.ErrReadOnly) {
-		return nil, fmt.Errorf("registry: %w", err)
+	if err == nil || errors.Is(err, storage.ErrReadOnly) {
+		return &Registry{s}, nil
 	}
-	return &Registry{s}, nil
+	err = fmt.Errorf("registry: %w", err)
+	if errors.Is(err, storage.ErrCorrupt) {
+		return &Registry{s}, err
+	}
+	return nil, err
 }
 
-// split parses a reference: model, model@alias or model@version. Error: ErrValue.
-func split(ref string) (model, alias string, version uint32, err error) {
+// Split parses a reference: model, model@alias or model@version. version is 0 for
+// an alias, which is Production where ref names none. Error: ErrValue.
+func Split(ref string) (model, alias string, version uint32, err error) {
 	model, alias, ok := strings.Cut(ref, "@")
 	if !ok {
 		alias = Production
@@ -70,7 +76,7 @@ func checkAlias(alias string) error {
 
 // resolve finds the manifest that a reference names.
 func resolve(m storage.ModelReader, ref string) (*format.Model, error) {
-	model, alias, version, err := split(ref)
+	model, alias, version, err := Split(ref)
 	if err != nil {
 		return nil, err
 	}
@@ -124,12 +130,17 @@ func (r *Registry) Get(ref string) (*Version, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer view.Release()
+	return At(view, ref)
+}
+
+// At is Get as of a view, which it retains.
+func At(view *storage.View, ref string) (*Version, error) {
 	m, err := resolve(view.Models(), ref)
 	if err != nil {
-		view.Release()
 		return nil, fmt.Errorf("registry: %w", err)
 	}
-	return &Version{Model: m, view: view}, nil
+	return &Version{Model: m, view: view.Retain()}, nil
 }
 
 // Entry is one model: its versions, oldest first, and the newest promotion of
@@ -171,6 +182,27 @@ func (r *Registry) List() ([]Entry, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
+	}
+	return all, nil
+}
+
+// Aliases returns the newest promotion of every alias of every model, those that
+// point nowhere included. What can be read is returned beside an error, storage's.
+func (r *Registry) Aliases() (all []*format.Promotion, err error) {
+	view, err := r.store.Acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer view.Release()
+	m := view.Models()
+	var bad []error
+	bad = append(bad, m.Scan([]byte{format.KeyModel}, func(key, _ []byte) error {
+		some, err := aliases(m, string(key[1:]))
+		all, bad = append(all, some...), append(bad, err)
+		return nil
+	}))
+	if err := errors.Join(bad...); err != nil {
+		return all, fmt.Errorf("registry: %w", err)
 	}
 	return all, nil
 }

@@ -244,11 +244,11 @@ func TestRollbackWalksBackAndHistoryKeepsAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []uint32{3, 1} { // 2 is gone
-		if p, err := r.Rollback(ctx, "ctr", Production, "bad"); err != nil || p.Version != want || !p.Rollback {
+		if p, err := r.Rollback(ctx, "ctr", Production, Options{Note: "bad"}); err != nil || p.Version != want || !p.Rollback {
 			t.Fatalf("rolled back to %+v, %v; want %d", p, err, want)
 		}
 	}
-	if _, err := r.Rollback(ctx, "ctr", Production, ""); !errors.Is(err, storage.ErrNotFound) {
+	if _, err := r.Rollback(ctx, "ctr", Production, Options{}); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("rolled back past the first: %v", err)
 	}
 	if err := r.Unalias(ctx, "ctr", Production, ""); err != nil {
@@ -257,7 +257,7 @@ func TestRollbackWalksBackAndHistoryKeepsAll(t *testing.T) {
 	if _, err := r.Get("ctr"); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("a removed alias: %v", err)
 	}
-	if p, err := r.Rollback(ctx, "ctr", Production, ""); err != nil || p.Version != 1 {
+	if p, err := r.Rollback(ctx, "ctr", Production, Options{}); err != nil || p.Version != 1 {
 		t.Errorf("rolled back to %+v, %v", p, err)
 	}
 	var versions []uint32
@@ -467,7 +467,7 @@ func TestReadersSeeWholeVersionsWhileOthersPromote(t *testing.T) {
 				var err error
 				switch rng.IntN(5) {
 				case 0:
-					_, err = r.Rollback(ctx, "ctr", Production, "")
+					_, err = r.Rollback(ctx, "ctr", Production, Options{})
 				case 1:
 					m, tensors := draft(uint64(100*w+i), bytes)
 					_, err = r.Put(ctx, m, tensors)
@@ -500,5 +500,34 @@ func TestMain(m *testing.M) {
 	default:
 		fmt.Fprintln(os.Stderr, "unknown mode", mode)
 		os.Exit(98)
+	}
+}
+
+func TestRollbackTriesTheVersionBeforeTheAliasMoves(t *testing.T) {
+	_, r := open(t, t.TempDir())
+	ctx := t.Context()
+	for n := range uint64(2) {
+		promote(t, r, put(t, r, n, 32).Version)
+	}
+	broken := errors.New("broken")
+	var tried []string
+	o := Options{Note: "bad", Warm: func(_ context.Context, v *Version) error {
+		tried = append(tried, v.String())
+		if now, err := At(v.View(), "ctr"); err != nil || now.Model.Version != 2 {
+			t.Errorf("while it is tried %v serves: %v", now, err)
+		} else {
+			now.Close()
+		}
+		return broken
+	}}
+	if _, err := r.Rollback(ctx, "ctr", Production, o); !errors.Is(err, broken) {
+		t.Errorf("rolled back to a broken version: %v", err)
+	}
+	broken = nil
+	if p, err := r.Rollback(ctx, "ctr", Production, o); err != nil || p.Version != 1 || p.Note != "bad" {
+		t.Errorf("rolled back to %+v, %v", p, err)
+	}
+	if !slices.Equal(tried, []string{"ctr@1", "ctr@1"}) {
+		t.Errorf("tried %v", tried)
 	}
 }

@@ -27,6 +27,9 @@ func (v *Version) Close() {
 	}
 }
 
+// View is what the version is read from, until Close.
+func (v *Version) View() *storage.View { return v.view }
+
 // String is the version's reference, as in ctr@3.
 func (v *Version) String() string { return fmt.Sprintf("%s@%d", v.Model.Name, v.Model.Version) }
 
@@ -106,7 +109,10 @@ func (s Shape) fits(t *format.ModelTensor) bool {
 // Match reports what of a version is not as expected: ErrMismatch, naming the
 // tensor and both shapes, or both hashes, and what to do.
 func (x Expect) Match(m *format.Model) error {
-	who := fmt.Sprintf("%s@%d", m.Name, m.Version)
+	who := m.Name
+	if m.Version != 0 { // it is stored
+		who = fmt.Sprintf("%s@%d", m.Name, m.Version)
+	}
 	if x.Kind != "" && x.Kind != m.Kind {
 		return fmt.Errorf("%w: %s is of kind %s, %s is asked for; name a model of that kind", ErrMismatch, who, m.Kind, x.Kind)
 	}
