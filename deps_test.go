@@ -55,8 +55,11 @@ simd, storage/format, embed < embed/text;
 # Fusion and reordering of results.
 index < rank;
 
+# Recommendation: histories, splits, negatives; takes events from iterators.
+internal/metric < recsys;
+
 # The facade glues storage, indexes, encoders and ranking together.
-storage, index/flat, index/hnsw, index/rotate, embed/text, rank, internal/metric < eider;
+storage, index/flat, index/hnsw, index/rotate, embed/text, rank, internal/metric, recsys < eider;
 
 # The doors: HTTP, measurements, command line.
 eider, internal/ingest < api;
