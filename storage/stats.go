@@ -24,7 +24,15 @@ type Stats struct {
 	Debt        int64             `json:"compaction_debt_bytes"`
 	FreeBytes   int64             `json:"free_bytes"` // of the disk, -1 if unknown
 	Full        bool              `json:"full"`       // puts get ErrFull
+	Events      EventStats        `json:"events"`
 	Collections []CollectionStats `json:"collections"`
+}
+
+// EventStats is what events take.
+type EventStats struct {
+	Users  uint64 `json:"users"` // who have events
+	Events uint64 `json:"events"`
+	Bytes  int64  `json:"bytes"` // estimate of table space
 }
 
 // CacheStats is the use of one cache.
@@ -73,6 +81,14 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 	s.viewsMu.Unlock()
 	if usage, err := s.fs.GetDiskUsage(s.dir); err == nil {
 		out.FreeBytes = int64(min(usage.AvailBytes, 1<<62))
+	}
+	out.Events = EventStats{Users: v.events.users, Events: v.events.events}
+	for _, prefix := range []byte{prefixUser, prefixHistory, prefixEvent} {
+		n, err := s.db.EstimateDiskUsage([]byte{prefix}, []byte{prefix + 1})
+		if err != nil {
+			return Stats{}, readError("size estimate", err)
+		}
+		out.Events.Bytes += int64(n)
 	}
 	files := s.snapshotSizes()
 	for _, info := range v.Collections() {
