@@ -130,6 +130,7 @@ func Open(dir string, options *Options) (*DB, error) {
 	db.every(tendEvery, db.tend)
 	if !db.opts.ReadOnly {
 		db.every(time.Second, db.sweep)
+		db.every(retainEvery, db.sweepEvents)
 		if db.opts.SnapshotInterval > 0 && dir != "" {
 			db.every(db.opts.SnapshotInterval, db.snapshots)
 		}

@@ -23,8 +23,9 @@ type Change struct {
 
 	// User is the number of a user of events, which means nothing once the user is
 	// erased. Event is the event of an OpEvent, nil where Superseded.
-	User  uint64
-	Event *Event
+	User   uint64
+	Event  *Event
+	Before int64 // OpRetain: the events deleted were before this, nanoseconds since 1970 UTC
 
 	ID     string // OpPut, OpDelete
 	Key    []byte // id key, see format.EncodeID
@@ -42,7 +43,7 @@ type Change struct {
 
 func (c *Change) reference() format.Change {
 	return format.Change{Op: c.Op, Collection: c.Collection, Ord: c.Ord, OldOrd: c.OldOrd, HasOld: c.HasOld, Key: c.Key, Name: c.Name,
-		Version: c.ModelVersion, Alias: c.Alias, User: c.User}
+		Version: c.ModelVersion, Alias: c.Alias, User: c.User, Time: c.Before}
 }
 
 // Changes returns the changes after LSN after up to the view, oldest first. The
@@ -107,6 +108,9 @@ func (v *View) changes(ctx context.Context, after uint64, resolve func(format.En
 func (v *View) refer(e format.Entry, ref format.Change) (Change, error) {
 	ch := Change{LSN: e.LSN, Time: e.Time, Op: ref.Op, Collection: ref.Collection, Name: ref.Name, Alias: ref.Alias, ModelVersion: ref.Version, User: ref.User,
 		Key: bytes.Clone(ref.Key), Ord: ref.Ord, OldOrd: ref.OldOrd, HasOld: ref.HasOld}
+	if ref.Op == format.OpRetain {
+		ch.Before = ref.Time
+	}
 	c := v.colls[ref.Collection]
 	if c == nil || ref.Op != format.OpPut && ref.Op != format.OpDelete {
 		return ch, nil

@@ -31,6 +31,10 @@ type Event struct {
 	Seq uint32 // among the events of the call
 }
 
+// Place is where the event is among those of its user, in bytes that order as the
+// events do.
+func (e *Event) Place() []byte { return appendPlace(make([]byte, 0, placeLen), e.Time, e.LSN, e.Seq) }
+
 // EventsResult says what AppendEvents did.
 type EventsResult struct {
 	LSN        uint64 // of the call; of the store if it stored nothing

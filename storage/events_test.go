@@ -203,11 +203,13 @@ func (m *eventMachine) history(t *rapid.T) {
 	defer v.Release()
 	user, limit := drawUser.Draw(t, "user"), rapid.IntRange(1, 4).Draw(t, "limit")
 	q := EventQuery{From: rapid.Int64Range(-5, 5).Draw(t, "from"), To: rapid.Int64Range(-5, 5).Draw(t, "to"), Types: rapid.SampledFrom([][]string{nil, {"click"}, {"buy", ""}}).Draw(t, "types")}
+	var before *Event
 	if all := m.m[user]; len(all) > 0 && rapid.Bool().Draw(t, "page") {
-		q.Before = &all[rapid.IntRange(0, len(all)-1).Draw(t, "before")]
+		before = &all[rapid.IntRange(0, len(all)-1).Draw(t, "before")]
+		q.Before = before.Place()
 	}
 	match := func(e Event) bool {
-		return e.Time >= q.From && e.Time < q.To && q.wants(&e.Event) && (q.Before == nil || place(e, *q.Before) < 0)
+		return e.Time >= q.From && e.Time < q.To && q.wants(&e.Event) && (before == nil || place(e, *before) < 0)
 	}
 	var want []Event
 	for _, e := range slices.Backward(m.m[user]) {
@@ -218,7 +220,7 @@ func (m *eventMachine) history(t *rapid.T) {
 	if got, err := readHistory(v, user, q, limit); err != nil || !sameEvents(got, want) {
 		t.Fatalf("history of %s by %+v: %+v, %v, want %+v", user, q, got, err, want)
 	}
-	q.Before = nil
+	before = nil
 	n := 0
 	err = v.Events(context.Background(), q, func(e Event) bool {
 		n++
@@ -324,7 +326,7 @@ func TestCallsOfOneGroupSeeTheEventsOfTheCallsBefore(t *testing.T) {
 			return err
 		}
 		old := outdated{user: "u", number: u.number, keys: [][]byte{historyKey(u.number, 1, 1, 0)}, ids: [][]byte{eventKey(u.number, "1")}}
-		if n, err := g.retain([]outdated{old}); n != 1 || err != nil {
+		if n, err := g.retain([]outdated{old}, 2); n != 1 || err != nil {
 			t.Errorf("retained %d, %v", n, err)
 		}
 		if r := run(g, event("u", "back", 7, "1")); r.Stored != 1 {

@@ -18,9 +18,9 @@ type EventQuery struct {
 	From, To int64    // From <= Time < To, nanoseconds since 1970 UTC
 	Types    []string // of one of these types; all if empty
 
-	// Before is an event of the user before which, in the user's order, History
-	// begins; only Time, LSN and Seq matter, and it need not be there any more.
-	Before *Event
+	// Before is a place in the user's order before which History begins (Event.Place);
+	// the event need not be there any more.
+	Before []byte
 }
 
 // AllEvents is the query that asks for nothing in particular.
@@ -72,12 +72,15 @@ const ctxEvery = 256
 // ctx's.
 func (v *View) History(ctx context.Context, user string, q EventQuery, fn func(Event) bool) (err error) {
 	u, err := v.eventUser(user)
+	if err == nil && q.Before != nil && len(q.Before) != placeLen {
+		err = fmt.Errorf("%w: place of %d bytes in a history", ErrValue, len(q.Before))
+	}
 	if err != nil || u.number == 0 || q.From >= q.To {
 		return err
 	}
 	lo, hi := q.bounds(u.number)
 	if q.Before != nil {
-		if at := historyKey(u.number, q.Before.Time, q.Before.LSN, q.Before.Seq); bytes.Compare(at, hi) < 0 {
+		if at := append(numberKey(prefixHistory, u.number), q.Before...); bytes.Compare(at, hi) < 0 {
 			hi = at
 		}
 	}

@@ -36,7 +36,7 @@ func (s *Store) RetainEvents(ctx context.Context, before int64) (n uint64, err e
 			return n, err
 		}
 		err = s.submit(ctx, &call{frees: true, fn: func(g *group) error {
-			gone, err := g.retain(old)
+			gone, err := g.retain(old, before)
 			n += gone
 			return err
 		}})
@@ -95,7 +95,7 @@ func (s *Store) outdated(ctx context.Context, number uint64, before int64) (old 
 }
 
 // retain deletes events that a view showed.
-func (g *group) retain(old []outdated) (n uint64, err error) {
+func (g *group) retain(old []outdated, before int64) (n uint64, err error) {
 	users := make([]*eventUser, len(old))
 	for i := range old {
 		u, err := g.user(old[i].user)
@@ -130,7 +130,7 @@ func (g *group) retain(old []outdated) (n uint64, err error) {
 			counts.users--
 		}
 		changed[o.user] = u
-		changes = append(changes, Change{Op: format.OpRetain, User: o.number})
+		changes = append(changes, Change{Op: format.OpRetain, User: o.number, Before: before})
 	}
 	if len(changes) == 0 {
 		return 0, nil

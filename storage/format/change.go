@@ -56,7 +56,7 @@ type Change struct {
 	Version    uint32 // OpModel and on: of the model; 0 for an alias removed
 	Alias      string // OpPromote
 	User       uint64 // OpEvent and on: the user's number
-	Time       int64  // OpEvent: nanoseconds since 1970 UTC
+	Time       int64  // OpEvent: of the event; OpRetain: the deleted were before; nanoseconds since 1970 UTC
 	Seq        uint32 // OpEvent: its place among the events of the call
 }
 
@@ -125,8 +125,10 @@ func AppendEntry(dst []byte, e Entry) ([]byte, error) {
 			}
 		case OpEvent, OpErase, OpRetain:
 			dst = binary.AppendUvarint(dst, c.User)
-			if c.Op == OpEvent {
+			if c.Op != OpErase {
 				dst = binary.LittleEndian.AppendUint64(dst, uint64(c.Time))
+			}
+			if c.Op == OpEvent {
 				dst = binary.AppendUvarint(dst, uint64(c.Seq))
 			}
 		default:
@@ -194,8 +196,11 @@ func (c *cursor) change() (ch Change) {
 		}
 	case OpEvent, OpErase, OpRetain:
 		ch.User = c.uvarint(math.MaxUint64)
+		if ch.Op != OpErase {
+			ch.Time = int64(c.u64())
+		}
 		if ch.Op == OpEvent {
-			ch.Time, ch.Seq = int64(c.u64()), c.ord()
+			ch.Seq = c.ord()
 		}
 	default:
 		c.bad = true

@@ -55,7 +55,7 @@ func sealed() map[string]artefact {
 	models := Entry{LSN: 10, Time: 6, Changes: []Change{
 		{Op: OpModel, Name: "ctr", Version: 3}, {Op: OpPromote, Name: "ctr", Version: 3, Alias: "production"}, {Op: OpUnmodel, Name: "ctr", Version: 1}}}
 	events := Entry{LSN: 11, Time: 7, Changes: []Change{
-		{Op: OpEvent, User: 1 << 40, Time: -5}, {Op: OpEvent, User: 3, Time: 5, Seq: 1}, {Op: OpErase, User: 3}, {Op: OpRetain, User: 9}}}
+		{Op: OpEvent, User: 1 << 40, Time: -5}, {Op: OpEvent, User: 3, Time: 5, Seq: 1}, {Op: OpErase, User: 3}, {Op: OpRetain, User: 9, Time: 70}}}
 	readEntry := func(b []byte) ([]byte, error) {
 		e, err := ParseEntry(b)
 		if err != nil {
