@@ -25,7 +25,7 @@ type Event struct {
 	Type string `json:"type,omitempty"`
 	// Time is when; in Append, the zero time means now. Kept to the nanosecond, years
 	// 1678 to 2261.
-	Time time.Time `json:"time"`
+	Time time.Time `json:"time,omitzero"`
 	// Value is the strength: a rating, seconds watched; 0 if there is none.
 	Value float64 `json:"value,omitempty"`
 	// ID names the event among its user's, in up to 512 bytes: the same id again is
