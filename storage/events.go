@@ -163,7 +163,8 @@ type appending struct {
 
 // AppendEvents stores events in one call of the log (S1); durable and visible on
 // return (S3). An event whose user has an event with its id, stored before or in
-// the same call, is not stored again. The slice is not kept. Errors: an OpError
+// the same call, is not stored again. The slice is not kept, but after an ErrUnknown it
+// must not be changed. Errors: an OpError
 // around ErrValue or ErrLimit for an event that cannot be stored, ErrLimit for too
 // many, and those of Commit.
 func (s *Store) AppendEvents(ctx context.Context, events []Event) (EventsResult, error) {
@@ -195,8 +196,10 @@ func (s *Store) AppendEvents(ctx context.Context, events []Event) (EventsResult,
 	if bytes > MaxCallBytes {
 		return EventsResult{}, fmt.Errorf("%w: %d bytes of events in one call, at most %d; split it", ErrLimit, bytes, MaxCallBytes)
 	}
-	err := s.submit(ctx, &call{bytes: bytes, fn: func(g *group) error { return a.accept(g) }})
-	return a.result, err
+	if err := s.submit(ctx, &call{bytes: bytes, fn: a.accept}); err != nil {
+		return EventsResult{}, err // not a.result: after an ErrUnknown the committer may be at it
+	}
+	return a.result, nil
 }
 
 // checkUser reports why user cannot be one: ErrValue.
@@ -289,16 +292,17 @@ func (a *appending) write(g *group, lsn uint64) error {
 }
 
 // EraseUser deletes a user with all events, in one call; durable and invisible to
-// every later reader on return, and n is how many events there were. Nothing of
+// every later reader on return, which says how many events there were. Nothing of
 // the user is left in keys, values or the changelog; the bytes leave the disk when
 // Pebble rewrites what held them, which Compact does at once, and backups made
 // before have them. A user who does not exist is no error. Errors: ErrValue for a
 // name that cannot be one, and those of Commit.
-func (s *Store) EraseUser(ctx context.Context, user string) (n uint64, err error) {
+func (s *Store) EraseUser(ctx context.Context, user string) (uint64, error) {
 	if err := checkUser(user); err != nil {
 		return 0, err
 	}
-	err = s.submit(ctx, &call{frees: true, fn: func(g *group) error {
+	n := uint64(0)
+	err := s.submit(ctx, &call{frees: true, fn: func(g *group) error {
 		u, err := g.user(user)
 		if err != nil || u.number == 0 {
 			return err
@@ -317,7 +321,10 @@ func (s *Store) EraseUser(ctx context.Context, user string) (n uint64, err error
 		}
 		return g.next(Change{Op: format.OpErase, User: number})
 	}})
-	return n, err
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
 }
 
 // resolveEvent fills in the event of an OpEvent, if it is still there.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -526,6 +527,54 @@ func TestCheckFindsEventsThatDoNotAgree(t *testing.T) {
 		if err != nil || r.OK() || slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.Kind != "event" }) {
 			t.Errorf("%s: %+v, %v", name, r.Problems, err)
 		}
+	}
+}
+
+// Retries from many clients at once, while the user is erased now and then and a
+// sweep runs: an id is stored once in each life of its user.
+func TestManyWritersOfTheSameEventsStoreEachOnce(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	const writers, rounds = 8, 60
+	var mu sync.Mutex
+	stored, erased, swept := 0, uint64(0), uint64(0)
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for i := range rounds {
+				user, id := fmt.Sprint("u", i%3), fmt.Sprint(i)
+				r, err := s.AppendEvents(context.Background(), []Event{event(user, "i", int64(i), id), event(user, "i", -1, id+"old"), event(user, "i", int64(i), id)})
+				if err != nil || r.Stored+r.Duplicates != 3 {
+					t.Errorf("%+v, %v", r, err)
+				}
+				n, m := uint64(0), uint64(0)
+				if w == 0 && i%20 == 10 {
+					n, err = s.EraseUser(context.Background(), user)
+				} else if w == 1 && i%8 == 0 {
+					m, err = s.RetainEvents(context.Background(), 0)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				stored, erased, swept = stored+r.Stored, erased+n, swept+m
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	clean(t, s)
+	v := acquire1(t, s)
+	seen := map[string]bool{}
+	err := v.Events(t.Context(), AllEvents, func(e Event) bool {
+		if k := e.User + "/" + e.ID; seen[k] {
+			t.Errorf("%s is stored twice", k)
+		} else {
+			seen[k] = true
+		}
+		return true
+	})
+	if err != nil || uint64(len(seen)) != uint64(stored)-erased-swept {
+		t.Errorf("%d events are left of %d, %d were erased and %d swept: %v", len(seen), stored, erased, swept, err)
 	}
 }
 

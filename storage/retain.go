@@ -35,15 +35,15 @@ func (s *Store) RetainEvents(ctx context.Context, before int64) (n uint64, err e
 		if err != nil || len(old) == 0 {
 			return n, err
 		}
-		err = s.submit(ctx, &call{frees: true, fn: func(g *group) error {
-			gone, err := g.retain(old, before)
-			n += gone
+		var gone uint64
+		err = s.submit(ctx, &call{frees: true, fn: func(g *group) (err error) {
+			gone, err = g.retain(old, before)
 			return err
 		}})
 		if err != nil {
 			return n, err
 		}
-		next = last
+		n, next = n+gone, last
 	}
 }
 

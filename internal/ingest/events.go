@@ -64,6 +64,9 @@ func Events(r io.Reader, o EventOptions) (iter.Seq[Event], error) {
 			in.Types[name] = "float64"
 		}
 	}
+	if in.Format != "" && !slices.Contains([]Format{NDJSON, CSV, TSV, Parquet}, in.Format) {
+		return nil, fmt.Errorf("ingest: %w: a file of format %s holds no events; give ndjson, csv, tsv or parquet", ErrOptions, in.Format)
+	}
 	rows, err := Open(r, in)
 	if err != nil {
 		return nil, err

@@ -87,6 +87,9 @@ func TestEventColumnsMayHaveOtherNamesAndUnits(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	if _, err := Events(strings.NewReader(""), EventOptions{Options: Options{Format: "fvecs"}}); !errors.Is(err, ErrOptions) {
+		t.Errorf("a file of vectors: %v", err)
+	}
 }
 
 func TestRowsThatAreNoEventsSayWhy(t *testing.T) {
