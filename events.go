@@ -242,9 +242,10 @@ func (e *Events) All(ctx context.Context, f EventFilter) iter.Seq2[Event, error]
 
 // Erase deletes a user with all events and returns how many there were. On return no
 // later read finds any of it, after a crash neither; the change feed keeps a number
-// that leads to nothing. The bytes leave the disk when the store next rewrites what
-// held them; backups made before have them still. A user without events is no error.
-// Errors: ErrInvalid, ErrReadOnly, ErrClosed, the context's.
+// that leads to nothing. Bytes of it stay in the files of the directory until the
+// store has rewritten what held them, which has no date, and in backups made before.
+// A user without events is no error. Errors: ErrInvalid, ErrReadOnly, ErrClosed, the
+// context's.
 func (e *Events) Erase(ctx context.Context, user string) (uint64, error) {
 	n, err := e.db.store.EraseUser(ctx, user)
 	return n, e.db.fail("erase user", "", "", err)

@@ -293,10 +293,11 @@ func (a *appending) write(g *group, lsn uint64) error {
 
 // EraseUser deletes a user with all events, in one call; durable and invisible to
 // every later reader on return, which says how many events there were. Nothing of
-// the user is left in keys, values or the changelog; the bytes leave the disk when
-// Pebble rewrites what held them, which Compact does at once, and backups made
-// before have them. A user who does not exist is no error. Errors: ErrValue for a
-// name that cannot be one, and those of Commit.
+// the user is left in keys, values or the changelog. Files are another matter: the
+// bytes stay in log files until they are used again or the store is opened, and in
+// tables until compactions rewrite them, which no call forces; backups made before
+// have them. A user who does not exist is no error. Errors: ErrValue for a name that
+// cannot be one, and those of Commit.
 func (s *Store) EraseUser(ctx context.Context, user string) (uint64, error) {
 	if err := checkUser(user); err != nil {
 		return 0, err
