@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/eiderdb/eider/index"
 )
@@ -97,5 +98,60 @@ func BenchmarkUpsert64Writers(b *testing.B) {
 				return
 			}
 		}
+	})
+}
+
+// BenchmarkEvents is of 200,000 events with ids, of users with 20 each and of one
+// with 20,000: stored 1,000 a call, read 50 of a user, read all.
+func BenchmarkEvents(b *testing.B) {
+	db := open(b, b.TempDir(), nil)
+	var batch []Event
+	for i := range 200_000 {
+		user := fmt.Sprint("user-", i/20)
+		if i%10 == 0 {
+			user = "many"
+		}
+		batch = append(batch, Event{User: user, Item: fmt.Sprint("item-", i*7919%5000), Type: "click", Time: time.Unix(int64(i), 0), ID: fmt.Sprint("event-", i)})
+		if len(batch) == 1000 {
+			if _, err := db.Events().Append(ctx, batch...); err != nil {
+				b.Fatal(err)
+			}
+			batch = batch[:0]
+		}
+	}
+	b.Run("append1000", func(b *testing.B) {
+		batch := make([]Event, 1000)
+		n := 0
+		for b.Loop() {
+			for i := range batch {
+				n++
+				batch[i] = Event{User: fmt.Sprint("new-", n%50_000), Item: "item", Type: "click", Time: time.Unix(int64(n), 0), ID: fmt.Sprint(n)}
+			}
+			if _, err := db.Events().Append(ctx, batch...); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
+	})
+	for _, user := range []string{"user-77", "many"} {
+		b.Run("history50/"+user, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if h, err := db.Events().History(ctx, user, HistoryOptions{Limit: 50}); err != nil || len(h.Events) == 0 {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	b.Run("all", func(b *testing.B) {
+		n := 0
+		for b.Loop() {
+			for _, err := range db.Events().All(ctx, EventFilter{}) {
+				if n++; err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
 	})
 }

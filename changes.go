@@ -3,6 +3,7 @@ package eider
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/eiderdb/eider/storage"
 	"github.com/eiderdb/eider/storage/format"
@@ -18,6 +19,9 @@ const (
 	ChangeSchema ChangeOp = "schema" // a collection's schema changed
 	ChangeDrop   ChangeOp = "drop"   // a collection was dropped
 	ChangeAlias  ChangeOp = "alias"  // an alias was set or removed
+	ChangeEvent  ChangeOp = "event"  // an event was stored
+	ChangeErase  ChangeOp = "erase"  // a user was erased with all events
+	ChangeRetain ChangeOp = "retain" // the oldest events of a user were deleted
 )
 
 // Change is one entry of the change feed.
@@ -29,8 +33,14 @@ type Change struct {
 	Alias      string   `json:"alias,omitempty"`
 	// Doc is the document of a put, with its vectors.
 	Doc *Doc `json:"doc,omitempty"`
-	// Superseded marks a put whose document was written or deleted again later:
-	// a later change in the feed says how.
+	// Event is what an event was, UserNumber stands for its user: a later erase or
+	// retain has the number alone, so that the feed names nobody who was erased.
+	Event      *Event `json:"event,omitempty"`
+	UserNumber uint64 `json:"user_number,omitempty"`
+	// Before is the time before which a retain deleted the user's events.
+	Before time.Time `json:"before,omitzero"`
+	// Superseded marks a put whose document was written or deleted again later, or an
+	// event that was deleted: a later change in the feed says how.
 	Superseded bool `json:"superseded,omitempty"`
 }
 
@@ -66,6 +76,7 @@ func (db *DB) Changes(ctx context.Context, after uint64) iter.Seq2[Change, error
 var changeOps = map[format.ChangeOp]ChangeOp{
 	format.OpPut: ChangePut, format.OpDelete: ChangeDelete, format.OpCreate: ChangeCreate, format.OpSchema: ChangeSchema,
 	format.OpDrop: ChangeDrop, format.OpAlias: ChangeAlias, format.OpUnalias: ChangeAlias,
+	format.OpEvent: ChangeEvent, format.OpErase: ChangeErase, format.OpRetain: ChangeRetain,
 }
 
 // describe turns a stored change into a public one; its Op is "" for changes
@@ -77,6 +88,15 @@ func (db *DB) describe(view *storage.View, ch *storage.Change) (Change, error) {
 		out.Collection = info.Name
 	}
 	switch ch.Op {
+	case format.OpEvent, format.OpErase, format.OpRetain:
+		out.UserNumber = ch.User
+		if ch.Event != nil {
+			e := publicEvent(ch.Event)
+			out.Event = &e
+		}
+		if ch.Op == format.OpRetain {
+			out.Before = time.Unix(0, ch.Before).UTC()
+		}
 	case format.OpAlias, format.OpUnalias:
 		out.Alias = ch.Name
 	case format.OpCreate, format.OpSchema, format.OpDrop:

@@ -134,6 +134,7 @@ func Open(dir string, options *Options) (*DB, error) {
 	db.every(time.Second, func() { db.serving.trim(db.store.Oldest()) })
 	if !db.opts.ReadOnly {
 		db.every(time.Second, db.sweep)
+		db.every(retainEvery, db.sweepEvents)
 		if db.opts.SnapshotInterval > 0 && dir != "" {
 			db.every(db.opts.SnapshotInterval, db.snapshots)
 		}

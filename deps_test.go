@@ -58,8 +58,11 @@ index < rank;
 # Models. They get numbers, never documents, and know neither storage nor each other.
 NONE < rank/linear;
 
-# The facade glues storage, indexes, encoders and ranking together.
-storage/registry, index/flat, index/hnsw, index/rotate, embed/text, rank, rank/linear, internal/metric < eider;
+# Recommendation: histories, splits, negatives; takes events from iterators.
+internal/metric < recsys;
+
+# The facade glues storage, indexes, encoders, ranking and models together.
+storage/registry, index/flat, index/hnsw, index/rotate, embed/text, rank, rank/linear, internal/metric, recsys < eider;
 
 # The doors: HTTP, measurements, command line.
 eider, internal/ingest < api;

@@ -3,13 +3,13 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"iter"
 	"net/http"
 
 	"github.com/eiderdb/eider"
 )
 
-// exportDocs streams every document that passes the filter. An error on the
-// way breaks the connection, so that a cut export is not taken for a whole one.
+// exportDocs streams every document that passes the filter.
 func exportDocs(c *call) error {
 	coll, err := c.collection()
 	if err != nil {
@@ -22,6 +22,12 @@ func exportDocs(c *call) error {
 			return err
 		}
 	}
+	return export(c, coll.All(c.ctx, filter))
+}
+
+// export streams values as lines of JSON. An error on the way breaks the
+// connection, so that a cut export is not taken for a whole one.
+func export[T any](c *call, all iter.Seq2[T, error]) error {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
@@ -35,7 +41,7 @@ func exportDocs(c *call) error {
 			c.w.WriteHeader(http.StatusOK)
 		}
 	}
-	for d, err := range coll.All(c.ctx, filter) {
+	for d, err := range all {
 		if err != nil {
 			return err
 		}
@@ -52,6 +58,6 @@ func exportDocs(c *call) error {
 		buf.Reset()
 	}
 	start()
-	_, err = c.w.Write(buf.Bytes())
+	_, err := c.w.Write(buf.Bytes())
 	return err
 }

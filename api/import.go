@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"mime"
 	"net/http"
@@ -57,21 +58,30 @@ type importLine struct {
 }
 
 type importCounts struct {
-	Rows    int64   `json:"rows"`    // read
-	Written int64   `json:"written"` // acknowledged
-	Failed  int64   `json:"failed"`  // bad rows, of which the first 1000 have lines
-	Bytes   int64   `json:"bytes"`   // of input
+	Rows    int64   `json:"rows"`                 // read
+	Written int64   `json:"written"`              // acknowledged
+	Failed  int64   `json:"failed"`               // bad rows, of which the first 1000 have lines
+	Known   int64   `json:"duplicates,omitempty"` // events that were stored already
+	Bytes   int64   `json:"bytes"`                // of input
 	Seconds float64 `json:"seconds"`
 	LSN     uint64  `json:"lsn,omitempty"`
 }
 
+// importFormat is the format that a request names, "" if it names none.
+func (c *call) importFormat() ingest.Format {
+	if s := c.query.Get("format"); s != "" {
+		return ingest.Format(s)
+	}
+	t, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if err != nil {
+		return ""
+	}
+	return mediaFormats[t]
+}
+
 // importOptions reads the query parameters.
 func (c *call) importOptions() (o ingest.Options, err error) {
-	if s := c.query.Get("format"); s != "" {
-		o.Format = ingest.Format(s)
-	} else if t, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err == nil {
-		o.Format = mediaFormats[t]
-	}
+	o.Format = c.importFormat()
 	o.ID = c.query.Get("id")
 	o.List = c.query.Get("list")
 	o.Columns = c.list("columns")
@@ -105,10 +115,6 @@ func importDocs(c *call) error {
 	if err != nil {
 		return err
 	}
-	stop, err := c.flag("stop")
-	if err != nil {
-		return err
-	}
 	ready, err := c.flag("ready")
 	if err != nil {
 		return err
@@ -118,39 +124,38 @@ func importDocs(c *call) error {
 			options.Types[name] = string(f.Type)
 		}
 	}
-	now := time.Now()
-	im := &importer{c: c, coll: coll, stop: stop, start: now, told: now, batches: make(chan []importRow, 2)}
-	options.Progress = func(n int64) { im.bytes.Store(n) }
-	body, err := c.a.reader(c.w, c.r, c.route.body)
-	if err != nil {
-		return err
+	im := &importer[eider.Doc]{c: c}
+	im.store = func(ctx context.Context, docs []eider.Doc) error {
+		r, err := coll.Upsert(ctx, docs...)
+		if err != nil {
+			return placed(err, "", 0)
+		}
+		im.counts.Written += int64(len(docs))
+		im.counts.LSN = r.LSN
+		return nil
 	}
-	// The answer's lines go out while the body still comes in.
-	c.w.rc.EnableFullDuplex()
-	rows, err := ingest.Open(body, options)
-	if err != nil {
-		return importProblem(err)
+	if ready {
+		im.last = func() error { return coll.Ready(c.ctx) }
 	}
-	ctx, cancel := context.WithCancel(c.ctx)
-	defer cancel()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		im.read(ctx, rows)
-	}()
-	err = im.write(ctx)
-	cancel()
-	if err != nil {
-		c.w.rc.SetReadDeadline(time.Now()) // a reader that waits for the client stops
-	}
-	<-done
-	if err == nil {
-		err = im.broken
-	}
-	if err == nil && ready {
-		err = coll.Ready(c.ctx)
-	}
-	return im.end(err)
+	return im.run(func(body io.Reader) (iter.Seq[importRow[eider.Doc]], error) {
+		options.Progress = im.progress
+		rows, err := ingest.Open(body, options)
+		if err != nil {
+			return nil, err
+		}
+		return func(yield func(importRow[eider.Doc]) bool) {
+			for r := range rows {
+				size := 0
+				for _, v := range r.Vectors {
+					size += 4 * len(v)
+				}
+				doc := eider.Doc{ID: r.ID, Fields: r.Fields, Vectors: r.Vectors, ExpireAt: r.ExpireAt}
+				if !yield(importRow[eider.Doc]{r.Line, r.ID, size, doc, r.Err}) {
+					return
+				}
+			}
+		}, nil
+	})
 }
 
 // importProblem turns an error of the input into a problem.
@@ -170,19 +175,23 @@ func importProblem(err error) error {
 
 func trimIngest(err error) string { return strings.TrimPrefix(err.Error(), "ingest: ") }
 
-type importRow struct {
+type importRow[T any] struct {
 	line int64
-	doc  eider.Doc
+	id   string
+	size int // bytes, about, of what is large
+	item T
 	err  error
 }
 
 // importer is one import: read parses ahead while write commits.
-type importer struct {
-	c       *call
-	coll    *eider.Collection
+type importer[T any] struct {
+	c     *call
+	store func(context.Context, []T) error // counts what it wrote
+	last  func() error                     // what is left to do at the end, or nil
+
 	stop    bool
 	start   time.Time
-	batches chan []importRow
+	batches chan []importRow[T]
 	bytes   atomic.Int64
 	broken  error // why reading ended early; set before batches closes
 
@@ -191,8 +200,50 @@ type importer struct {
 	buf    bytes.Buffer
 }
 
+func (im *importer[T]) progress(n int64) { im.bytes.Store(n) }
+
+// run imports what open makes of the body.
+func (im *importer[T]) run(open func(io.Reader) (iter.Seq[importRow[T]], error)) (err error) {
+	c := im.c
+	if im.stop, err = c.flag("stop"); err != nil {
+		return err
+	}
+	im.start = time.Now()
+	im.told, im.batches = im.start, make(chan []importRow[T], 2)
+	body, err := c.a.reader(c.w, c.r, c.route.body)
+	if err != nil {
+		return err
+	}
+	// The answer's lines go out while the body still comes in.
+	c.w.rc.EnableFullDuplex()
+	rows, err := open(body)
+	if err != nil {
+		return importProblem(err)
+	}
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		im.read(ctx, rows)
+	}()
+	err = im.write(ctx)
+	cancel()
+	if err != nil {
+		c.w.rc.SetReadDeadline(time.Now()) // a reader that waits for the client stops
+	}
+	<-done
+	if err == nil {
+		err = im.broken
+	}
+	if err == nil && im.last != nil {
+		err = im.last()
+	}
+	return im.end(err)
+}
+
 // read turns rows into batches until the input ends or ctx does.
-func (im *importer) read(ctx context.Context, rows iter.Seq[ingest.Row]) {
+func (im *importer[T]) read(ctx context.Context, rows iter.Seq[importRow[T]]) {
 	defer close(im.batches)
 	defer func() { // this goroutine is ours: nobody else would catch a panic
 		if cause := recover(); cause != nil {
@@ -200,7 +251,7 @@ func (im *importer) read(ctx context.Context, rows iter.Seq[ingest.Row]) {
 			im.broken = &problem{Code: eider.CodeInternal, Detail: "the server failed", Hint: "the log has the cause under the request_id"}
 		}
 	}()
-	var batch []importRow
+	var batch []importRow[T]
 	size := 0
 	flush := func() bool {
 		if len(batch) == 0 {
@@ -216,14 +267,12 @@ func (im *importer) read(ctx context.Context, rows iter.Seq[ingest.Row]) {
 	}
 	last := time.Now()
 	for r := range rows {
-		if r.Err != nil && errors.Is(r.Err, ingest.ErrStream) {
-			im.broken = importProblem(r.Err)
+		if r.err != nil && errors.Is(r.err, ingest.ErrStream) {
+			im.broken = importProblem(r.err)
 			break
 		}
-		batch = append(batch, importRow{r.Line, eider.Doc{ID: r.ID, Fields: r.Fields, Vectors: r.Vectors, ExpireAt: r.ExpireAt}, r.Err})
-		for _, v := range r.Vectors {
-			size += 4 * len(v)
-		}
+		batch = append(batch, r)
+		size += r.size
 		if len(batch) >= importRows || size >= importBytes || time.Since(last) > progressTime {
 			last = time.Now()
 			if !flush() {
@@ -237,21 +286,21 @@ func (im *importer) read(ctx context.Context, rows iter.Seq[ingest.Row]) {
 var errStopped = errors.New("stopped at a bad row")
 
 // write commits batches as they come and tells how it goes.
-func (im *importer) write(ctx context.Context) error {
+func (im *importer[T]) write(ctx context.Context) error {
 	for batch := range im.batches {
-		docs := make([]eider.Doc, 0, len(batch))
-		lines := make([]int64, 0, len(batch))
+		items := make([]T, 0, len(batch))
+		good := batch[:0]
 		for _, r := range batch {
 			im.counts.Rows++
 			if r.err != nil {
-				if err := im.bad(r.line, r.doc.ID, importProblem(r.err)); err != nil {
+				if err := im.bad(r.line, r.id, importProblem(r.err)); err != nil {
 					return err
 				}
 				continue
 			}
-			docs, lines = append(docs, r.doc), append(lines, r.line)
+			items, good = append(items, r.item), append(good, r)
 		}
-		if err := im.commit(ctx, docs, lines); err != nil {
+		if err := im.commit(ctx, items, good); err != nil {
 			return err
 		}
 		if time.Since(im.told) > progressTime {
@@ -265,36 +314,34 @@ func (im *importer) write(ctx context.Context) error {
 	return nil
 }
 
-// commit writes documents together; if that fails, halves of them, down to the
-// ones that are at fault.
-func (im *importer) commit(ctx context.Context, docs []eider.Doc, lines []int64) error {
-	if len(docs) == 0 {
+// commit writes items together; if that fails, halves of them, down to the ones
+// that are at fault. rows are theirs.
+func (im *importer[T]) commit(ctx context.Context, items []T, rows []importRow[T]) error {
+	if len(items) == 0 {
 		return nil
 	}
-	r, err := im.coll.Upsert(ctx, docs...)
+	err := im.store(ctx, items)
 	if err == nil {
-		im.counts.Written += int64(len(docs))
-		im.counts.LSN = r.LSN
 		return nil
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if status := problemOf(err).Status; status >= 500 {
-		return err // not the documents' fault
+		return err // not the rows' fault
 	}
-	if len(docs) == 1 {
-		return im.bad(lines[0], docs[0].ID, placed(err, "", 0))
+	if len(items) == 1 {
+		return im.bad(rows[0].line, rows[0].id, err)
 	}
-	half := len(docs) / 2
-	if err := im.commit(ctx, docs[:half], lines[:half]); err != nil {
+	half := len(items) / 2
+	if err := im.commit(ctx, items[:half], rows[:half]); err != nil {
 		return err
 	}
-	return im.commit(ctx, docs[half:], lines[half:])
+	return im.commit(ctx, items[half:], rows[half:])
 }
 
 // bad reports a row that was not written.
-func (im *importer) bad(line int64, id string, err error) error {
+func (im *importer[T]) bad(line int64, id string, err error) error {
 	im.counts.Failed++
 	if im.counts.Failed <= importErrors {
 		if terr := im.tell(importLine{Line: line, ID: id, Problem: problemOf(err)}); terr != nil {
@@ -307,14 +354,14 @@ func (im *importer) bad(line int64, id string, err error) error {
 	return nil
 }
 
-func (im *importer) count() importCounts {
+func (im *importer[T]) count() importCounts {
 	counts := im.counts
 	counts.Bytes, counts.Seconds = im.bytes.Load(), time.Since(im.start).Seconds()
 	return counts
 }
 
 // tell sends one line.
-func (im *importer) tell(l importLine) error {
+func (im *importer[T]) tell(l importLine) error {
 	h := im.c.w.Header()
 	h.Set("Content-Type", "application/x-ndjson")
 	h.Set("Cache-Control", "no-store")
@@ -332,7 +379,7 @@ func (im *importer) tell(l importLine) error {
 
 // end sends the last line. Before any line went out, an error is an ordinary
 // answer.
-func (im *importer) end(err error) error {
+func (im *importer[T]) end(err error) error {
 	counts := im.count()
 	if errors.Is(err, errStopped) {
 		err = nil

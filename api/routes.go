@@ -75,6 +75,14 @@ func (a *api) routes() []route {
 		{"POST", "/v1/collections/{c}/explain", read, onCollection, mib, query, explain, doc{id: "explain", tag: "search", summary: "Search, and say what each phase did", in: eider.Query{}, out: eider.Result{}, status: 200}},
 		{"POST", "/v1/search/batch", read, onListed, 8 * mib, cost{reading, 4}, searchBatch, doc{id: "searchBatch", tag: "search", summary: "Up to 100 searches, across collections", in: searches{}, out: searchResults{}, status: 200}},
 
+		{"POST", "/v1/events", write, onDatabase, 32 * mib, bulk, postEvents, doc{id: "appendEvents", tag: "events", summary: "Store up to 10000 events, all or none; an id that its user has is not stored again", in: eventBatch{}, out: eider.Appended{}, status: 200}},
+		{"GET", "/v1/events", read, onDatabase, noBody, lookup, eventStats, doc{id: "eventStats", tag: "events", summary: "How many events and users there are, and how long events are kept", out: eider.EventStats{}, status: 200}},
+		{"POST", "/v1/events/import", write, onDatabase, a.o.ImportBytes, feed, importEvents, doc{id: "importEvents", tag: "events", summary: "Import a stream of events as ndjson, csv or parquet", inType: "application/octet-stream", outType: "application/x-ndjson", status: 200, query: eventImportParams}},
+		{"GET", "/v1/events/export", read, onDatabase, noBody, feed, exportEvents, doc{id: "exportEvents", tag: "events", summary: "Every event as ndjson, user by user, as of one LSN", outType: "application/x-ndjson", status: 200, query: eventRange}},
+		{"PUT", "/v1/events/retention", admin, onDatabase, 64 * kib, long, putRetention, doc{id: "putRetention", tag: "events", summary: "Keep events for an age, and delete those that are older", in: eventAge{}, out: deletedEvents{}, status: 200}},
+		{"GET", "/v1/events/users/{id}", read, onDatabase, noBody, scan, getHistory, doc{id: "history", tag: "events", summary: "The newest events of a user, oldest first", out: eider.History{}, status: 200, query: historyParams}},
+		{"DELETE", "/v1/events/users/{id}", write, onDatabase, noBody, change, eraseUser, doc{id: "eraseUser", tag: "events", summary: "Erase a user with all events", out: deletedEvents{}, status: 200}},
+
 		{"GET", "/v1/changes", read, onDatabase, noBody, feed, changes, doc{id: "changes", tag: "changes", summary: "The change feed after an LSN, as ndjson or server-sent events", outType: "application/x-ndjson", status: 200, query: changeParams}},
 
 		{"GET", "/v1/snapshots", admin, onDatabase, noBody, lookup, listSnapshots, doc{id: "listSnapshots", tag: "snapshots", summary: "The snapshots", out: snapshotList{}, status: 200}},

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -267,6 +268,7 @@ func (v *View) writeChanges(ctx context.Context, fs vfs.FS, path string, since u
 		return err
 	}
 	touched := map[uint32]map[string]struct{}{}
+	users := map[uint64]bool{}
 	err = scan(v.snap, changeKey(since+1), changeKey(v.lsn+1), func(_, value []byte) error {
 		e, err := format.ParseEntry(value)
 		if err != nil {
@@ -279,6 +281,9 @@ func (v *View) writeChanges(ctx context.Context, fs vfs.FS, path string, since u
 				}
 				touched[c.Collection][string(c.Key)] = struct{}{}
 			}
+			if c.Op.Events() {
+				users[c.User] = users[c.User] || c.Op != format.OpEvent
+			}
 		}
 		if err := ctx.Err(); err != nil {
 			return err
@@ -288,7 +293,7 @@ func (v *View) writeChanges(ctx context.Context, fs vfs.FS, path string, since u
 	if err != nil {
 		return err
 	}
-	if err := v.writeTouched(ctx, touched, put); err != nil {
+	if err := errors.Join(v.writeUsers(ctx, users, since, put), v.writeTouched(ctx, touched, put)); err != nil {
 		return err
 	}
 	if err := put(format.Part{Kind: format.PartEnd}); err != nil {
@@ -313,6 +318,53 @@ func (v *View) writeWeights(ctx context.Context, since uint64, put func(format.P
 			return put(format.Part{Kind: format.PartKey, Key: key, Value: value})
 		})
 	})
+}
+
+// writeUsers writes the events of users that came after since; of users that lost
+// events, for which whole is true, what they had before goes, and all that is left
+// is written.
+func (v *View) writeUsers(ctx context.Context, whole map[uint64]bool, since uint64, put func(format.Part) error) error {
+	numbers := slices.Sorted(maps.Keys(whole))
+	for _, n := range numbers { // all before any event, because a name may have come back under another number
+		if whole[n] {
+			if err := put(format.Part{Kind: format.PartUser, Key: be.AppendUint64(nil, n)}); err != nil {
+				return err
+			}
+		}
+	}
+	for _, n := range numbers {
+		lo := numberKey(prefixHistory, n)
+		err := scan(v.snap, lo, successor(lo), func(key, value []byte) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if len(key) == numberLen {
+				return errors.Join(v.writeKey(userKey(string(value)), put), put(format.Part{Kind: format.PartKey, Key: key, Value: value}))
+			}
+			_, lsn, _ := parsePlace(key[numberLen:])
+			if lsn <= since && !whole[n] {
+				return nil
+			}
+			e, err := format.ParseEvent(value)
+			if err == nil && e.ID != "" {
+				err = v.writeKey(eventKey(n, e.ID), put)
+			}
+			return errors.Join(err, put(format.Part{Kind: format.PartKey, Key: key, Value: value}))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeKey writes one key and its value.
+func (v *View) writeKey(key []byte, put func(format.Part) error) error {
+	value, err := v.get(key)
+	if err != nil {
+		return err
+	}
+	return put(format.Part{Kind: format.PartKey, Key: key, Value: value})
 }
 
 // writeTouched writes every touched id before any document, because a restored

@@ -44,6 +44,15 @@ func dump(tb testing.TB, s *Store) map[string]string {
 			tb.Fatal(err)
 		}
 	}
+	events := map[string]int{}
+	err = v.Events(context.Background(), AllEvents, func(e Event) bool {
+		events[e.User]++
+		out[fmt.Sprintf("event %s/%d", e.User, events[e.User])] = fmt.Sprintf("%d %d %d %s %s %s %v %s", e.Time, e.LSN, e.Seq, e.Item, e.Type, e.ID, e.Value, e.Context)
+		return true
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
 	err = v.Settings("", func(name string, value []byte) bool {
 		out["setting "+name] = string(value)
 		return true

@@ -21,13 +21,20 @@ type Change struct {
 
 	ModelVersion uint32 // OpModel, OpUnmodel, OpPromote
 
+	// User is the number of a user of events, which means nothing once the user is
+	// erased. Event is the event of an OpEvent, nil where Superseded.
+	User   uint64
+	Event  *Event
+	Before int64 // OpRetain: the events deleted were before this, nanoseconds since 1970 UTC
+
 	ID     string // OpPut, OpDelete
 	Key    []byte // id key, see format.EncodeID
 	Ord    uint32 // OpPut
 	OldOrd uint32 // OpPut with HasOld, OpDelete
 	HasOld bool
 	// Superseded reports, from Changes only, a put whose document was replaced or
-	// deleted since: a later change says how, and the fields below are empty.
+	// deleted since, or an event that was: a later change says how, and the fields
+	// below are empty.
 	Superseded bool
 	ExpireAt   int64
 	Body       []byte
@@ -36,12 +43,12 @@ type Change struct {
 
 func (c *Change) reference() format.Change {
 	return format.Change{Op: c.Op, Collection: c.Collection, Ord: c.Ord, OldOrd: c.OldOrd, HasOld: c.HasOld, Key: c.Key, Name: c.Name,
-		Version: c.ModelVersion, Alias: c.Alias}
+		Version: c.ModelVersion, Alias: c.Alias, User: c.User, Time: c.Before}
 }
 
 // Changes returns the changes after LSN after up to the view, oldest first. The
-// log keeps references, so a put whose document has changed again is yielded
-// as Superseded: applying all changes in order gives the state at the view, not
+// log keeps references, so a put whose document has changed again, or an event
+// that is gone, is yielded as Superseded: applying all changes in order gives the state at the view, not
 // every state between (a compacted log). Error, as the last element:
 // ErrTrimmed, ErrCorrupt, or ctx's.
 func (v *View) Changes(ctx context.Context, after uint64) iter.Seq2[Change, error] {
@@ -99,8 +106,11 @@ func (v *View) changes(ctx context.Context, after uint64, resolve func(format.En
 
 // refer turns a reference into a change without its document.
 func (v *View) refer(e format.Entry, ref format.Change) (Change, error) {
-	ch := Change{LSN: e.LSN, Time: e.Time, Op: ref.Op, Collection: ref.Collection, Name: ref.Name, Alias: ref.Alias, ModelVersion: ref.Version,
+	ch := Change{LSN: e.LSN, Time: e.Time, Op: ref.Op, Collection: ref.Collection, Name: ref.Name, Alias: ref.Alias, ModelVersion: ref.Version, User: ref.User,
 		Key: bytes.Clone(ref.Key), Ord: ref.Ord, OldOrd: ref.OldOrd, HasOld: ref.HasOld}
+	if ref.Op == format.OpRetain {
+		ch.Before = ref.Time
+	}
 	c := v.colls[ref.Collection]
 	if c == nil || ref.Op != format.OpPut && ref.Op != format.OpDelete {
 		return ch, nil
@@ -120,7 +130,11 @@ func (v *View) resolve(e format.Entry, ref format.Change) (Change, error) {
 	if err != nil {
 		return ch, err
 	}
-	if ref.Op.Models() {
+	if ref.Op == format.OpEvent {
+		err := v.resolveEvent(&ch, ref)
+		return ch, err
+	}
+	if ref.Op.Models() || ref.Op.Events() {
 		return ch, nil
 	}
 	c := v.colls[ref.Collection]

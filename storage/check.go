@@ -30,7 +30,7 @@ type Report struct {
 
 // Problem is one disagreement in a store.
 type Problem struct {
-	Kind       string `json:"kind"`       // record, id, live, posting, vector, expiry, changelog, catalog, setting, snapshot, rotation, model, orphan
+	Kind       string `json:"kind"`       // record, id, live, posting, vector, expiry, changelog, catalog, setting, snapshot, rotation, model, event, orphan
 	Collection string `json:"collection"` // "" for the store itself
 	Detail     string `json:"detail"`
 }
@@ -41,7 +41,8 @@ func (r *Report) OK() bool { return len(r.Problems) == 0 }
 // Check reads everything as of now and verifies that it agrees with itself:
 // every record decodes; ids and ords name each other both ways; live bitmaps,
 // postings, vectors and expiry keys are exactly those the records call for; the
-// changelog is dense; counts match; models are whole. It only reads, from a view, beside
+// changelog is dense; counts match; models are whole; events, their ids and
+// their users name each other. It only reads, from a view, beside
 // everything else. Memory O(live/8) bytes. Problems are in the Report; an error
 // is ErrClosed or ctx's.
 func (s *Store) Check(ctx context.Context) (Report, error) {
@@ -54,6 +55,7 @@ func (s *Store) Check(ctx context.Context) (Report, error) {
 	c.changelog()
 	c.settings()
 	c.models()
+	c.events()
 	c.orphans()
 	for _, info := range v.Collections() {
 		c.collection(v.colls[info.ID])
@@ -141,7 +143,7 @@ func (c *checker) orphans() {
 	for ok := it.First(); ok && c.ctx.Err() == nil; {
 		k := it.Key()
 		switch k[0] {
-		case prefixMeta, prefixAlias, prefixChange, prefixSetting, prefixModel, prefixWeights:
+		case prefixMeta, prefixAlias, prefixChange, prefixSetting, prefixModel, prefixWeights, prefixUser, prefixHistory, prefixEvent:
 			ok = it.SeekGE([]byte{k[0] + 1})
 			continue
 		case prefixCollection, prefixID, prefixRecord, prefixVector, prefixTerm, prefixLive, prefixExpire, prefixSnapshot, prefixRotation:

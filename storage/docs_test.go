@@ -63,17 +63,17 @@ func TestFormatPageListsEveryKeyPrefix(t *testing.T) {
 	for _, row := range table(t, "prefix") {
 		page[row[0]] = true
 	}
-	if len(code) != 15 || !maps.Equal(code, page) {
+	if len(code) != 18 || !maps.Equal(code, page) {
 		t.Errorf("keys.go has %v, FORMAT.md %v", slices.Sorted(maps.Keys(code)), slices.Sorted(maps.Keys(page)))
 	}
 }
 
 func TestFormatPageListsEveryEnvelopeAndVersion(t *testing.T) {
 	kinds := map[string]byte{"meta": format.EnvMeta, "record": format.EnvRecord, "collection": format.EnvCollection, "change": format.EnvChange,
-		"model": format.EnvModel, "promotion": format.EnvPromotion, "weights": format.EnvWeights,
+		"event": format.EnvEvent, "model": format.EnvModel, "promotion": format.EnvPromotion, "weights": format.EnvWeights,
 		"chunk": format.EnvChunk, "file": format.EnvFile, "setting": format.EnvSetting, "part": format.EnvBackup, "rotation": format.EnvRotation}
 	src := ""
-	for _, f := range []string{"record", "change", "catalog", "chunk", "part", "rotation", "model", "promotion", "weights"} {
+	for _, f := range []string{"record", "change", "catalog", "chunk", "part", "rotation", "model", "promotion", "weights", "event"} {
 		b, err := os.ReadFile("format/" + f + ".go")
 		if err != nil {
 			t.Fatal(err)
@@ -141,14 +141,14 @@ func TestFormatPageListsEveryOperationKindAndCap(t *testing.T) {
 	}
 }
 
-// goldenDir is a store written by the first binary of its format, and the dump
-// of what it held then. Later binaries must read the same from it, for ever.
-const goldenDir = "testdata/v1"
-
-func TestGoldenStoreOfFormat1OpensAndReadsTheSame(t *testing.T) {
+// readGolden reads a store written by the first binary of its format, its backups,
+// and the dump of what it held then. Later binaries must read the same from it, for
+// ever. It returns the store.
+func readGolden(t *testing.T, goldenDir string, write func(t *testing.T, goldenDir, dumpFile string)) *Store {
+	t.Helper()
 	dumpFile := filepath.Join(goldenDir, "dump.txt")
 	if _, err := os.Stat(dumpFile); *update && os.IsNotExist(err) {
-		writeGolden(t, dumpFile)
+		write(t, goldenDir, dumpFile)
 	}
 	dir := filepath.Join(t.TempDir(), "store")
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(goldenDir, "store"))); err != nil {
@@ -163,14 +163,6 @@ func TestGoldenStoreOfFormat1OpensAndReadsTheSame(t *testing.T) {
 	if got := dumpText(t, s); got != string(want) {
 		t.Errorf("the golden store reads differently:\n%s\nwant:\n%s", got, want)
 	}
-	r, err := s.LoadSnapshot(1, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if b, err := io.ReadAll(r); err != nil || string(b) != "graph" {
-		t.Errorf("index snapshot %q, %v", b, err)
-	}
 	target := filepath.Join(t.TempDir(), "restored")
 	if _, err := Restore(t.Context(), target, filepath.Join(goldenDir, "full"), filepath.Join(goldenDir, "incremental")); err != nil {
 		t.Fatal(err)
@@ -180,6 +172,59 @@ func TestGoldenStoreOfFormat1OpensAndReadsTheSame(t *testing.T) {
 	if got := dumpText(t, back); got != string(want) {
 		t.Errorf("the golden backups restore differently:\n%s\nwant:\n%s", got, want)
 	}
+	return s
+}
+
+func TestGoldenStoreOfFormat1OpensAndReadsTheSame(t *testing.T) {
+	r, err := readGolden(t, "testdata/v1", writeGolden).LoadSnapshot(1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if b, err := io.ReadAll(r); err != nil || string(b) != "graph" {
+		t.Errorf("index snapshot %q, %v", b, err)
+	}
+}
+
+func TestGoldenStoreOfFormat3OpensAndReadsTheSame(t *testing.T) {
+	s := readGolden(t, "testdata/v3", writeGoldenEvents)
+	if users, events := acquire1(t, s).EventCounts(); users != 3 || events != 8 || s.Format().Format != 3 {
+		t.Errorf("%d events of %d users in format %d", events, users, s.Format().Format)
+	}
+}
+
+// writeGoldenEvents writes a store with events, of which users were erased and
+// old ones deleted, and backups from before and after.
+func writeGoldenEvents(t *testing.T, goldenDir, dumpFile string) {
+	t.Helper()
+	s, err := Open(filepath.Join(goldenDir, "store"), crashOptions(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	add := func(events ...Event) {
+		for i := range events {
+			events[i].Value, events[i].Context = float64(i)-1.5, []byte(`{"page":3}`)
+		}
+		appendEvents(t, s, events...)
+	}
+	add(event("ann", "film-1", 1_700_000_000, "e1"), event("bob", "film-2", 1_700_000_000, "e1"), event("ann", "film-2", -5, ""), event("eve", "film-9", 7, "x"))
+	full, err := s.Backup(ctx, filepath.Join(goldenDir, "full"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add(event("ann", "film-1", 1_700_000_001, "e1"), event("Zoë", "film-3", 1_700_000_002, ""), event("ann", "film-3", 1_700_000_002, "e2"))
+	if _, err := s.EraseUser(ctx, "eve"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.RetainEvents(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	add(event("bob", "film-5", 1_700_000_003, ""), event("bob", "film-6", 1_700_000_003, ""), event("ann", "film-7", 4, ""), event("ann", "film-7", 4, ""))
+	if _, err := s.Backup(ctx, filepath.Join(goldenDir, "incremental"), full.LSN); err != nil {
+		t.Fatal(err)
+	}
+	endGolden(t, s, goldenDir, dumpFile)
 }
 
 func dumpText(t *testing.T, s *Store) string {
@@ -191,7 +236,7 @@ func dumpText(t *testing.T, s *Store) string {
 	return b.String()
 }
 
-func writeGolden(t *testing.T, dumpFile string) {
+func writeGolden(t *testing.T, goldenDir, dumpFile string) {
 	t.Helper()
 	dir := filepath.Join(goldenDir, "store")
 	o := crashOptions(nil)
@@ -225,6 +270,13 @@ func writeGolden(t *testing.T, dumpFile string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	endGolden(t, s, goldenDir, dumpFile)
+}
+
+// endGolden writes down what a golden store holds and closes it.
+func endGolden(t *testing.T, s *Store, goldenDir, dumpFile string) {
+	t.Helper()
+	dir := filepath.Join(goldenDir, "store")
 	if err := os.WriteFile(dumpFile, []byte(dumpText(t, s)), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ type state struct {
 	colls   map[uint32]*collection
 	names   map[string]uint32 // replaced, never changed, when the catalog changes
 	aliases map[string]uint32 // the same
+	events  eventCounts
 }
 
 // collection is the committer's side of one collection.
@@ -83,9 +84,11 @@ type group struct {
 	start    uint64 // LSN before the group
 	rows     map[rowID]*row
 	postings map[string]*posting
-	told     []told   // for Options.Apply
-	posted   []string // posting keys in the batch
-	purged   [][]byte // key prefixes range-deleted
+	users    map[string]*eventUser // whose events the group reads or changes
+	eventIDs map[string]bool       // event ids of the group, false if deleted; see eventKey
+	told     []told                // for Options.Apply
+	posted   []string              // posting keys in the batch
+	purged   [][]byte              // key prefixes range-deleted
 	now      int64
 	keys     []byte // scratch
 }
@@ -108,6 +111,8 @@ func (s *Store) commitGroup(calls []*call) {
 		s: s, batch: s.db.NewBatch(), start: s.state.lsn,
 		rows:     map[rowID]*row{},
 		postings: map[string]*posting{},
+		users:    map[string]*eventUser{},
+		eventIDs: map[string]bool{},
 		now:      s.opts.Now().UnixNano(),
 	}
 	defer g.batch.Close()
@@ -266,11 +271,17 @@ func (g *group) kill(c *collection, r *row, lsn uint64) error {
 // log writes the changelog entry of an accepted call and remembers it for
 // Options.Apply.
 func (g *group) log(lsn uint64, changes []Change) error {
-	e := format.Entry{LSN: lsn, Time: g.now, Changes: make([]format.Change, len(changes))}
+	refs := make([]format.Change, len(changes))
 	for i := range changes {
-		e.Changes[i] = changes[i].reference()
+		refs[i] = changes[i].reference()
 	}
-	b, err := format.AppendEntry(nil, e)
+	return g.enter(lsn, refs, changes)
+}
+
+// enter writes the changelog entry of an LSN; changes are what Options.Apply is
+// told of it.
+func (g *group) enter(lsn uint64, refs []format.Change, changes []Change) error {
+	b, err := format.AppendEntry(nil, format.Entry{LSN: lsn, Time: g.now, Changes: refs})
 	if err == nil {
 		err = g.batch.Set(changeKey(lsn), b, nil)
 	}

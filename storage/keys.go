@@ -24,15 +24,24 @@ const (
 	prefixSetting    = 'k' // k name                          -> enveloped bytes
 	prefixModel      = 'g' // g key of format.ModelKey ..     -> Model, Promotion, u32
 	prefixWeights    = 'w' // w id:8 chunk:4                  -> Weights
+	prefixUser       = 'u' // u user                          -> user's number:8 events:8
+	prefixHistory    = 'h' // h number:8 time:8 lsn:8 seq:4   -> Event; h number:8 -> user
+	prefixEvent      = 'd' // d number:8 event id             -> time:8 lsn:8 seq:4
 )
 
 // wholly are the prefixes whose keys every incremental backup holds all of.
 var wholly = []byte{prefixMeta, prefixCollection, prefixAlias, prefixSetting, prefixRotation, prefixModel}
 
+// partly are the prefixes of which an incremental backup holds the keys that came
+// after its beginning.
+var partly = []byte{prefixWeights, prefixUser, prefixHistory, prefixEvent}
+
 var (
 	keyMeta = []byte{prefixMeta, 0} // the first key of a store
 	keyNext = []byte("mnext")       // next collection id, u32
 	keyTrim = []byte("mtrim")       // first LSN still in the changelog, u64
+
+	keyEvents = []byte("mevents") // next user's number, users, events, u64 each
 )
 
 var be = binary.BigEndian

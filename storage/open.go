@@ -23,11 +23,12 @@ import (
 // FormatNumber is the newest directory format this binary writes and reads. It
 // only ever grows; FORMAT.md has the history. A directory is made in the first
 // format and raised to a later one by the first write that needs it.
-const FormatNumber = formatModels
+const FormatNumber = formatEvents
 
 const (
 	formatFirst  = 1
 	formatModels = 2 // the model registry
+	formatEvents = 3 // events
 )
 
 // Store is an open directory. All methods may be called from many goroutines.
@@ -69,6 +70,7 @@ type Store struct {
 	snapshotMu    sync.Mutex   // one at a time of those that make or delete snapshot files
 	snapshotBytes atomic.Int64 // of the snapshot files
 
+	retainMu  sync.Mutex // one RetainEvents at a time
 	modelsMu  sync.Mutex // one edit of the model registry at a time
 	uploadsMu sync.Mutex
 	uploads   []uint64 // ids of the Uploads not closed

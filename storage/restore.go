@@ -274,6 +274,8 @@ func (r *restorer) part(p format.Part) error {
 			return err
 		}
 		return r.batch.Set(changeKey(e.LSN), p.Value, nil)
+	case format.PartUser:
+		return r.eraseUser(p)
 	case format.PartTouched:
 		if r.docs {
 			return fmt.Errorf("%w: part out of order", ErrCorrupt)
@@ -291,7 +293,7 @@ func (r *restorer) part(p format.Part) error {
 }
 
 func (r *restorer) key(p format.Part) error {
-	if len(p.Key) == 0 || p.Key[0] != prefixWeights && !bytes.ContainsRune(wholly, rune(p.Key[0])) {
+	if len(p.Key) == 0 || !bytes.ContainsRune(wholly, rune(p.Key[0])) && !bytes.ContainsRune(partly, rune(p.Key[0])) {
 		return fmt.Errorf("%w: part for key %q", ErrCorrupt, p.Key)
 	}
 	if p.Key[0] == prefixCollection {
@@ -303,6 +305,25 @@ func (r *restorer) key(p format.Part) error {
 		r.known[c.ID] = c
 	}
 	return r.batch.Set(p.Key, p.Value, nil)
+}
+
+// eraseUser removes a user of events, whose events follow if there are any.
+func (r *restorer) eraseUser(p format.Part) error {
+	if len(p.Key) != 8 {
+		return fmt.Errorf("%w: part for user %x", ErrCorrupt, p.Key)
+	}
+	number := be.Uint64(p.Key)
+	name, err := r.s.get(numberKey(prefixHistory, number))
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	} else if err == nil {
+		err = r.batch.Delete(userKey(string(name)), nil)
+	}
+	for _, prefix := range []byte{prefixHistory, prefixEvent} {
+		lo := numberKey(prefix, number)
+		err = errors.Join(err, r.batch.DeleteRange(lo, successor(lo), nil))
+	}
+	return err
 }
 
 // remove takes the version of an id that the directory holds away.

@@ -263,7 +263,7 @@ func (s *Store) load() error {
 	} else if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	if err := s.loadEnd(); err != nil {
+	if err := errors.Join(s.loadEnd(), s.loadEvents()); err != nil {
 		return err
 	}
 	err := s.each([]byte{prefixCollection}, func(key, value []byte) error {

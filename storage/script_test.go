@@ -180,6 +180,8 @@ func TestMain(m *testing.M) {
 		killChild()
 	case "fail":
 		failChild()
+	case "events":
+		eventsChild()
 	default:
 		fmt.Fprintln(os.Stderr, "unknown mode", mode)
 		os.Exit(98)

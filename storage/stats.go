@@ -24,7 +24,15 @@ type Stats struct {
 	Debt        int64             `json:"compaction_debt_bytes"`
 	FreeBytes   int64             `json:"free_bytes"` // of the disk, -1 if unknown
 	Full        bool              `json:"full"`       // puts get ErrFull
+	Events      EventStats        `json:"events"`
 	Collections []CollectionStats `json:"collections"`
+}
+
+// EventStats is what events take.
+type EventStats struct {
+	Users  uint64 `json:"users"` // who have events
+	Events uint64 `json:"events"`
+	Bytes  int64  `json:"bytes"` // estimate of table space
 }
 
 // CacheStats is the use of one cache.
@@ -74,6 +82,9 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 	if usage, err := s.fs.GetDiskUsage(s.dir); err == nil {
 		out.FreeBytes = int64(min(usage.AvailBytes, 1<<62))
 	}
+	if out.Events, err = v.eventStats(); err != nil {
+		return Stats{}, err
+	}
 	files := s.snapshotSizes()
 	for _, info := range v.Collections() {
 		if err := ctx.Err(); err != nil {
@@ -97,6 +108,30 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 		}
 		cs.SnapshotBytes += files[info.ID]
 		out.Collections = append(out.Collections, cs)
+	}
+	return out, nil
+}
+
+// EventStats is the part of Stats about events, and the LSN it is of. Errors:
+// ErrClosed.
+func (s *Store) EventStats() (EventStats, uint64, error) {
+	v, err := s.Acquire()
+	if err != nil {
+		return EventStats{}, 0, err
+	}
+	defer v.Release()
+	st, err := v.eventStats()
+	return st, v.lsn, err
+}
+
+func (v *View) eventStats() (EventStats, error) {
+	out := EventStats{Users: v.events.users, Events: v.events.events}
+	for _, prefix := range []byte{prefixUser, prefixHistory, prefixEvent} {
+		n, err := v.s.db.EstimateDiskUsage([]byte{prefix}, []byte{prefix + 1})
+		if err != nil {
+			return EventStats{}, readError("size estimate", err)
+		}
+		out.Bytes += int64(n)
 	}
 	return out, nil
 }

@@ -25,6 +25,7 @@ type View struct {
 	colls   map[uint32]*collView
 	names   map[string]uint32
 	aliases map[string]uint32
+	events  eventCounts
 }
 
 // collView is one collection in a view, shared by the views between which the
@@ -107,7 +108,7 @@ func (c *collection) snapshotView() *collView {
 func (s *Store) publish() {
 	st := s.state
 	v := &View{s: s, lsn: st.lsn, first: st.first, snap: s.db.NewSnapshot(),
-		colls: make(map[uint32]*collView, len(st.colls)), names: st.names, aliases: st.aliases}
+		colls: make(map[uint32]*collView, len(st.colls)), names: st.names, aliases: st.aliases, events: st.events}
 	for id, c := range st.colls {
 		v.colls[id] = c.snapshotView()
 	}

@@ -108,7 +108,7 @@ func loadDemo(ctx context.Context, t *terminal, db *eider.DB, set demo.Collectio
 	if coll.Info().Docs >= uint64(set.Count) {
 		return nil
 	}
-	p := t.progress("load "+set.Name, int64(set.Count))
+	p := t.progress("load "+set.Name, "documents", int64(set.Count))
 	defer p.end()
 	var batch []eider.Doc
 	var stored int64

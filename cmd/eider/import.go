@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -37,6 +38,11 @@ type importCmd struct {
 	Batch       int        `help:"Documents written at once, 1 to 10000." default:"1000"`
 	Errors      string     `help:"File for the lines that cannot be used; default standard error." placeholder:"FILE"`
 	Skip        int64      `help:"Rows to pass over: where an interrupted import said it ended." placeholder:"N"`
+
+	Events   bool     `help:"Load events of users instead of documents."`
+	Column   []string `help:"With --events: a column with another name than user, item, type, time, value, id or context, as user=userId." placeholder:"PART=NAME"`
+	Header   []string `help:"With --events: the columns of a CSV or TSV file without a header." placeholder:"NAME"`
+	TimeUnit string   `help:"With --events: unit of times that are numbers since 1970: s, ms, us or ns." default:"s" placeholder:"UNIT"`
 }
 
 // imported is the report of an import.
@@ -59,6 +65,9 @@ func (c *importCmd) Run(ctx context.Context, t *terminal) (err error) {
 	if err := c.checkFormat(); err != nil {
 		return err
 	}
+	if err := c.checkEvents(); err != nil {
+		return err
+	}
 	in, size, err := c.input(t)
 	if err != nil {
 		return err
@@ -73,27 +82,113 @@ func (c *importCmd) Run(ctx context.Context, t *terminal) (err error) {
 	if err != nil {
 		return err
 	}
-	start := time.Now()
-	l := &load{cmd: c, t: t, db: db, bad: bad}
-	runErr := l.run(ctx, in, size)
-	l.report.LSN, l.report.Seconds = db.LSN(), time.Since(start).Seconds()
+	read := c.documents
+	if c.Events {
+		read = c.events
+	}
+	stored, unusable, total, runErr := read(ctx, t, db, bad, in, size)
 	if err := bad.close(); err != nil && runErr == nil {
 		runErr = err
 	}
-	if l.coll != nil {
-		l.report.Collection = l.coll.Name()
-		if err := l.print(); err != nil {
-			return err
-		}
-	}
-	switch r := l.report; {
+	switch {
 	case errors.Is(runErr, context.Canceled):
-		return failed(fmt.Sprintf("interrupted after %d rows, all of them stored or reported", r.Rows), fmt.Sprintf("continue with --skip %d", r.Rows))
+		return failed(fmt.Sprintf("interrupted after %d rows, all of them stored or reported", total), fmt.Sprintf("continue with --skip %d", total))
 	case runErr != nil:
 		return runErr
-	case r.Failed > 0:
-		return failed(fmt.Sprintf("%d of %d rows were not stored", r.Failed, r.Documents+r.Failed), "mend the lines named above and import them again")
+	case unusable > 0:
+		return failed(fmt.Sprintf("%d of %d rows were not stored", unusable, stored+unusable), "mend the lines named above and import them again")
 	}
+	return nil
+}
+
+// documents imports documents, and prints the report where there is a collection.
+func (c *importCmd) documents(ctx context.Context, t *terminal, db *eider.DB, bad *errorLog, in io.Reader, size int64) (stored, unusable, total int64, err error) {
+	start := time.Now()
+	l := &load[eider.Doc]{cmd: c, t: t, noun: "documents", bad: bad}
+	coll, err := c.target(db)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	var known *eider.Schema
+	if coll != nil {
+		s := coll.Schema()
+		known = &s
+	}
+	o := c.options(known)
+	o.Progress = func(n int64) { l.read.Store(n) }
+	seq, err := ingest.Open(in, o)
+	if err != nil {
+		return 0, 0, 0, inputError(err)
+	}
+	r := imported{}
+	l.begin = func(ctx context.Context, first []eider.Doc) (err error) {
+		if coll == nil {
+			s, err := c.schema(first)
+			if err != nil {
+				return err
+			}
+			if coll, err = db.CreateCollection(ctx, c.Collection, s); err != nil {
+				return err
+			}
+			r.Created = true
+		}
+		if c.Memory > 0 && coll.Schema().Memory != c.Memory {
+			return coll.SetMemory(ctx, c.Memory)
+		}
+		return nil
+	}
+	l.store = func(ctx context.Context, docs []eider.Doc) error {
+		_, err := coll.Upsert(ctx, docs...)
+		return err
+	}
+	err = l.run(ctx, docRows(seq), size)
+	if err == nil && coll == nil {
+		err = failed("there are no documents to make a collection of", "check the input and --skip")
+	} else if err == nil {
+		err = coll.Ready(ctx)
+	}
+	if coll != nil {
+		r.Collection, r.Documents, r.Failed, r.Rows = coll.Name(), l.stored, l.failed, l.rows
+		r.LSN, r.Seconds = db.LSN(), time.Since(start).Seconds()
+		if perr := r.print(t); err == nil {
+			err = perr
+		}
+	}
+	return l.stored, l.failed, l.rows, err
+}
+
+// docRows are the rows of an input as documents.
+func docRows(seq iter.Seq[ingest.Row]) iter.Seq[row[eider.Doc]] {
+	return func(yield func(row[eider.Doc]) bool) {
+		for r := range seq {
+			size := 0
+			for _, v := range r.Vectors {
+				size += 4 * len(v)
+			}
+			if !yield(row[eider.Doc]{r.Line, eider.Doc{ID: r.ID, Fields: r.Fields, Vectors: r.Vectors, ExpireAt: r.ExpireAt}, size, r.Err}) {
+				return
+			}
+		}
+	}
+}
+
+// print shows the report.
+func (r imported) print(t *terminal) error {
+	if t.json {
+		return t.print(r)
+	}
+	plural, made := "s", ""
+	if r.Documents == 1 {
+		plural = ""
+	}
+	if r.Created {
+		made = " (new)"
+	}
+	t.printf("  %s document%s in %s%s, %.1f s", count(r.Documents), plural, r.Collection, made, r.Seconds)
+	if r.Failed > 0 {
+		t.printf(", %s rows left out", count(r.Failed))
+	}
+	t.printf("\n")
 	return nil
 }
 
@@ -113,7 +208,7 @@ func (c *importCmd) checkFormat() error {
 func (c *importCmd) input(t *terminal) (io.ReadCloser, int64, error) {
 	if c.File == "" || c.File == "-" {
 		if t.inTTY {
-			return nil, 0, usage("there is nothing to import", "name a file, or send documents to standard input")
+			return nil, 0, usage("there is nothing to import", "name a file, or send rows to standard input")
 		}
 		return io.NopCloser(t.in), 0, nil
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"iter"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -18,20 +18,30 @@ const (
 	shownErrors = 20      // lines on standard error; --errors has all
 )
 
-// load is one import under way.
-type load struct {
-	cmd    *importCmd
-	t      *terminal
-	db     *eider.DB
-	coll   *eider.Collection
-	bad    *errorLog
-	report imported
-	read   atomic.Int64 // bytes of the input
+// load is one import under way, of documents or events.
+type load[T any] struct {
+	cmd   *importCmd
+	t     *terminal
+	noun  string
+	bad   *errorLog
+	begin func(context.Context, []T) error // before the first batch; nil does nothing
+	store func(context.Context, []T) error // one batch, all or none
+
+	stored, failed, rows int64        // rows are those passed over, too
+	read                 atomic.Int64 // bytes of the input
 }
 
-// rows is one batch as read: documents with the lines they come from.
-type rows struct {
-	docs  []eider.Doc
+// row is one row of an input: what it holds, or why it holds nothing.
+type row[T any] struct {
+	line int64
+	item T
+	size int // bytes of what is large
+	err  error
+}
+
+// rows is one batch as read: items with the lines they come from.
+type rows[T any] struct {
+	items []T
 	lines []int64
 	bad   []badLine
 	n     int64 // rows, good and bad
@@ -45,30 +55,15 @@ type badLine struct {
 }
 
 // run reads in one goroutine and writes in another, batch by batch in order.
-func (l *load) run(ctx context.Context, in io.Reader, size int64) error {
-	coll, err := l.cmd.target(l.db)
-	if err != nil {
-		return err
-	}
-	var known *eider.Schema
-	if l.coll = coll; coll != nil {
-		s := coll.Schema()
-		known = &s
-	}
-	o := l.cmd.options(known)
-	o.Progress = func(n int64) { l.read.Store(n) }
-	seq, err := ingest.Open(in, o)
-	if err != nil {
-		return inputError(err)
-	}
+func (l *load[T]) run(ctx context.Context, seq iter.Seq[row[T]], size int64) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	batches := make(chan rows, 1)
+	batches := make(chan rows[T], 1)
 	go l.batches(ctx, seq, batches)
-	p := l.t.progress("import", size)
+	p := l.t.progress("import", l.noun, size)
 	defer p.end()
 	for more := true; more; {
-		var b rows
+		var b rows[T]
 		select { // not range: the reader may be stuck in a read when ctx ends
 		case b, more = <-batches:
 		case <-ctx.Done():
@@ -76,38 +71,44 @@ func (l *load) run(ctx context.Context, in io.Reader, size int64) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := l.store(ctx, b); err != nil {
+		for _, bad := range b.bad {
+			l.reject(bad.line, bad.err)
+		}
+		if len(b.items) > 0 && l.begin != nil {
+			if err := l.begin(ctx, b.items); err != nil {
+				return err
+			}
+			l.begin = nil
+		}
+		if err := l.put(ctx, b.items, b.lines); err != nil {
 			return err
 		}
-		l.report.Rows += b.n
-		p.set(l.read.Load(), l.report.Documents)
+		l.rows += b.n
+		p.set(l.read.Load(), l.stored)
 		if b.err != nil {
 			return inputError(b.err)
 		}
 	}
-	if l.coll == nil {
-		return failed("there are no documents to make a collection of", "check the input and --skip")
-	}
-	return l.coll.Ready(ctx)
+	return nil
 }
 
 // batches sends the rows of seq in batches and closes out at their end.
-func (l *load) batches(ctx context.Context, seq func(func(ingest.Row) bool), out chan<- rows) {
+func (l *load[T]) batches(ctx context.Context, seq iter.Seq[row[T]], out chan<- rows[T]) {
 	defer close(out)
-	var b rows
+	var b rows[T]
 	send := func() bool {
 		select {
 		case out <- b:
-			b = rows{}
+			b = rows[T]{}
 			return true
 		case <-ctx.Done():
 			return false
 		}
 	}
 	skip := l.cmd.Skip
-	for row := range seq {
-		if errors.Is(row.Err, ingest.ErrStream) {
-			b.err = row.Err
+	for r := range seq {
+		if errors.Is(r.err, ingest.ErrStream) {
+			b.err = r.err
 			break
 		}
 		b.n++
@@ -115,16 +116,13 @@ func (l *load) batches(ctx context.Context, seq func(func(ingest.Row) bool), out
 			skip--
 			continue
 		}
-		if row.Err != nil {
-			b.bad = append(b.bad, badLine{row.Line, row.Err})
+		if r.err != nil {
+			b.bad = append(b.bad, badLine{r.line, r.err})
 		} else {
-			b.docs = append(b.docs, eider.Doc{ID: row.ID, Fields: row.Fields, Vectors: row.Vectors, ExpireAt: row.ExpireAt})
-			b.lines = append(b.lines, row.Line)
-			for _, v := range row.Vectors {
-				b.bytes += 4 * len(v)
-			}
+			b.items, b.lines = append(b.items, r.item), append(b.lines, r.line)
+			b.bytes += r.size
 		}
-		if (len(b.docs) >= l.cmd.Batch || len(b.bad) >= l.cmd.Batch || b.bytes >= batchBytes) && !send() {
+		if (len(b.items) >= l.cmd.Batch || len(b.bad) >= l.cmd.Batch || b.bytes >= batchBytes) && !send() {
 			return
 		}
 	}
@@ -133,51 +131,33 @@ func (l *load) batches(ctx context.Context, seq func(func(ingest.Row) bool), out
 	}
 }
 
-// store writes one batch and reports what of it cannot be written.
-func (l *load) store(ctx context.Context, b rows) error {
-	for _, bad := range b.bad {
-		l.reject(bad.line, bad.err)
-	}
-	if len(b.docs) == 0 {
+// put writes items in one batch. If the batch is refused for what is in it, its
+// halves are tried: all that can be stored is, whatever stands beside it.
+func (l *load[T]) put(ctx context.Context, items []T, lines []int64) error {
+	if len(items) == 0 {
 		return nil
 	}
-	if l.coll == nil {
-		s, err := l.cmd.schema(b.docs)
-		if err != nil {
-			return err
-		}
-		if l.coll, err = l.db.CreateCollection(ctx, l.cmd.Collection, s); err != nil {
-			return err
-		}
-		l.report.Created = true
-	}
-	if l.cmd.Memory > 0 && l.coll.Schema().Memory != l.cmd.Memory {
-		if err := l.coll.SetMemory(ctx, l.cmd.Memory); err != nil {
-			return err
-		}
-	}
-	return l.upsert(ctx, b.docs, b.lines)
-}
-
-// upsert writes docs in one batch. If the batch is refused for what is in it,
-// its halves are tried: all that can be stored is, whatever stands beside it.
-func (l *load) upsert(ctx context.Context, docs []eider.Doc, lines []int64) error {
-	_, err := l.coll.Upsert(ctx, docs...)
+	err := l.store(ctx, items)
 	switch {
 	case err == nil:
-		l.report.Documents += int64(len(docs))
+		l.stored += int64(len(items))
 		return nil
 	case !aboutData(err):
 		return err
-	case len(docs) == 1:
+	case len(items) == 1:
 		l.reject(lines[0], err)
 		return nil
 	}
-	half := len(docs) / 2
-	if err := l.upsert(ctx, docs[:half], lines[:half]); err != nil {
+	half := len(items) / 2
+	if err := l.put(ctx, items[:half], lines[:half]); err != nil {
 		return err
 	}
-	return l.upsert(ctx, docs[half:], lines[half:])
+	return l.put(ctx, items[half:], lines[half:])
+}
+
+func (l *load[T]) reject(line int64, err error) {
+	l.failed++
+	l.bad.add(line, describe(err))
 }
 
 // aboutData tells errors of a document from errors of the database.
@@ -187,32 +167,6 @@ func aboutData(err error) bool {
 		return true
 	}
 	return false
-}
-
-func (l *load) reject(line int64, err error) {
-	l.report.Failed++
-	l.bad.add(line, describe(err))
-}
-
-// print shows the report.
-func (l *load) print() error {
-	r := l.report
-	if l.t.json {
-		return l.t.print(r)
-	}
-	plural, made := "s", ""
-	if r.Documents == 1 {
-		plural = ""
-	}
-	if r.Created {
-		made = " (new)"
-	}
-	l.t.printf("  %s document%s in %s%s, %.1f s", count(r.Documents), plural, r.Collection, made, r.Seconds)
-	if r.Failed > 0 {
-		l.t.printf(", %s rows left out", count(r.Failed))
-	}
-	l.t.printf("\n")
-	return nil
 }
 
 // inputError says what is wrong with the input as a whole.

@@ -28,9 +28,10 @@ type commands struct {
 
 	Serve       serveCmd       `cmd:"" help:"Serve a database over HTTP, with the console at /ui."`
 	Demo        demoCmd        `cmd:"" help:"Load the demo collections, search them, open the console."`
-	Import      importCmd      `cmd:"" help:"Load documents from a file or standard input."`
-	Export      exportCmd      `cmd:"" help:"Write the documents of a collection as JSON lines."`
+	Import      importCmd      `cmd:"" help:"Load documents or events from a file or standard input."`
+	Export      exportCmd      `cmd:"" help:"Write the documents of a collection, or all events, as JSON lines."`
 	Search      searchCmd      `cmd:"" help:"Search a collection by text, vector, example or filter."`
+	Events      eventsCmd      `cmd:"" help:"Count events, show those of a user, erase a user, keep events for an age."`
 	Collections collectionsCmd `cmd:"" help:"List collections, or show the schema of one."`
 	Models      modelsCmd      `cmd:"" help:"List, promote, roll back, import and export models."`
 	Predict     predictCmd     `cmd:"" help:"Score rows or documents by a model."`

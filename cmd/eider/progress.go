@@ -17,9 +17,10 @@ const logEvery = 5 * time.Second
 type progress struct {
 	t     *terminal
 	verb  string
+	noun  string       // what is counted: documents, events
 	total int64        // bytes or items; 0 when unknown
 	done  int64        // of total
-	items atomic.Int64 // documents; the bar's own goroutine reads it
+	items atomic.Int64 // of noun; the bar's own goroutine reads it
 	start time.Time
 	last  time.Time
 
@@ -28,9 +29,9 @@ type progress struct {
 }
 
 // progress starts the report of one piece of work.
-func (t *terminal) progress(verb string, total int64) *progress {
+func (t *terminal) progress(verb, noun string, total int64) *progress {
 	now := time.Now()
-	p := &progress{t: t, verb: verb, total: total, start: now, last: now}
+	p := &progress{t: t, verb: verb, noun: noun, total: total, start: now, last: now}
 	if !t.errColour {
 		return p
 	}
@@ -71,7 +72,7 @@ func (p *progress) set(done, items int64) {
 func (p *progress) rate() string {
 	items := p.items.Load()
 	perSecond := float64(items) / max(time.Since(p.start).Seconds(), 1e-3)
-	return fmt.Sprintf(" %s documents, %s/s", count(items), count(int64(perSecond)))
+	return fmt.Sprintf(" %s %s, %s/s", count(items), p.noun, count(int64(perSecond)))
 }
 
 // end stops the report and leaves the bar, if any, as it stands.

@@ -12,7 +12,7 @@ func TestProgressOfWorkThatEndsEarlyEnds(t *testing.T) {
 		var out bytes.Buffer
 		term := newTerminal(strings.NewReader(""), &out, &out, false)
 		term.errColour = true // draw
-		p := term.progress("load", total)
+		p := term.progress("load", "documents", total)
 		p.set(500, 5)
 		ended := make(chan struct{})
 		go func() { p.end(); close(ended) }()

@@ -42,6 +42,9 @@ func printStats(t *terminal, st eider.Stats) {
 	t.printf("  %s at LSN %d\n", t.style(bold, clean(st.Path)), st.LSN)
 	t.printf("  disk %s: live %s, log %s, dead %s; cache %s of %s\n\n",
 		bytesText(d.DiskBytes), bytesText(d.LiveBytes), bytesText(d.LogBytes), bytesText(d.DeadBytes), bytesText(d.Cache.Bytes), bytesText(d.Cache.Limit))
+	if e := d.Events; e.Events > 0 {
+		t.printf("  %s events of %s users\n\n", count(e.Events), count(e.Users))
+	}
 	b := columns("collection", ">documents", "vector", "index", ">live", ">fresh", ">dead", ">vectors", ">graph")
 	for _, c := range st.Collections {
 		if len(c.Vectors) == 0 {

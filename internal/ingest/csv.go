@@ -24,7 +24,7 @@ type table struct {
 	guard   *guard
 	start   int64 // bytes before the header
 	header  []string
-	id      int
+	id      int // -1 where there is none
 	fields  []column
 	vectors []vectorColumns
 }
@@ -83,7 +83,10 @@ func (s *stream) csv(yield func(Row) bool) {
 		}
 	}
 	t.in.LazyQuotes = s.Format == TSV // where a quote inside a cell is a quote
-	head, ok := t.next()
+	head, ok := record{cells: s.Header, line: 1}, true
+	if s.Header == nil {
+		head, ok = t.next()
+	}
 	if !ok {
 		return
 	}
@@ -152,7 +155,9 @@ func (t *table) columns(header []string) error {
 		at[name] = i
 	}
 	id, ok := at[t.ID]
-	if !ok {
+	if t.NoID {
+		id = -1
+	} else if !ok {
 		return badRow("there is no column %q for the id among %s", t.ID, strings.Join(t.header[:min(len(t.header), 20)], ", "))
 	}
 	t.id = id
@@ -230,8 +235,10 @@ func (t *table) fill(row *Row, cells []string) error {
 	if len(cells) != len(t.header) {
 		return badRow("%d cells, the header has %d", len(cells), len(t.header))
 	}
-	if row.ID = cells[t.id]; row.ID == "" {
-		return badRow("the id (column %q) is empty", t.ID)
+	if t.id >= 0 {
+		if row.ID = cells[t.id]; row.ID == "" {
+			return badRow("the id (column %q) is empty", t.ID)
+		}
 	}
 	row.Fields = make(map[string]any, len(t.fields))
 	for _, f := range t.fields {

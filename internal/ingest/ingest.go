@@ -110,6 +110,10 @@ type Options struct {
 	Name string
 	// ID is the column, or member of a flat object, with the id; "" means "id".
 	ID string
+	// NoID reads rows that have no id: every column is a field.
+	NoID bool
+	// Header names the columns of a CSV or TSV file without a row that does.
+	Header []string
 	// Vectors maps the name of a vector to the column it comes from ("" means the
 	// same name): a list of numbers, in CSV a JSON array or columns named
 	// column_0 to column_n. A matrix file fills the one vector named here, or
@@ -189,7 +193,7 @@ func (o *Options) defaults() error {
 	if o.Format != "" && !slices.Contains(Formats(), o.Format) {
 		return fmt.Errorf("ingest: %w %q: give one of %v", ErrFormat, o.Format, Formats())
 	}
-	if o.ID == "" {
+	if o.ID == "" && !o.NoID {
 		o.ID = "id"
 	}
 	set := func(v *int64, limit int64) {

@@ -76,12 +76,15 @@ func (s *stream) line(buf *[]byte) (text []byte, size int64, err error) {
 
 // object fills row from one object, in the envelope's form or flat.
 func (s *stream) object(row *Row, text []byte) {
-	err := s.envelope(row, &parser{b: text})
+	err := errFlat
+	if !s.NoID {
+		err = s.envelope(row, &parser{b: text})
+	}
 	if errors.Is(err, errFlat) {
 		*row = Row{Line: row.Line, Offset: row.Offset}
 		err = s.flat(row, &parser{b: text})
 	}
-	if err == nil && row.ID == "" {
+	if err == nil && row.ID == "" && !s.NoID {
 		err = badRow("there is no id; the member %q is looked for", s.ID)
 	}
 	if err != nil {
@@ -132,7 +135,7 @@ func (s *stream) flat(row *Row, p *parser) error {
 	}
 	row.Fields = make(map[string]any, 8)
 	err := p.object(1, func(name string) error {
-		if name == s.ID {
+		if name == s.ID && !s.NoID {
 			return p.id(row)
 		}
 		if v, ok := vector[name]; ok {

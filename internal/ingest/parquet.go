@@ -126,11 +126,11 @@ func (s *stream) leaves(f *parquet.File) ([]*leaf, error) {
 	if len(all) > maxColumns {
 		return nil, badRow("%d columns; at most %d are read", len(all), maxColumns)
 	}
-	found := false
+	found := s.NoID
 	for _, top := range f.Root().Columns() {
 		name := top.Name()
 		vector, isVector := vectors[name]
-		if !isVector && name != s.ID && !s.keeps(name) {
+		if !isVector && (s.NoID || name != s.ID) && !s.keeps(name) {
 			continue
 		}
 		c := top
@@ -140,7 +140,7 @@ func (s *stream) leaves(f *parquet.File) ([]*leaf, error) {
 		if !c.Leaf() || c.MaxRepetitionLevel() > 1 || c != top && c.MaxRepetitionLevel() == 0 {
 			return nil, badRow("column %q is nested; scalars and lists of scalars are read, so name the columns to keep", name)
 		}
-		l := &leaf{name: name, vector: vector, id: name == s.ID, list: c.MaxRepetitionLevel() == 1,
+		l := &leaf{name: name, vector: vector, id: name == s.ID && !s.NoID, list: c.MaxRepetitionLevel() == 1,
 			nullable: c.Optional(), depth: c.MaxDefinitionLevel(), kind: c.Type().Kind()}
 		var err error
 		if l.convert, err = converter(c.Type()); err != nil {
@@ -172,7 +172,7 @@ func (s *stream) rowGroup(group parquet.RowGroup, leaves []*leaf, line *int64, y
 		for _, r := range buf[:n] {
 			row := Row{Line: *line}
 			row.Err = fill(&row, r, leaves)
-			if row.Err == nil && row.ID == "" {
+			if row.Err == nil && row.ID == "" && !s.NoID {
 				row.Err = badRow("the id (column %q) is empty", s.ID)
 			}
 			if row.Err != nil {

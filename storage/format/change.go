@@ -3,12 +3,13 @@ package format
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
+	"math"
 )
 
 const (
-	changeVersion = 2
-	changePlain   = 1 // of entries that name no model, so that older binaries read them
+	changeVersion = 3 // of entries that name events
+	changeModels  = 2 // of entries that name models
+	changePlain   = 1 // of the others, so that older binaries read them
 )
 
 // ChangeOp is what one element of a changelog entry did. The numbers are on
@@ -28,9 +29,12 @@ const (
 	OpModel   ChangeOp = 9  // a model version was stored
 	OpUnmodel ChangeOp = 10 // a model version was deleted
 	OpPromote ChangeOp = 11 // an alias of a model was set to the version, or removed
+	OpEvent   ChangeOp = 12 // an event was stored
+	OpErase   ChangeOp = 13 // a user was erased with all events
+	OpRetain  ChangeOp = 14 // the oldest events of a user were deleted
 )
 
-var opNames = [...]string{"", "put", "delete", "create", "schema", "drop", "alias", "unalias", "index", "model", "unmodel", "promote"}
+var opNames = [...]string{"", "put", "delete", "create", "schema", "drop", "alias", "unalias", "index", "model", "unmodel", "promote", "event", "erase", "retain"}
 
 // String returns the operation's lower-case name.
 func (o ChangeOp) String() string {
@@ -51,10 +55,28 @@ type Change struct {
 	Name       string // OpCreate, OpDrop: collection; OpAlias, OpUnalias: alias; OpModel and on: model
 	Version    uint32 // OpModel and on: of the model; 0 for an alias removed
 	Alias      string // OpPromote
+	User       uint64 // OpEvent and on: the user's number
+	Time       int64  // OpEvent: of the event; OpRetain: the deleted were before; nanoseconds since 1970 UTC
+	Seq        uint32 // OpEvent: its place among the events of the call
 }
 
 // Models reports a change of the model registry.
 func (o ChangeOp) Models() bool { return o >= OpModel && o <= OpPromote }
+
+// Events reports a change of events.
+func (o ChangeOp) Events() bool { return o >= OpEvent && o <= OpRetain }
+
+// version is that of an entry with the operation.
+func (o ChangeOp) version() byte {
+	switch {
+	case o.Events():
+		return changeVersion
+	case o.Models():
+		return changeModels
+	default:
+		return changePlain
+	}
+}
 
 // Entry is everything one committed call changed, in order.
 type Entry struct {
@@ -70,14 +92,15 @@ func AppendEntry(dst []byte, e Entry) ([]byte, error) {
 	}
 	start := len(dst)
 	version := byte(changePlain)
-	if slices.ContainsFunc(e.Changes, func(c Change) bool { return c.Op.Models() }) {
-		version = changeVersion
+	for i := range e.Changes {
+		version = max(version, e.Changes[i].Op.version())
 	}
 	dst = beginEnvelope(dst, EnvChange, version)
 	dst = binary.LittleEndian.AppendUint64(dst, e.LSN)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(e.Time))
 	dst = binary.AppendUvarint(dst, uint64(len(e.Changes)))
-	for _, c := range e.Changes {
+	for i := range e.Changes {
+		c := &e.Changes[i]
 		op := byte(c.Op)
 		if c.HasOld {
 			op |= 0x80
@@ -100,6 +123,14 @@ func AppendEntry(dst []byte, e Entry) ([]byte, error) {
 			if c.Op == OpPromote {
 				dst = appendBlock(dst, []byte(c.Alias))
 			}
+		case OpEvent, OpErase, OpRetain:
+			dst = binary.AppendUvarint(dst, c.User)
+			if c.Op != OpErase {
+				dst = binary.LittleEndian.AppendUint64(dst, uint64(c.Time))
+			}
+			if c.Op == OpEvent {
+				dst = binary.AppendUvarint(dst, uint64(c.Seq))
+			}
 		default:
 			dst = appendBlock(dst, []byte(c.Name))
 		}
@@ -121,16 +152,16 @@ func ParseEntry(b []byte) (Entry, error) {
 		return Entry{}, corrupt("changelog entry of %d changes in %d bytes", n, len(body))
 	}
 	e.Changes = make([]Change, 0, min(n, 1024))
-	models := false
+	want := byte(changePlain)
 	for range n {
 		ch := c.change()
-		models = models || ch.Op.Models()
+		want = max(want, ch.Op.version())
 		e.Changes = append(e.Changes, ch)
 		if c.bad {
 			return Entry{}, corrupt("change %d of entry %d", len(e.Changes)-1, e.LSN)
 		}
 	}
-	if models != (version == changeVersion) {
+	if version != want {
 		return Entry{}, corrupt("changelog entry %d of version %d", e.LSN, version)
 	}
 	if !c.done() {
@@ -162,6 +193,14 @@ func (c *cursor) change() (ch Change) {
 		ch.Version, ch.Name = c.ord(), string(c.block(MaxLabel))
 		if ch.Op == OpPromote {
 			ch.Alias = string(c.block(MaxLabel))
+		}
+	case OpEvent, OpErase, OpRetain:
+		ch.User = c.uvarint(math.MaxUint64)
+		if ch.Op != OpErase {
+			ch.Time = int64(c.u64())
+		}
+		if ch.Op == OpEvent {
+			ch.Seq = c.ord()
 		}
 	default:
 		c.bad = true

@@ -20,6 +20,7 @@ const (
 	EnvModel      = 'g' // the manifest of a model version
 	EnvPromotion  = 'p' // a change of a model's alias
 	EnvWeights    = 'w' // a chunk of a model version's tensors
+	EnvEvent      = 'h' // an interaction of a user with an item
 )
 
 // envelopeHead is kind, version, length; envelopeTail is the checksum.

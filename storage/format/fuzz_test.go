@@ -54,6 +54,8 @@ func sealed() map[string]artefact {
 	}}
 	models := Entry{LSN: 10, Time: 6, Changes: []Change{
 		{Op: OpModel, Name: "ctr", Version: 3}, {Op: OpPromote, Name: "ctr", Version: 3, Alias: "production"}, {Op: OpUnmodel, Name: "ctr", Version: 1}}}
+	events := Entry{LSN: 11, Time: 7, Changes: []Change{
+		{Op: OpEvent, User: 1 << 40, Time: -5}, {Op: OpEvent, User: 3, Time: 5, Seq: 1}, {Op: OpErase, User: 3}, {Op: OpRetain, User: 9, Time: 70}}}
 	readEntry := func(b []byte) ([]byte, error) {
 		e, err := ParseEntry(b)
 		if err != nil {
@@ -71,6 +73,14 @@ func sealed() map[string]artefact {
 		}},
 		"change":  {must(AppendEntry(nil, entry)), readEntry},
 		"change2": {must(AppendEntry(nil, models)), readEntry},
+		"change3": {must(AppendEntry(nil, events)), readEntry},
+		"event": {must(AppendEvent(nil, &Event{Item: "sku-7", Type: "click", ID: "01J", Value: 2.5, Context: []byte(`{"page":3}`)})), func(b []byte) ([]byte, error) {
+			e, err := ParseEvent(b)
+			if err != nil {
+				return nil, err
+			}
+			return AppendEvent(nil, &e)
+		}},
 		"meta": {AppendMeta(nil, Meta{Format: 1, ID: [16]byte{1, 2}, Created: 7}), func(b []byte) ([]byte, error) {
 			m, err := ParseMeta(b)
 			if err != nil {
@@ -198,7 +208,7 @@ func open() map[string]artefact {
 // checked names the artefacts with a checksum, where every damage is detected;
 // the others sit in checksummed table blocks or inside a checksummed artefact.
 var checked = map[string]bool{"record": true, "change": true, "meta": true, "collection": true, "chunk": true, "part": true, "rotation": true, "manifest": true,
-	"change2": true, "model": true, "promotion": true, "weights": true}
+	"change2": true, "change3": true, "event": true, "model": true, "promotion": true, "weights": true}
 
 func fuzz(f *testing.F, name string) {
 	a := artefacts()[name]
@@ -244,6 +254,7 @@ func FuzzPart(f *testing.F)        { fuzz(f, "part") }
 func FuzzModel(f *testing.F)       { fuzz(f, "model") }
 func FuzzPromotion(f *testing.F)   { fuzz(f, "promotion") }
 func FuzzWeights(f *testing.F)     { fuzz(f, "weights") }
+func FuzzEvent(f *testing.F)       { fuzz(f, "event") }
 func FuzzDocument(f *testing.F)    { fuzz(f, "document") }
 func FuzzKey(f *testing.F)         { fuzz(f, "key") }
 func FuzzOperand(f *testing.F)     { fuzz(f, "operand") }
@@ -253,8 +264,8 @@ func FuzzSafetensors(f *testing.F) { fuzz(f, "safetensors") }
 // seal gives an arbitrary body a right checksum, so that fuzzing reaches what
 // lies behind it.
 func FuzzSealedBody(f *testing.F) {
-	kinds := []byte{EnvMeta, EnvRecord, EnvCollection, EnvChange, EnvChunk, EnvFile, EnvBackup, EnvRotation, EnvModel, EnvPromotion, EnvWeights}
-	names := []string{"meta", "record", "collection", "change", "chunk", "file", "part", "rotation", "model", "promotion", "weights"}
+	kinds := []byte{EnvMeta, EnvRecord, EnvCollection, EnvChange, EnvChunk, EnvFile, EnvBackup, EnvRotation, EnvModel, EnvPromotion, EnvWeights, EnvEvent}
+	names := []string{"meta", "record", "collection", "change", "chunk", "file", "part", "rotation", "model", "promotion", "weights", "event"}
 	all := artefacts()
 	for i, n := range names {
 		g := all[n].golden

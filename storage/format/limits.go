@@ -19,6 +19,8 @@ const (
 	MaxDropped = 4096     // dropped vector fields of a collection
 	MaxVectors = 256      // vector fields of a document
 
+	MaxContext = 1 << 16 // bytes of the context of an event
+
 	MaxRotation = 3072 // components of the vectors that a rotation turns
 
 	MaxTensors      = 65536   // tensors of a safetensors file

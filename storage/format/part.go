@@ -8,13 +8,14 @@ const partVersion = 1
 // disk.
 type PartKind uint8
 
-// The kinds of part, in the order they appear in the file.
+// The kinds of part.
 const (
 	PartKey      PartKind = 1 // a key of the catalog or the settings and its value
 	PartEntry    PartKind = 2 // a changelog entry
 	PartTouched  PartKind = 3 // an id that was written or deleted; Key is the id key
 	PartDocument PartKind = 4 // a document; Value is its record, Vectors its vectors
 	PartEnd      PartKind = 5 // nothing follows
+	PartUser     PartKind = 6 // a user whose events are given whole or are gone; Key is the user's number
 )
 
 // Part is one frame of an incremental backup.
@@ -22,7 +23,7 @@ type Part struct {
 	Kind       PartKind
 	Collection uint32 // PartTouched, PartDocument
 	Ord        uint32 // PartDocument
-	Key        []byte // PartKey: the key; PartTouched: the id key
+	Key        []byte // PartKey: the key; PartTouched: the id key; PartUser: eight bytes, big-endian
 	Value      []byte
 	Vectors    []PartVector
 }
@@ -70,7 +71,7 @@ func ParsePart(b []byte) (Part, error) {
 		p.Vectors = append(p.Vectors, PartVector{c.u16(), c.block(MaxVector)})
 	}
 	p.Key = c.block(MaxBody)
-	if c.bad || p.Kind < PartKey || p.Kind > PartEnd {
+	if c.bad || p.Kind < PartKey || p.Kind > PartUser {
 		return Part{}, corrupt("backup part of %d bytes", len(body))
 	}
 	p.Value = c.b
