@@ -98,6 +98,7 @@ type matmul struct {
 	a, b, c, bias  []float32
 	lda, ldb, ldc  int
 	act            Activation
+	plan
 }
 
 // check panics unless every matrix lies within its slice.

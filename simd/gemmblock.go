@@ -76,52 +76,52 @@ const (
 	byAxpy       // op(a) is one row; b is read once, in order
 )
 
-func (p *matmul) plan(k *kernels) plan {
+// choose makes the plan.
+func (p *matmul) choose(k *kernels) {
 	g := k.gemm
-	if p.k == 0 || p.alpha == 0 {
-		return plan{path: byScale}
-	}
-	if p.n == 1 && p.m > 1 {
+	switch {
+	case p.k == 0 || p.alpha == 0:
+		p.path = byScale
+	case p.n == 1 && p.m > 1:
 		t := matmul{transB: !p.transA, m: 1, n: p.m, k: p.k, alpha: 1}
-		pl := t.plan(k)
-		pl.swap = true
-		return pl
-	}
-	if p.transB && p.m <= fewDots {
-		return plan{path: byDots}
-	}
-	if !p.transB && p.m == 1 && (g.padded || p.k*p.n > axpyFrom) {
-		return plan{path: byAxpy}
-	}
-	depth := p.k
-	if depth > blockDepth {
-		blocks := (p.k + blockDepth - 1) / blockDepth
-		depth = (p.k + blocks - 1) / blocks
-	}
-	return plan{
-		depth: depth,
-		packB: g.padded || p.transB || p.m > 2*g.rows && p.k*p.n > directB || p.m > directRows*g.rows,
-		packA: g.padded || p.n > directCols && p.m*p.k > directA,
+		t.choose(k)
+		p.plan, p.swap = t.plan, true
+	case p.transB && p.m <= fewDots:
+		p.path = byDots
+	case !p.transB && p.m == 1 && (g.padded || p.k*p.n > axpyFrom):
+		p.path = byAxpy
+	default:
+		p.depth = p.k
+		if p.k > blockDepth {
+			blocks := (p.k + blockDepth - 1) / blockDepth
+			p.depth = (p.k + blocks - 1) / blocks
+		}
+		p.packB = g.padded || p.transB || p.m > 2*g.rows && p.k*p.n > directB || p.m > directRows*g.rows
+		p.packA = g.padded || p.n > directCols && p.m*p.k > directA
 	}
 }
 
-func (p *matmul) run(k *kernels) { p.follow(k, p.plan(k)) }
+func (p *matmul) run(k *kernels) {
+	p.choose(k)
+	p.follow(k)
+}
 
-func (p *matmul) follow(k *kernels, pl plan) {
+// follow computes the product as planned.
+func (p *matmul) follow(k *kernels) {
 	switch {
 	case p.m == 0 || p.n == 0:
-	case pl.swap:
-		p.swap(k, pl)
-	case pl.path == byScale:
+	case p.swap:
+		p.swapped(k)
+	case p.path == byScale:
 		for i := range p.m {
 			p.finish(p.c[i*p.ldc:][:p.n], nil)
 		}
-	case pl.path == byTiles && p.direct(k.gemm, &pl):
+	case p.path == byTiles && p.direct(k.gemm):
 		p.small(k.gemm)
-	case pl.path == byTiles:
-		p.tiles(k.gemm, pl)
+	case p.path == byTiles:
+		p.tiles(k.gemm)
 	default:
-		p.vectors(k, pl.path)
+		p.vectors(k)
 	}
 }
 
@@ -141,13 +141,13 @@ func room(s *[]float32, n int) []float32 {
 
 // vectors computes rows of c one after the other, of dot products with rows of b
 // or of sums of rows of b.
-func (p *matmul) vectors(k *kernels, how path) {
+func (p *matmul) vectors(k *kernels) {
 	w := workspaces.Get().(*workspace)
 	defer workspaces.Put(w)
 	sums := room(&w.b, p.n)[:p.n]
 	for i := range p.m {
 		x := w.row(p.a, p.lda, p.transA, i, p.k)
-		if how == byDots {
+		if p.path == byDots {
 			k.dotRows(hide(x), hide(p.b), p.ldb, sums)
 		} else {
 			clear(sums)
@@ -174,15 +174,15 @@ func (w *workspace) row(s []float32, stride int, column bool, i, n int) []float3
 	return x
 }
 
-// swap computes a single column of c as the row that is its transpose.
-func (p *matmul) swap(k *kernels, pl plan) {
+// swapped computes a single column of c as the row that is its transpose.
+func (p *matmul) swapped(k *kernels) {
 	w := workspaces.Get().(*workspace)
 	defer workspaces.Put(w)
-	pl.swap = false
 	sums := room(&w.b, p.m)[:p.m]
 	q := matmul{transB: !p.transA, m: 1, n: p.m, k: p.k, alpha: 1,
-		a: w.row(p.b, p.ldb, !p.transB, 0, p.k), lda: p.k, b: p.a, ldb: p.lda, c: sums, ldc: p.m}
-	q.follow(k, pl)
+		a: w.row(p.b, p.ldb, !p.transB, 0, p.k), lda: p.k, b: p.a, ldb: p.lda, c: sums, ldc: p.m, plan: p.plan}
+	q.swap = false
+	q.follow(k)
 	if p.ldc == 1 && p.bias == nil {
 		p.finish(p.c[:p.m], sums)
 		return

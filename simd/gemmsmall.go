@@ -11,8 +11,8 @@ const (
 
 // direct reports whether the product is tiles of operands where they are, save
 // for a small b. What packing needs costs as much as a product of 16 x 16.
-func (p *matmul) direct(g *gemmKernels, pl *plan) bool {
-	return !g.padded && p.k <= pl.depth && !pl.packA && (!pl.packB || p.transB && p.k*((p.n+7)&^7) <= smallB)
+func (p *matmul) direct(g *gemmKernels) bool {
+	return !g.padded && p.k <= p.depth && !p.packA && (!p.packB || p.transB && p.k*((p.n+7)&^7) <= smallB)
 }
 
 // small computes a product that is direct.

@@ -25,7 +25,6 @@ func GemmBiasSplit(workers int, transA, transB bool, m, n, k int, alpha float32,
 // starting the goroutine allocates nothing.
 type share struct {
 	matmul
-	plan plan
 	k    *kernels
 	done *sync.WaitGroup
 	run  func()
@@ -34,7 +33,7 @@ type share struct {
 func newShare() any {
 	s := new(share)
 	s.run = func() {
-		s.matmul.follow(s.k, s.plan)
+		s.matmul.follow(s.k)
 		s.done.Done()
 	}
 	return s
@@ -72,19 +71,19 @@ func (p *matmul) split(name string, workers int) {
 		p.run(k)
 		return
 	}
-	plan := p.plan(k)
+	p.choose(k)
 	at := func(w int) int { return min(size, units*w/workers*unit) }
 	t := teams.Get().(*team)
 	t.done.Add(workers - 1)
 	for w := 1; w < workers; w++ {
 		s := shares.Get().(*share)
-		s.plan, s.k, s.done = plan, k, &t.done
+		s.k, s.done = k, &t.done
 		s.matmul = p.slice(byRow, at(w), at(w+1))
 		t.shares = append(t.shares, s)
 		go s.run()
 	}
 	own := p.slice(byRow, 0, at(1))
-	own.follow(k, plan)
+	own.follow(k)
 	t.done.Wait()
 	for i, s := range t.shares {
 		s.matmul = matmul{} // keeps no matrix alive

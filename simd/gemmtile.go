@@ -3,10 +3,10 @@ package simd
 import "unsafe"
 
 // tiles packs blocks of the operands, if that pays, and computes tiles of c.
-func (p *matmul) tiles(g *gemmKernels, pl plan) {
+func (p *matmul) tiles(g *gemmKernels) {
 	var b block // not a literal, which would be made elsewhere and copied
-	b.matmul, b.plan, b.g = p, pl, g
-	if pl.packA || pl.packB {
+	b.matmul, b.g = p, g
+	if p.packA || p.packB {
 		w := workspaces.Get().(*workspace)
 		defer workspaces.Put(w)
 		b.w = w
@@ -17,10 +17,10 @@ func (p *matmul) tiles(g *gemmKernels, pl plan) {
 	b.once = rowBlocks == 1 && !g.padded
 	for b.j0 = 0; b.j0 < p.n; b.j0 += blockCols {
 		b.cols = min(blockCols, p.n-b.j0)
-		for b.l0 = 0; b.l0 < p.k; b.l0 += pl.depth {
-			b.t.depth = min(pl.depth, p.k-b.l0)
+		for b.l0 = 0; b.l0 < p.k; b.l0 += p.depth {
+			b.t.depth = min(p.depth, p.k-b.l0)
 			b.start()
-			if pl.packB {
+			if p.packB {
 				b.roomB()
 			}
 			for i := range rowBlocks {
@@ -28,7 +28,7 @@ func (p *matmul) tiles(g *gemmKernels, pl plan) {
 				b.rows = p.m*(i+1)/rowBlocks - b.i0
 				b.high = (b.rows + g.rows - 1) / g.rows
 				b.least, b.more = b.rows/b.high, b.rows%b.high
-				if pl.packA {
+				if p.packA {
 					b.fillA()
 				}
 				b.multiply()
@@ -41,7 +41,6 @@ func (p *matmul) tiles(g *gemmKernels, pl plan) {
 // products l0 on.
 type block struct {
 	*matmul
-	plan
 	g          *gemmKernels
 	w          *workspace
 	i0, j0, l0 int
