@@ -7,6 +7,10 @@ FUZZTIME    ?= 30s
 ARGS        ?=
 CONCURRENT   = . ./storage/... ./index/... ./api/...
 KERNELS      = ./simd/... ./index/...
+# Tests of figures and documents in which nothing of ours runs beside anything that
+# other tests do not run: they take minutes under the race detector.
+DOCUMENTS    = GuideCommands|ReadmeProgram|ExportedName
+FIGURES      = EveryFormOfCodes|AFormTakesAbout|FiltersAgree|ExplainShows|ACurveRises|MoreHitsGet|CalibratingByBits|AWalkOnARotatedPrefix|EveryPrefixIsCalibrated|RecallHoldsWithDefaults
 TARGETS      = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 RACE         = $(shell $(GO) env CC | cut -d' ' -f1)
 
@@ -31,7 +35,7 @@ unit:
 race:
 	@if command -v "$(RACE)" >/dev/null 2>&1; then \
 		echo "$(GO) test -race -short $(CONCURRENT)"; \
-		CGO_ENABLED=1 $(GO) test -race -short -timeout 14m $(CONCURRENT); \
+		CGO_ENABLED=1 $(GO) test -race -short -skip '$(DOCUMENTS)|$(FIGURES)' -timeout 14m $(CONCURRENT); \
 	else echo "no C compiler ($(RACE)): the tests under the race detector are left out"; fi
 
 kernels:

@@ -63,7 +63,6 @@ func TestARecallAskedForIsFound(t *testing.T) {
 }
 
 func TestACurveRisesAndHarderVectorsNeedLargerPools(t *testing.T) {
-	plain(t)
 	var pools []int
 	for _, vecs := range [][][]float32{clustered(rand.New(rand.NewSource(45)), 6300, 32), spread(46, 6300, 32)} {
 		x, _, _ := calibrated(t, index.Config{Dim: 32}, vecs)
@@ -129,7 +128,6 @@ func TestACalibrationIsOfWhatIsAsked(t *testing.T) {
 }
 
 func TestMoreHitsGetLargerPools(t *testing.T) {
-	plain(t)
 	x, f, queries := calibrated(t, index.Config{Dim: 32}, clustered(rand.New(rand.NewSource(49)), 6300, 32))
 	for _, k := range []int{1, 3, 10, 30, 100} {
 		if got := recall(t, x, f, queries, index.Params{K: k, Recall: 0.95}); got < 0.93 {
@@ -171,7 +169,6 @@ func (s *countedSource) Read(id uint32, dst []float32) ([]float32, error) {
 // An exact answer by bits may take reading most vectors; a calibration asks for up
 // to 96 of them.
 func TestCalibratingByBitsReadsFewVectors(t *testing.T) {
-	plain(t)
 	src := &countedSource{vecs: clustered(rand.New(rand.NewSource(50)), 4000, 128)}
 	x, err := hnsw.New(index.Config{Dim: 128, Codes: index.Bit, Source: src})
 	if err != nil {

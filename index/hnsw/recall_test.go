@@ -95,14 +95,6 @@ func pair(t testing.TB, cfg index.Config) (*hnsw.Index, *flat.Index) {
 // soak is whether tests run at full size: minutes, not seconds.
 var soak = os.Getenv("EIDER_SOAK") != ""
 
-// plain leaves a test of figures, whose building blocks other tests run beside each
-// other, to runs without the race detector, which makes it take minutes.
-func plain(t *testing.T) {
-	if race {
-		t.Skip("a test of figures, run without the race detector")
-	}
-}
-
 // size is full under EIDER_SOAK, else quick; quarter of it under -race.
 func size(quick, full int) int {
 	switch {
@@ -116,7 +108,6 @@ func size(quick, full int) int {
 
 // R10: recall does not fall as the index grows.
 func TestRecallHoldsWithDefaultsAtEverySize(t *testing.T) {
-	plain(t)
 	for _, n := range []int{1000, 2500, size(10000, 10000), size(20000, 100000)} {
 		r := rand.New(rand.NewSource(int64(n)))
 		dim := 32

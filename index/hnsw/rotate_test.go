@@ -32,7 +32,6 @@ func buried(r *rand.Rand, n, dim int) (vecs [][]float32, rotation []float32) {
 }
 
 func TestAWalkOnARotatedPrefixFindsWhatThePlainOneMisses(t *testing.T) {
-	plain(t)
 	vecs, rotation := buried(rand.New(rand.NewSource(11)), 5000, 64)
 	cfg := index.Config{Dim: 64, Codes: index.Int8, Widths: []int{32}}
 	got := map[bool]float64{}
@@ -54,7 +53,6 @@ func TestAWalkOnARotatedPrefixFindsWhatThePlainOneMisses(t *testing.T) {
 }
 
 func TestEveryPrefixIsCalibratedAndARecallIsFoundByOneOfThem(t *testing.T) {
-	plain(t)
 	vecs, rotation := buried(rand.New(rand.NewSource(15)), 6200, 64)
 	cfg := index.Config{Dim: 64, Codes: index.Int8, Widths: []int{32, 48}, EfConstruction: 60, Rotate: true, Rotation: rotation}
 	x, f, queries := calibrated(t, cfg, vecs)
