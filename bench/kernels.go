@@ -62,6 +62,11 @@ var affine = [5]float32{0.5, 1, -1, 2, 3}
 // kernels in C with intrinsics (kernels/kernels.c), compiled by gcc -O3 for this
 // machine, for each implementation. Both score the same rows by turns; the
 // fastest of the turns counts, by the clock of the thread. Ratios are of speeds.
+//
+// A pair is a call for each row, and C calls cheaper: on Sapphire Rapids a call that
+// does nothing took 1.4 ns of the 5.5 of a pair of 128 components in C, and 2.2 of
+// 6.5 in Go, whose callers pass all to assembly through the stack and keep nothing
+// in registers.
 func Kernels(ctx context.Context, o Options, w io.Writer) error {
 	r := newReport("kernels", "random rows", o, w)
 	temp, err := os.MkdirTemp("", "eider-bench-")

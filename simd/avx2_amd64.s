@@ -587,56 +587,29 @@ TEXT ·dotGatherAVX2(SB), NOSPLIT, $8-104
 	SHLQ    $0x02, R10
 	ADDQ    $0x00, R10
 	DECQ    R10
-	CMPQ    R10, $0x00000080
-	JG      first
+	CMPQ    R10, $0x000000c0
+	JGE     first
 	MOVQ    rows_base+24(FP), R11
 	MOVQ    stride+48(FP), R12
 	CMPQ    R10, $0x40
-	JG      twoLines
-	CMPB    ·amd+0(SB), $0x00
-	JNE     singleAMD
+	JLE     oneLine
+	CMPQ    R10, $0x00000080
+	JLE     twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*4), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*4), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*4), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*4), R14
@@ -645,7 +618,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*4), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -655,8 +639,10 @@ first:
 	LEAQ    (R11)(R10*4), R10
 	LEAQ    -1(R10)(CX*4), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x00000030
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -675,19 +661,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -714,8 +700,10 @@ four:
 	LEAQ    (R10)(R9*4), R9
 	LEAQ    -1(R9)(CX*4), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000030
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -734,19 +722,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -761,8 +749,10 @@ done7:
 	LEAQ    (R10)(R9*4), R9
 	LEAQ    -1(R9)(CX*4), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000030
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -781,19 +771,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -808,8 +798,10 @@ done11:
 	LEAQ    (R10)(R9*4), R9
 	LEAQ    -1(R9)(CX*4), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000030
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -828,19 +820,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -855,8 +847,10 @@ done15:
 	LEAQ    (R9)(BX*4), BX
 	LEAQ    -1(BX)(CX*4), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x00000030
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -875,19 +869,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -1072,14 +1066,14 @@ step25:
 	VFMADD231PS 32(R11)(BX*4), Y9, Y5
 	VFMADD231PS 32(R12)(BX*4), Y9, Y7
 	CMPB        ·amd+0(SB), $0x00
-	JNE         vendor29AMD
+	JNE         vendor29Second
 	PREFETCHT0  (R13)(BX*4)
 	PREFETCHT0  (R14)(BX*4)
 	PREFETCHT0  (R15)(BX*4)
 	PREFETCHT0  (BP)(BX*4)
 	JMP         fetched28
 
-vendor29AMD:
+vendor29Second:
 	PREFETCHT1 (R13)(BX*4)
 	PREFETCHT1 (R14)(BX*4)
 	PREFETCHT1 (R15)(BX*4)
@@ -1094,14 +1088,14 @@ tail26:
 	CMPQ       BX, CX
 	JGE        done27
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor31AMD
+	JNE        vendor31Second
 	PREFETCHT0 (R13)(BX*4)
 	PREFETCHT0 (R14)(BX*4)
 	PREFETCHT0 (R15)(BX*4)
 	PREFETCHT0 (BP)(BX*4)
 	JMP        fetched30
 
-vendor31AMD:
+vendor31Second:
 	PREFETCHT1 (R13)(BX*4)
 	PREFETCHT1 (R14)(BX*4)
 	PREFETCHT1 (R15)(BX*4)
@@ -1822,56 +1816,29 @@ TEXT ·dotGatherHalfAVX2(SB), NOSPLIT, $8-104
 	SHLQ    $0x01, R10
 	ADDQ    $0x00, R10
 	DECQ    R10
-	CMPQ    R10, $0x00000080
-	JG      first
+	CMPQ    R10, $0x000000c0
+	JGE     first
 	MOVQ    rows_base+24(FP), R11
 	MOVQ    stride+48(FP), R12
 	CMPQ    R10, $0x40
-	JG      twoLines
-	CMPB    ·amd+0(SB), $0x00
-	JNE     singleAMD
+	JLE     oneLine
+	CMPQ    R10, $0x00000080
+	JLE     twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*2), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*2), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*2), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*2), R14
@@ -1880,7 +1847,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -1890,8 +1868,10 @@ first:
 	LEAQ    (R11)(R10*2), R10
 	LEAQ    -1(R10)(CX*2), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x00000060
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -1910,19 +1890,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -1949,8 +1929,10 @@ four:
 	LEAQ    (R10)(R9*2), R9
 	LEAQ    -1(R9)(CX*2), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000060
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -1969,19 +1951,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -1996,8 +1978,10 @@ done7:
 	LEAQ    (R10)(R9*2), R9
 	LEAQ    -1(R9)(CX*2), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000060
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -2016,19 +2000,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -2043,8 +2027,10 @@ done11:
 	LEAQ    (R10)(R9*2), R9
 	LEAQ    -1(R9)(CX*2), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000060
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -2063,19 +2049,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -2090,8 +2076,10 @@ done15:
 	LEAQ    (R9)(BX*2), BX
 	LEAQ    -1(BX)(CX*2), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x00000060
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -2110,19 +2098,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -2327,14 +2315,14 @@ step25:
 	VCVTPH2PS   16(R12)(BX*2), Y13
 	VFMADD231PS Y13, Y9, Y7
 	CMPB        ·amd+0(SB), $0x00
-	JNE         vendor29AMD
+	JNE         vendor29Second
 	PREFETCHT0  (R13)(BX*2)
 	PREFETCHT0  (R14)(BX*2)
 	PREFETCHT0  (R15)(BX*2)
 	PREFETCHT0  (BP)(BX*2)
 	JMP         fetched28
 
-vendor29AMD:
+vendor29Second:
 	PREFETCHT1 (R13)(BX*2)
 	PREFETCHT1 (R14)(BX*2)
 	PREFETCHT1 (R15)(BX*2)
@@ -2349,14 +2337,14 @@ tail26:
 	CMPQ       BX, CX
 	JGE        done27
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor31AMD
+	JNE        vendor31Second
 	PREFETCHT0 (R13)(BX*2)
 	PREFETCHT0 (R14)(BX*2)
 	PREFETCHT0 (R15)(BX*2)
 	PREFETCHT0 (BP)(BX*2)
 	JMP        fetched30
 
-vendor31AMD:
+vendor31Second:
 	PREFETCHT1 (R13)(BX*2)
 	PREFETCHT1 (R14)(BX*2)
 	PREFETCHT1 (R15)(BX*2)
@@ -2909,56 +2897,29 @@ TEXT ·dotGatherI8AVX2(SB), NOSPLIT, $8-104
 	MOVQ    CX, R10
 	ADDQ    $0x00, R10
 	DECQ    R10
-	CMPQ    R10, $0x00000080
-	JG      first
+	CMPQ    R10, $0x000000c0
+	JGE     first
 	MOVQ    rows_base+24(FP), R11
 	MOVQ    stride+48(FP), R12
 	CMPQ    R10, $0x40
-	JG      twoLines
-	CMPB    ·amd+0(SB), $0x00
-	JNE     singleAMD
+	JLE     oneLine
+	CMPQ    R10, $0x00000080
+	JLE     twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
@@ -2967,7 +2928,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -2977,8 +2949,10 @@ first:
 	LEAQ    (R11)(R10*1), R10
 	LEAQ    -1(R10)(CX*1), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x000000c0
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -2997,19 +2971,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -3036,8 +3010,10 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -3056,19 +3032,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -3083,8 +3059,10 @@ done7:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -3103,19 +3081,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -3130,8 +3108,10 @@ done11:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -3150,19 +3130,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -3177,8 +3157,10 @@ done15:
 	LEAQ    (R9)(BX*1), BX
 	LEAQ    -1(BX)(CX*1), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x000000c0
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -3197,19 +3179,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -3375,14 +3357,14 @@ step24:
 	VPMADDWD   Y13, Y8, Y13
 	VPADDD     Y13, Y6, Y6
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor28AMD
+	JNE        vendor28Second
 	PREFETCHT0 (R13)(BX*1)
 	PREFETCHT0 (R14)(BX*1)
 	PREFETCHT0 (R15)(BX*1)
 	PREFETCHT0 (BP)(BX*1)
 	JMP        fetched27
 
-vendor28AMD:
+vendor28Second:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -3397,14 +3379,14 @@ tail25:
 	CMPQ       BX, CX
 	JGE        done26
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor30AMD
+	JNE        vendor30Second
 	PREFETCHT0 (R13)(BX*1)
 	PREFETCHT0 (R14)(BX*1)
 	PREFETCHT0 (R15)(BX*1)
 	PREFETCHT0 (BP)(BX*1)
 	JMP        fetched29
 
-vendor30AMD:
+vendor30Second:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -3921,56 +3903,29 @@ TEXT ·dotGatherU8AVX2(SB), NOSPLIT, $8-104
 	MOVQ    CX, R10
 	ADDQ    $0x00, R10
 	DECQ    R10
-	CMPQ    R10, $0x00000080
-	JG      first
+	CMPQ    R10, $0x000000c0
+	JGE     first
 	MOVQ    rows_base+24(FP), R11
 	MOVQ    stride+48(FP), R12
 	CMPQ    R10, $0x40
-	JG      twoLines
-	CMPB    ·amd+0(SB), $0x00
-	JNE     singleAMD
+	JLE     oneLine
+	CMPQ    R10, $0x00000080
+	JLE     twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
@@ -3979,7 +3934,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -3989,8 +3955,10 @@ first:
 	LEAQ    (R11)(R10*1), R10
 	LEAQ    -1(R10)(CX*1), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x000000c0
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -4009,19 +3977,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -4048,8 +4016,10 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -4068,19 +4038,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -4095,8 +4065,10 @@ done7:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -4115,19 +4087,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -4142,8 +4114,10 @@ done11:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -4162,19 +4136,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -4189,8 +4163,10 @@ done15:
 	LEAQ    (R9)(BX*1), BX
 	LEAQ    -1(BX)(CX*1), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x000000c0
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -4209,19 +4185,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -4387,14 +4363,14 @@ step24:
 	VPMADDWD   Y13, Y8, Y13
 	VPADDD     Y13, Y6, Y6
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor28AMD
+	JNE        vendor28Second
 	PREFETCHT0 (R13)(BX*1)
 	PREFETCHT0 (R14)(BX*1)
 	PREFETCHT0 (R15)(BX*1)
 	PREFETCHT0 (BP)(BX*1)
 	JMP        fetched27
 
-vendor28AMD:
+vendor28Second:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -4409,14 +4385,14 @@ tail25:
 	CMPQ       BX, CX
 	JGE        done26
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor30AMD
+	JNE        vendor30Second
 	PREFETCHT0 (R13)(BX*1)
 	PREFETCHT0 (R14)(BX*1)
 	PREFETCHT0 (R15)(BX*1)
 	PREFETCHT0 (BP)(BX*1)
 	JMP        fetched29
 
-vendor30AMD:
+vendor30Second:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -5126,56 +5102,29 @@ TEXT ·l2GatherAVX2(SB), NOSPLIT, $8-104
 	SHLQ    $0x02, R10
 	ADDQ    $0x00, R10
 	DECQ    R10
-	CMPQ    R10, $0x00000080
-	JG      first
+	CMPQ    R10, $0x000000c0
+	JGE     first
 	MOVQ    rows_base+24(FP), R11
 	MOVQ    stride+48(FP), R12
 	CMPQ    R10, $0x40
-	JG      twoLines
-	CMPB    ·amd+0(SB), $0x00
-	JNE     singleAMD
+	JLE     oneLine
+	CMPQ    R10, $0x00000080
+	JLE     twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*4), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*4), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*4), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*4), R14
@@ -5184,7 +5133,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*4), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -5194,8 +5154,10 @@ first:
 	LEAQ    (R11)(R10*4), R10
 	LEAQ    -1(R10)(CX*4), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x00000030
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -5214,19 +5176,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -5253,8 +5215,10 @@ four:
 	LEAQ    (R10)(R9*4), R9
 	LEAQ    -1(R9)(CX*4), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000030
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -5273,19 +5237,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -5300,8 +5264,10 @@ done7:
 	LEAQ    (R10)(R9*4), R9
 	LEAQ    -1(R9)(CX*4), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000030
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -5320,19 +5286,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -5347,8 +5313,10 @@ done11:
 	LEAQ    (R10)(R9*4), R9
 	LEAQ    -1(R9)(CX*4), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000030
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -5367,19 +5335,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -5394,8 +5362,10 @@ done15:
 	LEAQ    (R9)(BX*4), BX
 	LEAQ    -1(BX)(CX*4), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x00000030
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -5414,19 +5384,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -5635,14 +5605,14 @@ step25:
 	VSUBPS      32(R12)(BX*4), Y9, Y13
 	VFMADD231PS Y13, Y13, Y7
 	CMPB        ·amd+0(SB), $0x00
-	JNE         vendor29AMD
+	JNE         vendor29Second
 	PREFETCHT0  (R13)(BX*4)
 	PREFETCHT0  (R14)(BX*4)
 	PREFETCHT0  (R15)(BX*4)
 	PREFETCHT0  (BP)(BX*4)
 	JMP         fetched28
 
-vendor29AMD:
+vendor29Second:
 	PREFETCHT1 (R13)(BX*4)
 	PREFETCHT1 (R14)(BX*4)
 	PREFETCHT1 (R15)(BX*4)
@@ -5657,14 +5627,14 @@ tail26:
 	CMPQ       BX, CX
 	JGE        done27
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor31AMD
+	JNE        vendor31Second
 	PREFETCHT0 (R13)(BX*4)
 	PREFETCHT0 (R14)(BX*4)
 	PREFETCHT0 (R15)(BX*4)
 	PREFETCHT0 (BP)(BX*4)
 	JMP        fetched30
 
-vendor31AMD:
+vendor31Second:
 	PREFETCHT1 (R13)(BX*4)
 	PREFETCHT1 (R14)(BX*4)
 	PREFETCHT1 (R15)(BX*4)
@@ -6457,56 +6427,29 @@ TEXT ·l2GatherHalfAVX2(SB), NOSPLIT, $8-104
 	SHLQ    $0x01, R10
 	ADDQ    $0x00, R10
 	DECQ    R10
-	CMPQ    R10, $0x00000080
-	JG      first
+	CMPQ    R10, $0x000000c0
+	JGE     first
 	MOVQ    rows_base+24(FP), R11
 	MOVQ    stride+48(FP), R12
 	CMPQ    R10, $0x40
-	JG      twoLines
-	CMPB    ·amd+0(SB), $0x00
-	JNE     singleAMD
+	JLE     oneLine
+	CMPQ    R10, $0x00000080
+	JLE     twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*2), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*2), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*2), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*2), R14
@@ -6515,7 +6458,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -6525,8 +6479,10 @@ first:
 	LEAQ    (R11)(R10*2), R10
 	LEAQ    -1(R10)(CX*2), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x00000060
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -6545,19 +6501,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -6584,8 +6540,10 @@ four:
 	LEAQ    (R10)(R9*2), R9
 	LEAQ    -1(R9)(CX*2), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000060
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -6604,19 +6562,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -6631,8 +6589,10 @@ done7:
 	LEAQ    (R10)(R9*2), R9
 	LEAQ    -1(R9)(CX*2), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000060
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -6651,19 +6611,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -6678,8 +6638,10 @@ done11:
 	LEAQ    (R10)(R9*2), R9
 	LEAQ    -1(R9)(CX*2), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000060
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -6698,19 +6660,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -6725,8 +6687,10 @@ done15:
 	LEAQ    (R9)(BX*2), BX
 	LEAQ    -1(BX)(CX*2), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x00000060
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -6745,19 +6709,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -6986,14 +6950,14 @@ step25:
 	VSUBPS      Y13, Y9, Y13
 	VFMADD231PS Y13, Y13, Y7
 	CMPB        ·amd+0(SB), $0x00
-	JNE         vendor29AMD
+	JNE         vendor29Second
 	PREFETCHT0  (R13)(BX*2)
 	PREFETCHT0  (R14)(BX*2)
 	PREFETCHT0  (R15)(BX*2)
 	PREFETCHT0  (BP)(BX*2)
 	JMP         fetched28
 
-vendor29AMD:
+vendor29Second:
 	PREFETCHT1 (R13)(BX*2)
 	PREFETCHT1 (R14)(BX*2)
 	PREFETCHT1 (R15)(BX*2)
@@ -7008,14 +6972,14 @@ tail26:
 	CMPQ       BX, CX
 	JGE        done27
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor31AMD
+	JNE        vendor31Second
 	PREFETCHT0 (R13)(BX*2)
 	PREFETCHT0 (R14)(BX*2)
 	PREFETCHT0 (R15)(BX*2)
 	PREFETCHT0 (BP)(BX*2)
 	JMP        fetched30
 
-vendor31AMD:
+vendor31Second:
 	PREFETCHT1 (R13)(BX*2)
 	PREFETCHT1 (R14)(BX*2)
 	PREFETCHT1 (R15)(BX*2)
@@ -7614,56 +7578,29 @@ TEXT ·l2GatherI8AVX2(SB), NOSPLIT, $8-104
 	MOVQ    CX, R10
 	ADDQ    $0x00, R10
 	DECQ    R10
-	CMPQ    R10, $0x00000080
-	JG      first
+	CMPQ    R10, $0x000000c0
+	JGE     first
 	MOVQ    rows_base+24(FP), R11
 	MOVQ    stride+48(FP), R12
 	CMPQ    R10, $0x40
-	JG      twoLines
-	CMPB    ·amd+0(SB), $0x00
-	JNE     singleAMD
+	JLE     oneLine
+	CMPQ    R10, $0x00000080
+	JLE     twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
@@ -7672,7 +7609,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -7682,8 +7630,10 @@ first:
 	LEAQ    (R11)(R10*1), R10
 	LEAQ    -1(R10)(CX*1), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x000000c0
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -7702,19 +7652,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -7741,8 +7691,10 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -7761,19 +7713,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -7788,8 +7740,10 @@ done7:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -7808,19 +7762,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -7835,8 +7789,10 @@ done11:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -7855,19 +7811,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -7882,8 +7838,10 @@ done15:
 	LEAQ    (R9)(BX*1), BX
 	LEAQ    -1(BX)(CX*1), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x000000c0
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -7902,19 +7860,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -8095,14 +8053,14 @@ step24:
 	VPMADDWD   Y13, Y13, Y13
 	VPADDD     Y13, Y6, Y6
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor28AMD
+	JNE        vendor28Second
 	PREFETCHT0 (R13)(BX*1)
 	PREFETCHT0 (R14)(BX*1)
 	PREFETCHT0 (R15)(BX*1)
 	PREFETCHT0 (BP)(BX*1)
 	JMP        fetched27
 
-vendor28AMD:
+vendor28Second:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -8117,14 +8075,14 @@ tail25:
 	CMPQ       BX, CX
 	JGE        done26
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor30AMD
+	JNE        vendor30Second
 	PREFETCHT0 (R13)(BX*1)
 	PREFETCHT0 (R14)(BX*1)
 	PREFETCHT0 (R15)(BX*1)
 	PREFETCHT0 (BP)(BX*1)
 	JMP        fetched29
 
-vendor30AMD:
+vendor30Second:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -8684,56 +8642,29 @@ TEXT ·l2GatherU8AVX2(SB), NOSPLIT, $8-104
 	MOVQ    CX, R10
 	ADDQ    $0x00, R10
 	DECQ    R10
-	CMPQ    R10, $0x00000080
-	JG      first
+	CMPQ    R10, $0x000000c0
+	JGE     first
 	MOVQ    rows_base+24(FP), R11
 	MOVQ    stride+48(FP), R12
 	CMPQ    R10, $0x40
-	JG      twoLines
-	CMPB    ·amd+0(SB), $0x00
-	JNE     singleAMD
+	JLE     oneLine
+	CMPQ    R10, $0x00000080
+	JLE     twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
@@ -8742,7 +8673,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -8752,8 +8694,10 @@ first:
 	LEAQ    (R11)(R10*1), R10
 	LEAQ    -1(R10)(CX*1), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x000000c0
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -8772,19 +8716,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -8811,8 +8755,10 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -8831,19 +8777,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -8858,8 +8804,10 @@ done7:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -8878,19 +8826,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -8905,8 +8853,10 @@ done11:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -8925,19 +8875,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -8952,8 +8902,10 @@ done15:
 	LEAQ    (R9)(BX*1), BX
 	LEAQ    -1(BX)(CX*1), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x000000c0
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -8972,19 +8924,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -9165,14 +9117,14 @@ step24:
 	VPMADDWD   Y13, Y13, Y13
 	VPADDD     Y13, Y6, Y6
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor28AMD
+	JNE        vendor28Second
 	PREFETCHT0 (R13)(BX*1)
 	PREFETCHT0 (R14)(BX*1)
 	PREFETCHT0 (R15)(BX*1)
 	PREFETCHT0 (BP)(BX*1)
 	JMP        fetched27
 
-vendor28AMD:
+vendor28Second:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -9187,14 +9139,14 @@ tail25:
 	CMPQ       BX, CX
 	JGE        done26
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor30AMD
+	JNE        vendor30Second
 	PREFETCHT0 (R13)(BX*1)
 	PREFETCHT0 (R14)(BX*1)
 	PREFETCHT0 (R15)(BX*1)
 	PREFETCHT0 (BP)(BX*1)
 	JMP        fetched29
 
-vendor30AMD:
+vendor30Second:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -10040,56 +9992,29 @@ TEXT ·hammingGatherAVX2(SB), NOSPLIT, $8-104
 	SHLQ         $0x03, R10
 	ADDQ         $0x00, R10
 	DECQ         R10
-	CMPQ         R10, $0x00000080
-	JG           first
+	CMPQ         R10, $0x000000c0
+	JGE          first
 	MOVQ         rows_base+24(FP), R11
 	MOVQ         stride+48(FP), R12
 	CMPQ         R10, $0x40
-	JG           twoLines
-	CMPB         ·amd+0(SB), $0x00
-	JNE          singleAMD
+	JLE          oneLine
+	CMPQ         R10, $0x00000080
+	JLE          twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*8), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*8), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*8), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*8), R14
@@ -10098,7 +10023,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*8), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -10108,8 +10044,10 @@ first:
 	LEAQ    (R11)(R10*8), R10
 	LEAQ    -1(R10)(CX*8), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x00000018
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -10128,19 +10066,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -10167,8 +10105,10 @@ four:
 	LEAQ    (R10)(R9*8), R9
 	LEAQ    -1(R9)(CX*8), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000018
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -10187,19 +10127,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -10214,8 +10154,10 @@ done7:
 	LEAQ    (R10)(R9*8), R9
 	LEAQ    -1(R9)(CX*8), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000018
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -10234,19 +10176,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -10261,8 +10203,10 @@ done11:
 	LEAQ    (R10)(R9*8), R9
 	LEAQ    -1(R9)(CX*8), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000018
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -10281,19 +10225,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -10308,8 +10252,10 @@ done15:
 	LEAQ    (R9)(BX*8), BX
 	LEAQ    -1(BX)(CX*8), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x00000018
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -10328,19 +10274,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -10596,14 +10542,14 @@ step26:
 	VPSADBW    Y15, Y10, Y10
 	VPADDQ     Y10, Y6, Y6
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor32AMD
+	JNE        vendor32Second
 	PREFETCHT0 (R13)(BX*8)
 	PREFETCHT0 (R14)(BX*8)
 	PREFETCHT0 (R15)(BX*8)
 	PREFETCHT0 (BP)(BX*8)
 	JMP        fetched31
 
-vendor32AMD:
+vendor32Second:
 	PREFETCHT1 (R13)(BX*8)
 	PREFETCHT1 (R14)(BX*8)
 	PREFETCHT1 (R15)(BX*8)
@@ -10618,14 +10564,14 @@ tail27:
 	CMPQ       BX, CX
 	JGE        done29
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor34AMD
+	JNE        vendor34Second
 	PREFETCHT0 (R13)(BX*8)
 	PREFETCHT0 (R14)(BX*8)
 	PREFETCHT0 (R15)(BX*8)
 	PREFETCHT0 (BP)(BX*8)
 	JMP        fetched33
 
-vendor34AMD:
+vendor34Second:
 	PREFETCHT1 (R13)(BX*8)
 	PREFETCHT1 (R14)(BX*8)
 	PREFETCHT1 (R15)(BX*8)
@@ -11285,56 +11231,29 @@ TEXT ·affineGatherI8AVX2(SB), NOSPLIT, $8-112
 	MOVQ         CX, R10
 	ADDQ         $0x10, R10
 	DECQ         R10
-	CMPQ         R10, $0x00000080
-	JG           first
+	CMPQ         R10, $0x000000c0
+	JGE          first
 	MOVQ         rows_base+32(FP), R11
 	MOVQ         stride+56(FP), R12
 	CMPQ         R10, $0x40
-	JG           twoLines
-	CMPB         ·amd+0(SB), $0x00
-	JNE          singleAMD
+	JLE          oneLine
+	CMPQ         R10, $0x00000080
+	JLE          twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
@@ -11343,7 +11262,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -11353,8 +11283,10 @@ first:
 	LEAQ    (R11)(R10*1), R10
 	LEAQ    15(R10)(CX*1), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x000000b0
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -11373,19 +11305,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -11412,8 +11344,10 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000b0
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -11432,19 +11366,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -11459,8 +11393,10 @@ done7:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000b0
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -11479,19 +11415,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -11506,8 +11442,10 @@ done11:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000b0
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -11526,19 +11464,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -11553,8 +11491,10 @@ done15:
 	LEAQ    (R9)(BX*1), BX
 	LEAQ    15(BX)(CX*1), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x000000b0
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -11573,19 +11513,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -11779,14 +11719,14 @@ step24:
 	VPMADDWD   Y10, Y8, Y10
 	VPADDD     Y10, Y3, Y3
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor28AMD
+	JNE        vendor28Second
 	PREFETCHT0 (R13)(BX*1)
 	PREFETCHT0 (R14)(BX*1)
 	PREFETCHT0 (R15)(BX*1)
 	PREFETCHT0 (BP)(BX*1)
 	JMP        fetched27
 
-vendor28AMD:
+vendor28Second:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -11801,14 +11741,14 @@ tail25:
 	CMPQ       BX, CX
 	JGE        done26
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor30AMD
+	JNE        vendor30Second
 	PREFETCHT0 (R13)(BX*1)
 	PREFETCHT0 (R14)(BX*1)
 	PREFETCHT0 (R15)(BX*1)
 	PREFETCHT0 (BP)(BX*1)
 	JMP        fetched29
 
-vendor30AMD:
+vendor30Second:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -12672,56 +12612,29 @@ TEXT ·affineGatherI4AVX2(SB), NOSPLIT, $0-120
 	MOVQ         DX, R10
 	ADDQ         $0x10, R10
 	DECQ         R10
-	CMPQ         R10, $0x00000080
-	JG           first
+	CMPQ         R10, $0x000000c0
+	JGE          first
 	MOVQ         rows_base+40(FP), R11
 	MOVQ         stride+64(FP), R12
 	CMPQ         R10, $0x40
-	JG           twoLines
-	CMPB         ·amd+0(SB), $0x00
-	JNE          singleAMD
+	JLE          oneLine
+	CMPQ         R10, $0x00000080
+	JLE          twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
@@ -12730,7 +12643,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -12740,8 +12664,10 @@ first:
 	LEAQ    (R11)(R10*1), R10
 	LEAQ    15(R10)(DX*1), R11
 	LEAQ    -64(R11), R12
+	CMPQ    DX, $0x000000b0
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -12760,19 +12686,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -12799,8 +12725,10 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(DX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    DX, $0x000000b0
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -12819,19 +12747,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -12846,8 +12774,10 @@ done7:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(DX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    DX, $0x000000b0
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -12866,19 +12796,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -12893,8 +12823,10 @@ done11:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(DX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    DX, $0x000000b0
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -12913,19 +12845,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -12940,8 +12872,10 @@ done15:
 	LEAQ    (R9)(BX*1), BX
 	LEAQ    15(BX)(DX*1), R9
 	LEAQ    -64(R9), R10
+	CMPQ    DX, $0x000000b0
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -12960,19 +12894,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -15054,56 +14988,29 @@ TEXT ·affineGatherI1AVX2(SB), NOSPLIT, $0-112
 	SHLQ         $0x03, R10
 	ADDQ         $0x10, R10
 	DECQ         R10
-	CMPQ         R10, $0x00000080
-	JG           first
+	CMPQ         R10, $0x000000c0
+	JGE          first
 	MOVQ         rows_base+32(FP), R11
 	MOVQ         stride+56(FP), R12
 	CMPQ         R10, $0x40
-	JG           twoLines
-	CMPB         ·amd+0(SB), $0x00
-	JNE          singleAMD
+	JLE          oneLine
+	CMPQ         R10, $0x00000080
+	JLE          twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
@@ -15112,7 +15019,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -15122,8 +15040,10 @@ first:
 	LEAQ    (R11)(R10*1), R10
 	LEAQ    15(R10)(CX*8), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x00000016
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -15142,19 +15062,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -15181,8 +15101,10 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(CX*8), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000016
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -15201,19 +15123,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -15228,8 +15150,10 @@ done7:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(CX*8), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000016
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -15248,19 +15172,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -15275,8 +15199,10 @@ done11:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(CX*8), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000016
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -15295,19 +15221,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -15322,8 +15248,10 @@ done15:
 	LEAQ    (R9)(BX*1), BX
 	LEAQ    15(BX)(CX*8), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x00000016
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -15342,19 +15270,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)

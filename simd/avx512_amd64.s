@@ -612,56 +612,29 @@ TEXT ·dotGatherAVX512(SB), NOSPLIT, $8-104
 	SHLQ    $0x02, R10
 	ADDQ    $0x00, R10
 	DECQ    R10
-	CMPQ    R10, $0x00000080
-	JG      first
+	CMPQ    R10, $0x000000c0
+	JGE     first
 	MOVQ    rows_base+24(FP), R11
 	MOVQ    stride+48(FP), R12
 	CMPQ    R10, $0x40
-	JG      twoLines
-	CMPB    ·amd+0(SB), $0x00
-	JNE     singleAMD
+	JLE     oneLine
+	CMPQ    R10, $0x00000080
+	JLE     twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*4), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*4), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*4), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*4), R14
@@ -670,7 +643,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*4), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -680,8 +664,10 @@ first:
 	LEAQ    (R11)(R10*4), R10
 	LEAQ    -1(R10)(CX*4), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x00000030
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -700,19 +686,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -739,8 +725,10 @@ four:
 	LEAQ    (R10)(R9*4), R9
 	LEAQ    -1(R9)(CX*4), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000030
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -759,19 +747,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -786,8 +774,10 @@ done7:
 	LEAQ    (R10)(R9*4), R9
 	LEAQ    -1(R9)(CX*4), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000030
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -806,19 +796,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -833,8 +823,10 @@ done11:
 	LEAQ    (R10)(R9*4), R9
 	LEAQ    -1(R9)(CX*4), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000030
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -853,19 +845,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -880,8 +872,10 @@ done15:
 	LEAQ    (R9)(BX*4), BX
 	LEAQ    -1(BX)(CX*4), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x00000030
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -900,19 +894,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -1096,7 +1090,7 @@ step25:
 	VFMADD231PS 64(R11)(BX*4), Z9, Z5
 	VFMADD231PS 64(R12)(BX*4), Z9, Z7
 	CMPB        ·amd+0(SB), $0x00
-	JNE         vendor29AMD
+	JNE         vendor29Second
 	PREFETCHT0  (R13)(BX*4)
 	PREFETCHT0  (R14)(BX*4)
 	PREFETCHT0  (R15)(BX*4)
@@ -1107,7 +1101,7 @@ step25:
 	PREFETCHT0  64(BP)(BX*4)
 	JMP         fetched28
 
-vendor29AMD:
+vendor29Second:
 	PREFETCHT1 (R13)(BX*4)
 	PREFETCHT1 (R14)(BX*4)
 	PREFETCHT1 (R15)(BX*4)
@@ -1126,7 +1120,7 @@ tail26:
 	CMPQ       BX, CX
 	JGE        done27
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor31AMD
+	JNE        vendor31Second
 	PREFETCHT0 (R13)(BX*4)
 	PREFETCHT0 (R14)(BX*4)
 	PREFETCHT0 (R15)(BX*4)
@@ -1137,7 +1131,7 @@ tail26:
 	PREFETCHT0 64(BP)(BX*4)
 	JMP        fetched30
 
-vendor31AMD:
+vendor31Second:
 	PREFETCHT1 (R13)(BX*4)
 	PREFETCHT1 (R14)(BX*4)
 	PREFETCHT1 (R15)(BX*4)
@@ -1909,56 +1903,29 @@ TEXT ·dotGatherHalfAVX512(SB), NOSPLIT, $8-104
 	SHLQ    $0x01, R10
 	ADDQ    $0x00, R10
 	DECQ    R10
-	CMPQ    R10, $0x00000080
-	JG      first
+	CMPQ    R10, $0x000000c0
+	JGE     first
 	MOVQ    rows_base+24(FP), R11
 	MOVQ    stride+48(FP), R12
 	CMPQ    R10, $0x40
-	JG      twoLines
-	CMPB    ·amd+0(SB), $0x00
-	JNE     singleAMD
+	JLE     oneLine
+	CMPQ    R10, $0x00000080
+	JLE     twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*2), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*2), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*2), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*2), R14
@@ -1967,7 +1934,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -1977,8 +1955,10 @@ first:
 	LEAQ    (R11)(R10*2), R10
 	LEAQ    -1(R10)(CX*2), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x00000060
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -1997,19 +1977,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -2036,8 +2016,10 @@ four:
 	LEAQ    (R10)(R9*2), R9
 	LEAQ    -1(R9)(CX*2), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000060
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -2056,19 +2038,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -2083,8 +2065,10 @@ done7:
 	LEAQ    (R10)(R9*2), R9
 	LEAQ    -1(R9)(CX*2), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000060
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -2103,19 +2087,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -2130,8 +2114,10 @@ done11:
 	LEAQ    (R10)(R9*2), R9
 	LEAQ    -1(R9)(CX*2), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000060
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -2150,19 +2136,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -2177,8 +2163,10 @@ done15:
 	LEAQ    (R9)(BX*2), BX
 	LEAQ    -1(BX)(CX*2), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x00000060
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -2197,19 +2185,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -2417,14 +2405,14 @@ step25:
 	VCVTPH2PS   32(R12)(BX*2), Z13
 	VFMADD231PS Z13, Z9, Z7
 	CMPB        ·amd+0(SB), $0x00
-	JNE         vendor29AMD
+	JNE         vendor29Second
 	PREFETCHT0  (R13)(BX*2)
 	PREFETCHT0  (R14)(BX*2)
 	PREFETCHT0  (R15)(BX*2)
 	PREFETCHT0  (BP)(BX*2)
 	JMP         fetched28
 
-vendor29AMD:
+vendor29Second:
 	PREFETCHT1 (R13)(BX*2)
 	PREFETCHT1 (R14)(BX*2)
 	PREFETCHT1 (R15)(BX*2)
@@ -2439,14 +2427,14 @@ tail26:
 	CMPQ       BX, CX
 	JGE        done27
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor31AMD
+	JNE        vendor31Second
 	PREFETCHT0 (R13)(BX*2)
 	PREFETCHT0 (R14)(BX*2)
 	PREFETCHT0 (R15)(BX*2)
 	PREFETCHT0 (BP)(BX*2)
 	JMP        fetched30
 
-vendor31AMD:
+vendor31Second:
 	PREFETCHT1 (R13)(BX*2)
 	PREFETCHT1 (R14)(BX*2)
 	PREFETCHT1 (R15)(BX*2)
@@ -3139,56 +3127,29 @@ done3:
 	MOVQ    CX, R10
 	ADDQ    $0x00, R10
 	DECQ    R10
-	CMPQ    R10, $0x00000080
-	JG      first
+	CMPQ    R10, $0x000000c0
+	JGE     first
 	MOVQ    rows_base+24(FP), R11
 	MOVQ    stride+48(FP), R12
 	CMPQ    R10, $0x40
-	JG      twoLines
-	CMPB    ·amd+0(SB), $0x00
-	JNE     singleAMD
+	JLE     oneLine
+	CMPQ    R10, $0x00000080
+	JLE     twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
@@ -3197,7 +3158,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -3207,8 +3179,10 @@ first:
 	LEAQ    (R11)(R10*1), R10
 	LEAQ    -1(R10)(CX*1), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x000000c0
+	JLE     cache7Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor7AMD
+	JNE     cache7Second
 	CMPQ    R10, R12
 	JG      last5
 	PCALIGN $0x20
@@ -3227,19 +3201,19 @@ last5:
 	PREFETCHT0 (R11)
 	JMP        done6
 
-vendor7AMD:
+cache7Second:
 	CMPQ    R10, R12
-	JG      last5AMD
+	JG      last5Second
 	PCALIGN $0x20
 
-line4AMD:
+line4Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line4AMD
+	JLE        line4Second
 
-last5AMD:
+last5Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -3266,8 +3240,10 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache11Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor11AMD
+	JNE     cache11Second
 	CMPQ    R9, R11
 	JG      last9
 	PCALIGN $0x20
@@ -3286,19 +3262,19 @@ last9:
 	PREFETCHT0 (R10)
 	JMP        done10
 
-vendor11AMD:
+cache11Second:
 	CMPQ    R9, R11
-	JG      last9AMD
+	JG      last9Second
 	PCALIGN $0x20
 
-line8AMD:
+line8Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line8AMD
+	JLE        line8Second
 
-last9AMD:
+last9Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -3313,8 +3289,10 @@ done10:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache15Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor15AMD
+	JNE     cache15Second
 	CMPQ    R9, R11
 	JG      last13
 	PCALIGN $0x20
@@ -3333,19 +3311,19 @@ last13:
 	PREFETCHT0 (R10)
 	JMP        done14
 
-vendor15AMD:
+cache15Second:
 	CMPQ    R9, R11
-	JG      last13AMD
+	JG      last13Second
 	PCALIGN $0x20
 
-line12AMD:
+line12Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line12AMD
+	JLE        line12Second
 
-last13AMD:
+last13Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -3360,8 +3338,10 @@ done14:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache19Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor19AMD
+	JNE     cache19Second
 	CMPQ    R9, R11
 	JG      last17
 	PCALIGN $0x20
@@ -3380,19 +3360,19 @@ last17:
 	PREFETCHT0 (R10)
 	JMP        done18
 
-vendor19AMD:
+cache19Second:
 	CMPQ    R9, R11
-	JG      last17AMD
+	JG      last17Second
 	PCALIGN $0x20
 
-line16AMD:
+line16Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line16AMD
+	JLE        line16Second
 
-last17AMD:
+last17Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -3407,8 +3387,10 @@ done18:
 	LEAQ    (R9)(BX*1), BX
 	LEAQ    -1(BX)(CX*1), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x000000c0
+	JLE     cache23Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor23AMD
+	JNE     cache23Second
 	CMPQ    BX, R10
 	JG      last21
 	PCALIGN $0x20
@@ -3427,19 +3409,19 @@ last21:
 	PREFETCHT0 (R9)
 	JMP        done22
 
-vendor23AMD:
+cache23Second:
 	CMPQ    BX, R10
-	JG      last21AMD
+	JG      last21Second
 	PCALIGN $0x20
 
-line20AMD:
+line20Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line20AMD
+	JLE        line20Second
 
-last21AMD:
+last21Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -3601,14 +3583,14 @@ step27:
 	VPXORD     (R12)(BX*1), Z14, Z13
 	VPDPBUSD   Z8, Z13, Z6
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor31AMD
+	JNE        vendor31Second
 	PREFETCHT0 (R13)(BX*1)
 	PREFETCHT0 (R14)(BX*1)
 	PREFETCHT0 (R15)(BX*1)
 	PREFETCHT0 (BP)(BX*1)
 	JMP        fetched30
 
-vendor31AMD:
+vendor31Second:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -3623,14 +3605,14 @@ tail28:
 	CMPQ       BX, CX
 	JGE        done29
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor33AMD
+	JNE        vendor33Second
 	PREFETCHT0 (R13)(BX*1)
 	PREFETCHT0 (R14)(BX*1)
 	PREFETCHT0 (R15)(BX*1)
 	PREFETCHT0 (BP)(BX*1)
 	JMP        fetched32
 
-vendor33AMD:
+vendor33Second:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -4285,56 +4267,29 @@ done3:
 	MOVQ    CX, R10
 	ADDQ    $0x00, R10
 	DECQ    R10
-	CMPQ    R10, $0x00000080
-	JG      first
+	CMPQ    R10, $0x000000c0
+	JGE     first
 	MOVQ    rows_base+24(FP), R11
 	MOVQ    stride+48(FP), R12
 	CMPQ    R10, $0x40
-	JG      twoLines
-	CMPB    ·amd+0(SB), $0x00
-	JNE     singleAMD
+	JLE     oneLine
+	CMPQ    R10, $0x00000080
+	JLE     twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
@@ -4343,7 +4298,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -4353,8 +4319,10 @@ first:
 	LEAQ    (R11)(R10*1), R10
 	LEAQ    -1(R10)(CX*1), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x000000c0
+	JLE     cache7Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor7AMD
+	JNE     cache7Second
 	CMPQ    R10, R12
 	JG      last5
 	PCALIGN $0x20
@@ -4373,19 +4341,19 @@ last5:
 	PREFETCHT0 (R11)
 	JMP        done6
 
-vendor7AMD:
+cache7Second:
 	CMPQ    R10, R12
-	JG      last5AMD
+	JG      last5Second
 	PCALIGN $0x20
 
-line4AMD:
+line4Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line4AMD
+	JLE        line4Second
 
-last5AMD:
+last5Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -4412,8 +4380,10 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache11Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor11AMD
+	JNE     cache11Second
 	CMPQ    R9, R11
 	JG      last9
 	PCALIGN $0x20
@@ -4432,19 +4402,19 @@ last9:
 	PREFETCHT0 (R10)
 	JMP        done10
 
-vendor11AMD:
+cache11Second:
 	CMPQ    R9, R11
-	JG      last9AMD
+	JG      last9Second
 	PCALIGN $0x20
 
-line8AMD:
+line8Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line8AMD
+	JLE        line8Second
 
-last9AMD:
+last9Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -4459,8 +4429,10 @@ done10:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache15Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor15AMD
+	JNE     cache15Second
 	CMPQ    R9, R11
 	JG      last13
 	PCALIGN $0x20
@@ -4479,19 +4451,19 @@ last13:
 	PREFETCHT0 (R10)
 	JMP        done14
 
-vendor15AMD:
+cache15Second:
 	CMPQ    R9, R11
-	JG      last13AMD
+	JG      last13Second
 	PCALIGN $0x20
 
-line12AMD:
+line12Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line12AMD
+	JLE        line12Second
 
-last13AMD:
+last13Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -4506,8 +4478,10 @@ done14:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache19Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor19AMD
+	JNE     cache19Second
 	CMPQ    R9, R11
 	JG      last17
 	PCALIGN $0x20
@@ -4526,19 +4500,19 @@ last17:
 	PREFETCHT0 (R10)
 	JMP        done18
 
-vendor19AMD:
+cache19Second:
 	CMPQ    R9, R11
-	JG      last17AMD
+	JG      last17Second
 	PCALIGN $0x20
 
-line16AMD:
+line16Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line16AMD
+	JLE        line16Second
 
-last17AMD:
+last17Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -4553,8 +4527,10 @@ done18:
 	LEAQ    (R9)(BX*1), BX
 	LEAQ    -1(BX)(CX*1), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x000000c0
+	JLE     cache23Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor23AMD
+	JNE     cache23Second
 	CMPQ    BX, R10
 	JG      last21
 	PCALIGN $0x20
@@ -4573,19 +4549,19 @@ last21:
 	PREFETCHT0 (R9)
 	JMP        done22
 
-vendor23AMD:
+cache23Second:
 	CMPQ    BX, R10
-	JG      last21AMD
+	JG      last21Second
 	PCALIGN $0x20
 
-line20AMD:
+line20Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line20AMD
+	JLE        line20Second
 
-last21AMD:
+last21Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -4747,14 +4723,14 @@ step27:
 	VPXORD     (R12)(BX*1), Z14, Z13
 	VPDPBUSD   Z13, Z8, Z6
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor31AMD
+	JNE        vendor31Second
 	PREFETCHT0 (R13)(BX*1)
 	PREFETCHT0 (R14)(BX*1)
 	PREFETCHT0 (R15)(BX*1)
 	PREFETCHT0 (BP)(BX*1)
 	JMP        fetched30
 
-vendor31AMD:
+vendor31Second:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -4769,14 +4745,14 @@ tail28:
 	CMPQ       BX, CX
 	JGE        done29
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor33AMD
+	JNE        vendor33Second
 	PREFETCHT0 (R13)(BX*1)
 	PREFETCHT0 (R14)(BX*1)
 	PREFETCHT0 (R15)(BX*1)
 	PREFETCHT0 (BP)(BX*1)
 	JMP        fetched32
 
-vendor33AMD:
+vendor33Second:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -5544,56 +5520,29 @@ TEXT ·l2GatherAVX512(SB), NOSPLIT, $8-104
 	SHLQ    $0x02, R10
 	ADDQ    $0x00, R10
 	DECQ    R10
-	CMPQ    R10, $0x00000080
-	JG      first
+	CMPQ    R10, $0x000000c0
+	JGE     first
 	MOVQ    rows_base+24(FP), R11
 	MOVQ    stride+48(FP), R12
 	CMPQ    R10, $0x40
-	JG      twoLines
-	CMPB    ·amd+0(SB), $0x00
-	JNE     singleAMD
+	JLE     oneLine
+	CMPQ    R10, $0x00000080
+	JLE     twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*4), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*4), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*4), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*4), R14
@@ -5602,7 +5551,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*4), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -5612,8 +5572,10 @@ first:
 	LEAQ    (R11)(R10*4), R10
 	LEAQ    -1(R10)(CX*4), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x00000030
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -5632,19 +5594,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -5671,8 +5633,10 @@ four:
 	LEAQ    (R10)(R9*4), R9
 	LEAQ    -1(R9)(CX*4), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000030
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -5691,19 +5655,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -5718,8 +5682,10 @@ done7:
 	LEAQ    (R10)(R9*4), R9
 	LEAQ    -1(R9)(CX*4), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000030
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -5738,19 +5704,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -5765,8 +5731,10 @@ done11:
 	LEAQ    (R10)(R9*4), R9
 	LEAQ    -1(R9)(CX*4), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000030
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -5785,19 +5753,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -5812,8 +5780,10 @@ done15:
 	LEAQ    (R9)(BX*4), BX
 	LEAQ    -1(BX)(CX*4), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x00000030
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -5832,19 +5802,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -6052,7 +6022,7 @@ step25:
 	VSUBPS      64(R12)(BX*4), Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 	CMPB        ·amd+0(SB), $0x00
-	JNE         vendor29AMD
+	JNE         vendor29Second
 	PREFETCHT0  (R13)(BX*4)
 	PREFETCHT0  (R14)(BX*4)
 	PREFETCHT0  (R15)(BX*4)
@@ -6063,7 +6033,7 @@ step25:
 	PREFETCHT0  64(BP)(BX*4)
 	JMP         fetched28
 
-vendor29AMD:
+vendor29Second:
 	PREFETCHT1 (R13)(BX*4)
 	PREFETCHT1 (R14)(BX*4)
 	PREFETCHT1 (R15)(BX*4)
@@ -6082,7 +6052,7 @@ tail26:
 	CMPQ       BX, CX
 	JGE        done27
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor31AMD
+	JNE        vendor31Second
 	PREFETCHT0 (R13)(BX*4)
 	PREFETCHT0 (R14)(BX*4)
 	PREFETCHT0 (R15)(BX*4)
@@ -6093,7 +6063,7 @@ tail26:
 	PREFETCHT0 64(BP)(BX*4)
 	JMP        fetched30
 
-vendor31AMD:
+vendor31Second:
 	PREFETCHT1 (R13)(BX*4)
 	PREFETCHT1 (R14)(BX*4)
 	PREFETCHT1 (R15)(BX*4)
@@ -6937,56 +6907,29 @@ TEXT ·l2GatherHalfAVX512(SB), NOSPLIT, $8-104
 	SHLQ    $0x01, R10
 	ADDQ    $0x00, R10
 	DECQ    R10
-	CMPQ    R10, $0x00000080
-	JG      first
+	CMPQ    R10, $0x000000c0
+	JGE     first
 	MOVQ    rows_base+24(FP), R11
 	MOVQ    stride+48(FP), R12
 	CMPQ    R10, $0x40
-	JG      twoLines
-	CMPB    ·amd+0(SB), $0x00
-	JNE     singleAMD
+	JLE     oneLine
+	CMPQ    R10, $0x00000080
+	JLE     twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*2), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*2), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*2), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*2), R14
@@ -6995,7 +6938,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -7005,8 +6959,10 @@ first:
 	LEAQ    (R11)(R10*2), R10
 	LEAQ    -1(R10)(CX*2), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x00000060
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -7025,19 +6981,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -7064,8 +7020,10 @@ four:
 	LEAQ    (R10)(R9*2), R9
 	LEAQ    -1(R9)(CX*2), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000060
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -7084,19 +7042,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -7111,8 +7069,10 @@ done7:
 	LEAQ    (R10)(R9*2), R9
 	LEAQ    -1(R9)(CX*2), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000060
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -7131,19 +7091,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -7158,8 +7118,10 @@ done11:
 	LEAQ    (R10)(R9*2), R9
 	LEAQ    -1(R9)(CX*2), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000060
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -7178,19 +7140,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -7205,8 +7167,10 @@ done15:
 	LEAQ    (R9)(BX*2), BX
 	LEAQ    -1(BX)(CX*2), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x00000060
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -7225,19 +7189,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -7469,14 +7433,14 @@ step25:
 	VSUBPS      Z13, Z9, Z13
 	VFMADD231PS Z13, Z13, Z7
 	CMPB        ·amd+0(SB), $0x00
-	JNE         vendor29AMD
+	JNE         vendor29Second
 	PREFETCHT0  (R13)(BX*2)
 	PREFETCHT0  (R14)(BX*2)
 	PREFETCHT0  (R15)(BX*2)
 	PREFETCHT0  (BP)(BX*2)
 	JMP         fetched28
 
-vendor29AMD:
+vendor29Second:
 	PREFETCHT1 (R13)(BX*2)
 	PREFETCHT1 (R14)(BX*2)
 	PREFETCHT1 (R15)(BX*2)
@@ -7491,14 +7455,14 @@ tail26:
 	CMPQ       BX, CX
 	JGE        done27
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor31AMD
+	JNE        vendor31Second
 	PREFETCHT0 (R13)(BX*2)
 	PREFETCHT0 (R14)(BX*2)
 	PREFETCHT0 (R15)(BX*2)
 	PREFETCHT0 (BP)(BX*2)
 	JMP        fetched30
 
-vendor31AMD:
+vendor31Second:
 	PREFETCHT1 (R13)(BX*2)
 	PREFETCHT1 (R14)(BX*2)
 	PREFETCHT1 (R15)(BX*2)
@@ -8279,56 +8243,29 @@ TEXT ·l2GatherI8AVX512(SB), NOSPLIT, $8-104
 	MOVQ         CX, R10
 	ADDQ         $0x00, R10
 	DECQ         R10
-	CMPQ         R10, $0x00000080
-	JG           first
+	CMPQ         R10, $0x000000c0
+	JGE          first
 	MOVQ         rows_base+24(FP), R11
 	MOVQ         stride+48(FP), R12
 	CMPQ         R10, $0x40
-	JG           twoLines
-	CMPB         ·amd+0(SB), $0x00
-	JNE          singleAMD
+	JLE          oneLine
+	CMPQ         R10, $0x00000080
+	JLE          twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
@@ -8337,7 +8274,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -8347,8 +8295,10 @@ first:
 	LEAQ    (R11)(R10*1), R10
 	LEAQ    -1(R10)(CX*1), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x000000c0
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -8367,19 +8317,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -8406,8 +8356,10 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -8426,19 +8378,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -8453,8 +8405,10 @@ done7:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -8473,19 +8427,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -8500,8 +8454,10 @@ done11:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -8520,19 +8476,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -8547,8 +8503,10 @@ done15:
 	LEAQ    (R9)(BX*1), BX
 	LEAQ    -1(BX)(CX*1), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x000000c0
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -8567,19 +8525,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -8805,14 +8763,14 @@ step24:
 	VPDPBUSD   Z19, Z13, Z6
 	VPDPBUSD   Z15, Z13, Z7
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor28AMD
+	JNE        vendor28Second
 	PREFETCHT0 (R13)(BX*1)
 	PREFETCHT0 (R14)(BX*1)
 	PREFETCHT0 (R15)(BX*1)
 	PREFETCHT0 (BP)(BX*1)
 	JMP        fetched27
 
-vendor28AMD:
+vendor28Second:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -8827,14 +8785,14 @@ tail25:
 	CMPQ       BX, CX
 	JGE        done26
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor30AMD
+	JNE        vendor30Second
 	PREFETCHT0 (R13)(BX*1)
 	PREFETCHT0 (R14)(BX*1)
 	PREFETCHT0 (R15)(BX*1)
 	PREFETCHT0 (BP)(BX*1)
 	JMP        fetched29
 
-vendor30AMD:
+vendor30Second:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -9603,56 +9561,29 @@ TEXT ·l2GatherU8AVX512(SB), NOSPLIT, $8-104
 	MOVQ         CX, R10
 	ADDQ         $0x00, R10
 	DECQ         R10
-	CMPQ         R10, $0x00000080
-	JG           first
+	CMPQ         R10, $0x000000c0
+	JGE          first
 	MOVQ         rows_base+24(FP), R11
 	MOVQ         stride+48(FP), R12
 	CMPQ         R10, $0x40
-	JG           twoLines
-	CMPB         ·amd+0(SB), $0x00
-	JNE          singleAMD
+	JLE          oneLine
+	CMPQ         R10, $0x00000080
+	JLE          twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
@@ -9661,7 +9592,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -9671,8 +9613,10 @@ first:
 	LEAQ    (R11)(R10*1), R10
 	LEAQ    -1(R10)(CX*1), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x000000c0
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -9691,19 +9635,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -9730,8 +9674,10 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -9750,19 +9696,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -9777,8 +9723,10 @@ done7:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -9797,19 +9745,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -9824,8 +9772,10 @@ done11:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    -1(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000c0
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -9844,19 +9794,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -9871,8 +9821,10 @@ done15:
 	LEAQ    (R9)(BX*1), BX
 	LEAQ    -1(BX)(CX*1), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x000000c0
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -9891,19 +9843,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -10129,14 +10081,14 @@ step24:
 	VPDPBUSD   Z19, Z13, Z6
 	VPDPBUSD   Z15, Z13, Z7
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor28AMD
+	JNE        vendor28Second
 	PREFETCHT0 (R13)(BX*1)
 	PREFETCHT0 (R14)(BX*1)
 	PREFETCHT0 (R15)(BX*1)
 	PREFETCHT0 (BP)(BX*1)
 	JMP        fetched27
 
-vendor28AMD:
+vendor28Second:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -10151,14 +10103,14 @@ tail25:
 	CMPQ       BX, CX
 	JGE        done26
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor30AMD
+	JNE        vendor30Second
 	PREFETCHT0 (R13)(BX*1)
 	PREFETCHT0 (R14)(BX*1)
 	PREFETCHT0 (R15)(BX*1)
 	PREFETCHT0 (BP)(BX*1)
 	JMP        fetched29
 
-vendor30AMD:
+vendor30Second:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -10783,56 +10735,29 @@ TEXT ·hammingGatherAVX512(SB), NOSPLIT, $8-104
 	SHLQ    $0x03, R10
 	ADDQ    $0x00, R10
 	DECQ    R10
-	CMPQ    R10, $0x00000080
-	JG      first
+	CMPQ    R10, $0x000000c0
+	JGE     first
 	MOVQ    rows_base+24(FP), R11
 	MOVQ    stride+48(FP), R12
 	CMPQ    R10, $0x40
-	JG      twoLines
-	CMPB    ·amd+0(SB), $0x00
-	JNE     singleAMD
+	JLE     oneLine
+	CMPQ    R10, $0x00000080
+	JLE     twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*8), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*8), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*8), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*8), R14
@@ -10841,7 +10766,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*8), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -10851,8 +10787,10 @@ first:
 	LEAQ    (R11)(R10*8), R10
 	LEAQ    -1(R10)(CX*8), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x00000018
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -10871,19 +10809,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -10910,8 +10848,10 @@ four:
 	LEAQ    (R10)(R9*8), R9
 	LEAQ    -1(R9)(CX*8), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000018
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -10930,19 +10870,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -10957,8 +10897,10 @@ done7:
 	LEAQ    (R10)(R9*8), R9
 	LEAQ    -1(R9)(CX*8), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000018
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -10977,19 +10919,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -11004,8 +10946,10 @@ done11:
 	LEAQ    (R10)(R9*8), R9
 	LEAQ    -1(R9)(CX*8), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000018
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -11024,19 +10968,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -11051,8 +10995,10 @@ done15:
 	LEAQ    (R9)(BX*8), BX
 	LEAQ    -1(BX)(CX*8), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x00000018
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -11071,19 +11017,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -11257,14 +11203,14 @@ step24:
 	VPOPCNTQ   Z10, Z10
 	VPADDQ     Z10, Z6, Z6
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor28AMD
+	JNE        vendor28Second
 	PREFETCHT0 (R13)(BX*8)
 	PREFETCHT0 (R14)(BX*8)
 	PREFETCHT0 (R15)(BX*8)
 	PREFETCHT0 (BP)(BX*8)
 	JMP        fetched27
 
-vendor28AMD:
+vendor28Second:
 	PREFETCHT1 (R13)(BX*8)
 	PREFETCHT1 (R14)(BX*8)
 	PREFETCHT1 (R15)(BX*8)
@@ -11279,14 +11225,14 @@ tail25:
 	CMPQ       BX, CX
 	JGE        done26
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor30AMD
+	JNE        vendor30Second
 	PREFETCHT0 (R13)(BX*8)
 	PREFETCHT0 (R14)(BX*8)
 	PREFETCHT0 (R15)(BX*8)
 	PREFETCHT0 (BP)(BX*8)
 	JMP        fetched29
 
-vendor30AMD:
+vendor30Second:
 	PREFETCHT1 (R13)(BX*8)
 	PREFETCHT1 (R14)(BX*8)
 	PREFETCHT1 (R15)(BX*8)
@@ -11889,56 +11835,29 @@ TEXT ·affineGatherI8AVX512(SB), NOSPLIT, $8-112
 	MOVQ         CX, R10
 	ADDQ         $0x10, R10
 	DECQ         R10
-	CMPQ         R10, $0x00000080
-	JG           first
+	CMPQ         R10, $0x000000c0
+	JGE          first
 	MOVQ         rows_base+32(FP), R11
 	MOVQ         stride+56(FP), R12
 	CMPQ         R10, $0x40
-	JG           twoLines
-	CMPB         ·amd+0(SB), $0x00
-	JNE          singleAMD
+	JLE          oneLine
+	CMPQ         R10, $0x00000080
+	JLE          twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
@@ -11947,7 +11866,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -11957,8 +11887,10 @@ first:
 	LEAQ    (R11)(R10*1), R10
 	LEAQ    15(R10)(CX*1), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x000000b0
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -11977,19 +11909,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -12016,8 +11948,10 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000b0
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -12036,19 +11970,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -12063,8 +11997,10 @@ done7:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000b0
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -12083,19 +12019,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -12110,8 +12046,10 @@ done11:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(CX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x000000b0
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -12130,19 +12068,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -12157,8 +12095,10 @@ done15:
 	LEAQ    (R9)(BX*1), BX
 	LEAQ    15(BX)(CX*1), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x000000b0
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -12177,19 +12117,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -12367,14 +12307,14 @@ step24:
 	VPDPBUSD   16(R11)(BX*1), Z8, Z2
 	VPDPBUSD   16(R12)(BX*1), Z8, Z3
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor28AMD
+	JNE        vendor28Second
 	PREFETCHT0 (R13)(BX*1)
 	PREFETCHT0 (R14)(BX*1)
 	PREFETCHT0 (R15)(BX*1)
 	PREFETCHT0 (BP)(BX*1)
 	JMP        fetched27
 
-vendor28AMD:
+vendor28Second:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -12389,14 +12329,14 @@ tail25:
 	CMPQ       BX, CX
 	JGE        done26
 	CMPB       ·amd+0(SB), $0x00
-	JNE        vendor30AMD
+	JNE        vendor30Second
 	PREFETCHT0 (R13)(BX*1)
 	PREFETCHT0 (R14)(BX*1)
 	PREFETCHT0 (R15)(BX*1)
 	PREFETCHT0 (BP)(BX*1)
 	JMP        fetched29
 
-vendor30AMD:
+vendor30Second:
 	PREFETCHT1 (R13)(BX*1)
 	PREFETCHT1 (R14)(BX*1)
 	PREFETCHT1 (R15)(BX*1)
@@ -13242,56 +13182,29 @@ TEXT ·affineGatherI4AVX512(SB), NOSPLIT, $0-112
 	MOVQ         DX, R10
 	ADDQ         $0x10, R10
 	DECQ         R10
-	CMPQ         R10, $0x00000080
-	JG           first
+	CMPQ         R10, $0x000000c0
+	JGE          first
 	MOVQ         rows_base+32(FP), R11
 	MOVQ         stride+56(FP), R12
 	CMPQ         R10, $0x40
-	JG           twoLines
-	CMPB         ·amd+0(SB), $0x00
-	JNE          singleAMD
+	JLE          oneLine
+	CMPQ         R10, $0x00000080
+	JLE          twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
@@ -13300,7 +13213,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -13310,8 +13234,10 @@ first:
 	LEAQ    (R11)(R10*1), R10
 	LEAQ    15(R10)(DX*1), R11
 	LEAQ    -64(R11), R12
+	CMPQ    DX, $0x000000b0
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -13330,19 +13256,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -13369,8 +13295,10 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(DX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    DX, $0x000000b0
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -13389,19 +13317,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -13416,8 +13344,10 @@ done7:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(DX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    DX, $0x000000b0
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -13436,19 +13366,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -13463,8 +13393,10 @@ done11:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(DX*1), R10
 	LEAQ    -64(R10), R11
+	CMPQ    DX, $0x000000b0
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -13483,19 +13415,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -13510,8 +13442,10 @@ done15:
 	LEAQ    (R9)(BX*1), BX
 	LEAQ    15(BX)(DX*1), R9
 	LEAQ    -64(R9), R10
+	CMPQ    DX, $0x000000b0
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -13530,19 +13464,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)
@@ -14846,56 +14780,29 @@ TEXT ·affineGatherI1AVX512(SB), NOSPLIT, $0-112
 	SHLQ         $0x03, R10
 	ADDQ         $0x10, R10
 	DECQ         R10
-	CMPQ         R10, $0x00000080
-	JG           first
+	CMPQ         R10, $0x000000c0
+	JGE          first
 	MOVQ         rows_base+32(FP), R11
 	MOVQ         stride+56(FP), R12
 	CMPQ         R10, $0x40
-	JG           twoLines
-	CMPB         ·amd+0(SB), $0x00
-	JNE          singleAMD
+	JLE          oneLine
+	CMPQ         R10, $0x00000080
+	JLE          twoLines
 
-singleRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         singleRow
-	JMP        fetched
-
-singleAMD:
-singleRowAMD:
+threeLines:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
 	PREFETCHT1 (R14)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 128(R14)
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         singleRowAMD
+	JL         threeLines
 	JMP        fetched
 
 twoLines:
-	CMPB ·amd+0(SB), $0x00
-	JNE  twoAMD
-
-twoRow:
-	MOVL       (SI)(BX*4), R14
-	IMULQ      R12, R14
-	LEAQ       (R11)(R14*1), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 64(R14)
-	PREFETCHT0 (R14)(R10*1)
-	INCQ       BX
-	CMPQ       BX, R9
-	JL         twoRow
-	JMP        fetched
-
-twoAMD:
-twoRowAMD:
 	MOVL       (SI)(BX*4), R14
 	IMULQ      R12, R14
 	LEAQ       (R11)(R14*1), R14
@@ -14904,7 +14811,18 @@ twoRowAMD:
 	PREFETCHT1 (R14)(R10*1)
 	INCQ       BX
 	CMPQ       BX, R9
-	JL         twoRowAMD
+	JL         twoLines
+	JMP        fetched
+
+oneLine:
+	MOVL       (SI)(BX*4), R14
+	IMULQ      R12, R14
+	LEAQ       (R11)(R14*1), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(R10*1)
+	INCQ       BX
+	CMPQ       BX, R9
+	JL         oneLine
 	JMP        fetched
 
 first:
@@ -14914,8 +14832,10 @@ first:
 	LEAQ    (R11)(R10*1), R10
 	LEAQ    15(R10)(CX*8), R11
 	LEAQ    -64(R11), R12
+	CMPQ    CX, $0x00000016
+	JLE     cache4Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor4AMD
+	JNE     cache4Second
 	CMPQ    R10, R12
 	JG      last2
 	PCALIGN $0x20
@@ -14934,19 +14854,19 @@ last2:
 	PREFETCHT0 (R11)
 	JMP        done3
 
-vendor4AMD:
+cache4Second:
 	CMPQ    R10, R12
-	JG      last2AMD
+	JG      last2Second
 	PCALIGN $0x20
 
-line1AMD:
+line1Second:
 	PREFETCHT1 (R10)
 	PREFETCHT1 64(R10)
 	SUBQ       $-128, R10
 	CMPQ       R10, R12
-	JLE        line1AMD
+	JLE        line1Second
 
-last2AMD:
+last2Second:
 	CMPQ       R10, R11
 	CMOVQGT    R11, R10
 	PREFETCHT1 (R10)
@@ -14973,8 +14893,10 @@ four:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(CX*8), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000016
+	JLE     cache8Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor8AMD
+	JNE     cache8Second
 	CMPQ    R9, R11
 	JG      last6
 	PCALIGN $0x20
@@ -14993,19 +14915,19 @@ last6:
 	PREFETCHT0 (R10)
 	JMP        done7
 
-vendor8AMD:
+cache8Second:
 	CMPQ    R9, R11
-	JG      last6AMD
+	JG      last6Second
 	PCALIGN $0x20
 
-line5AMD:
+line5Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line5AMD
+	JLE        line5Second
 
-last6AMD:
+last6Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -15020,8 +14942,10 @@ done7:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(CX*8), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000016
+	JLE     cache12Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor12AMD
+	JNE     cache12Second
 	CMPQ    R9, R11
 	JG      last10
 	PCALIGN $0x20
@@ -15040,19 +14964,19 @@ last10:
 	PREFETCHT0 (R10)
 	JMP        done11
 
-vendor12AMD:
+cache12Second:
 	CMPQ    R9, R11
-	JG      last10AMD
+	JG      last10Second
 	PCALIGN $0x20
 
-line9AMD:
+line9Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line9AMD
+	JLE        line9Second
 
-last10AMD:
+last10Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -15067,8 +14991,10 @@ done11:
 	LEAQ    (R10)(R9*1), R9
 	LEAQ    15(R9)(CX*8), R10
 	LEAQ    -64(R10), R11
+	CMPQ    CX, $0x00000016
+	JLE     cache16Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor16AMD
+	JNE     cache16Second
 	CMPQ    R9, R11
 	JG      last14
 	PCALIGN $0x20
@@ -15087,19 +15013,19 @@ last14:
 	PREFETCHT0 (R10)
 	JMP        done15
 
-vendor16AMD:
+cache16Second:
 	CMPQ    R9, R11
-	JG      last14AMD
+	JG      last14Second
 	PCALIGN $0x20
 
-line13AMD:
+line13Second:
 	PREFETCHT1 (R9)
 	PREFETCHT1 64(R9)
 	SUBQ       $-128, R9
 	CMPQ       R9, R11
-	JLE        line13AMD
+	JLE        line13Second
 
-last14AMD:
+last14Second:
 	CMPQ       R9, R10
 	CMOVQGT    R10, R9
 	PREFETCHT1 (R9)
@@ -15114,8 +15040,10 @@ done15:
 	LEAQ    (R9)(BX*1), BX
 	LEAQ    15(BX)(CX*8), R9
 	LEAQ    -64(R9), R10
+	CMPQ    CX, $0x00000016
+	JLE     cache20Second
 	CMPB    ·amd+0(SB), $0x00
-	JNE     vendor20AMD
+	JNE     cache20Second
 	CMPQ    BX, R10
 	JG      last18
 	PCALIGN $0x20
@@ -15134,19 +15062,19 @@ last18:
 	PREFETCHT0 (R9)
 	JMP        done19
 
-vendor20AMD:
+cache20Second:
 	CMPQ    BX, R10
-	JG      last18AMD
+	JG      last18Second
 	PCALIGN $0x20
 
-line17AMD:
+line17Second:
 	PREFETCHT1 (BX)
 	PREFETCHT1 64(BX)
 	SUBQ       $-128, BX
 	CMPQ       BX, R10
-	JLE        line17AMD
+	JLE        line17Second
 
-last18AMD:
+last18Second:
 	CMPQ       BX, R9
 	CMOVQGT    R9, BX
 	PREFETCHT1 (BX)

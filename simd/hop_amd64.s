@@ -64,8 +64,10 @@ row:
 	ADDQ  AX, BX
 	LEAQ  (BX)(DX*1), SI
 	ANDQ  $-64, BX
+	CMPQ  DX, $0x000000c0
+	JLE   firstSecond
 	CMPB  ·amd+0(SB), $0x00
-	JNE   firstAMD
+	JNE   firstSecond
 
 line:
 	PREFETCHT0 (BX)
@@ -74,12 +76,12 @@ line:
 	JB         line
 	JMP        more
 
-firstAMD:
-lineAMD:
+firstSecond:
+lineSecond:
 	PREFETCHT1 (BX)
 	ADDQ       $0x40, BX
 	CMPQ       BX, SI
-	JB         lineAMD
+	JB         lineSecond
 
 more:
 	SUBQ $0x01, R8

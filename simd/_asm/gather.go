@@ -109,9 +109,9 @@ func (g *gather) whole() {
 	JGE(LabelRef("four"))
 }
 
-// first fetches the rows before the turn of the first. Those of up to two lines,
-// and one more if they start within a line, take no loop for their lines: of a list of
-// rows in a cache, that took as long as scoring them.
+// first fetches the rows before the turn of the first. Those of up to few bytes take
+// no loop for their lines: of a list of rows in a cache, that took as long as scoring
+// them. They get one line more than they fill, for they may start within a line.
 func (g *gather) first(ahead reg.GPVirtual) {
 	j, end, last := GP64(), GP64(), GP64()
 	MOVQ(g.n, end)
@@ -124,34 +124,33 @@ func (g *gather) first(ahead reg.GPVirtual) {
 	}
 	ADDQ(U8(g.head), last)
 	DECQ(last)
-	CMPQ(last, U32(128))
-	JG(LabelRef("first"))
+	CMPQ(last, U32(few))
+	JGE(LabelRef("first"))
 	base, step := GP64(), GP64()
 	MOVQ(g.base, base)
 	MOVQ(g.step, step)
 	near := func(name string, lines int) {
-		byVendor(name, "fetched", func(fetch fetcher, vendor string) {
-			Label(name + "Row" + vendor) // aligned, the Go assembler does not end
-			p := GP64()
-			MOVL(Mem{Base: g.ids, Index: j, Scale: 4}, p.As32())
-			IMULQ(step, p)
-			LEAQ(Mem{Base: base, Index: p, Scale: uint8(g.unit())}, p)
-			for l := range lines {
-				fetch(Mem{Base: p, Disp: 64 * l})
-			}
-			fetch(Mem{Base: p, Index: last, Scale: 1})
-			INCQ(j)
-			CMPQ(j, end)
-			JL(LabelRef(name + "Row" + vendor))
-		})
+		Label(name) // aligned, the Go assembler does not end
+		p := GP64()
+		MOVL(Mem{Base: g.ids, Index: j, Scale: 4}, p.As32())
+		IMULQ(step, p)
+		LEAQ(Mem{Base: base, Index: p, Scale: uint8(g.unit())}, p)
+		for l := range lines {
+			PREFETCHT1(Mem{Base: p, Disp: 64 * l})
+		}
+		PREFETCHT1(Mem{Base: p, Index: last, Scale: 1})
+		INCQ(j)
+		CMPQ(j, end)
+		JL(LabelRef(name))
+		JMP(LabelRef("fetched"))
 	}
 	CMPQ(last, U8(64))
-	JG(LabelRef("twoLines"))
-	near("single", 1)
-	JMP(LabelRef("fetched"))
-	Label("twoLines")
-	near("two", 2)
-	JMP(LabelRef("fetched"))
+	JLE(LabelRef("oneLine"))
+	CMPQ(last, U32(128))
+	JLE(LabelRef("twoLines"))
+	near("threeLines", 3)
+	near("twoLines", 2)
+	near("oneLine", 1)
 	Label("first")
 	g.lines(Mem{Base: g.ids, Index: j, Scale: 4})
 	INCQ(j)
@@ -167,7 +166,7 @@ func (g *gather) lines(m Mem) {
 	LEAQ(Mem{Base: end, Disp: -64}, pairs)
 	l, last := g.next("line"), g.next("last")
 	done := g.next("done")
-	byVendor(g.next("vendor"), done, func(fetch fetcher, name string) {
+	byCache(g.next("cache"), done, g.dim, g.size, g.head, func(fetch fetcher, name string) {
 		CMPQ(p, pairs)
 		JG(LabelRef(last + name))
 		loop(l + name)

@@ -42,7 +42,7 @@ func fetch() {
 }
 
 // fetchRows asks for the lines of the first width bytes of rows by id, save those
-// whose byte of seen is epoch; see byVendor. Which those are is hard to foretell, so spare lists them without
+// whose byte of seen is epoch; see byCache. Which those are is hard to foretell, so spare lists them without
 // a branch.
 func fetchRows() {
 	TEXT("fetchRowsAMD64", 4, "func(ids []uint32, seen []uint8, epoch uint8, rows *uint8, stride, width int, spare []uint32)")
@@ -79,7 +79,7 @@ func fetchRows() {
 	ADDQ(rows, p)
 	LEAQ(Mem{Base: p, Index: width, Scale: 1}, last)
 	ANDQ(I8(-64), p)
-	byVendor("first", "more", func(fetch fetcher, name string) {
+	byCache("first", "more", width, 1, 0, func(fetch fetcher, name string) {
 		Label("line" + name)
 		fetch(Mem{Base: p})
 		ADDQ(U8(64), p)

@@ -50,8 +50,9 @@ type body struct {
 // scored. (416 bytes, lists of 32: 26 ns a row with 32 rows ahead, 32 with 16,
 // 37 with 8; from 1200 bytes on there is no difference from 8 up.)
 //
-// Into which cache is said at byVendor.
+// Into which cache is said at byVendor and byCache.
 const (
+	few    = 192
 	short  = 1024
 	many   = 32
 	some   = 16
