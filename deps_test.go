@@ -47,6 +47,9 @@ index/flat < index/indextest;
 simd < internal/nn;
 internal/nn < internal/nn/nntest;
 
+# Recommenders learn and score; what they read comes from whoever calls.
+storage/format, internal/nn < recsys/din;
+
 # Ways in: readers of files into vectors, documents; text into vectors.
 simd < internal/dataset;
 internal/dataset < internal/ingest;

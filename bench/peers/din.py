@@ -1,0 +1,256 @@
+"""The Deep Interest Network in PyTorch, with FuxiCTR's names of weights.
+
+    python bench/peers/din.py dump recsys/din/testdata/torch.json
+
+writes what the tests of recsys/din compare with: values, gradients and losses of
+twenty steps. Torch 2.15.0 wrote the file.
+
+    python bench/peers/din.py peer
+
+trains for `eider bench din`; see peer() for the lines it reads and writes.
+"""
+import json
+import math
+import struct
+import sys
+import time
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+class Dice(nn.Module):
+    def __init__(self, cols):
+        super().__init__()
+        self.bn = nn.BatchNorm1d(cols, affine=False, eps=1e-9, momentum=0.01)
+        self.alpha = nn.Parameter(torch.zeros(cols))
+
+    def forward(self, x):
+        p = torch.sigmoid(self.bn(x))
+        return p * x + (1 - p) * self.alpha * x
+
+
+ACTIVATIONS = {
+    "sigmoid": lambda n: nn.Sigmoid(), "relu": lambda n: nn.ReLU(), "tanh": lambda n: nn.Tanh(),
+    "prelu": lambda n: nn.PReLU(n, init=0.1), "dice": Dice,
+}
+
+
+class MLP(nn.Module):
+    def __init__(self, cols, layers):
+        super().__init__()
+        modules = []
+        for width in layers["hidden"]:
+            modules.append(nn.Linear(cols, width))
+            if layers.get("norm"):
+                modules.append(nn.BatchNorm1d(width))
+            modules.append(ACTIVATIONS[layers["activation"]](width))
+            if layers.get("dropout"):
+                modules.append(nn.Dropout(layers["dropout"]))
+            cols = width
+        modules.append(nn.Linear(cols, 1))
+        self.mlp = nn.Sequential(*modules)
+        for m in self.mlp:
+            if isinstance(m, nn.Linear):
+                nn.init.xavier_normal_(m.weight)
+                nn.init.zeros_(m.bias)
+
+    def forward(self, x):
+        return self.mlp(x)
+
+
+class Attention(nn.Module):
+    def __init__(self, d, config):
+        super().__init__()
+        self.d, self.config = d, config
+        self.attention_layer = MLP(4 * d, config["unit"])
+
+    def forward(self, q, k, mask, padded):
+        """q: B x d, k: B x T x d, mask: B x T. padded runs the network over padding
+        as well, as FuxiCTR does; otherwise Dice does not see it."""
+        e = q.unsqueeze(1).expand(-1, k.shape[1], -1)
+        x = torch.cat([e, k, e - k, e * k], -1)
+        if padded:
+            a = self.attention_layer(x.view(-1, 4 * self.d)).view(k.shape[:2]) * mask
+        else:
+            a = torch.zeros(k.shape[:2]).masked_scatter(mask, self.attention_layer(x[mask]).flatten())
+        if self.config.get("scaled"):
+            a = a / math.sqrt(self.d)
+        if self.config.get("softmax"):
+            a = torch.softmax(a.masked_fill(~mask, -1e9), 1) * mask
+        return (a.unsqueeze(-1) * k).sum(1)
+
+
+class DIN(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        fields = config["item"] + config.get("user", [])
+        self.embedding_layer = nn.Module()
+        self.embedding_layer.embedding_layers = nn.ModuleDict(
+            {f["name"]: nn.Embedding(f["rows"], f["dim"], sparse=True) for f in fields})
+        for table in self.embedding_layer.embedding_layers.values():
+            nn.init.normal_(table.weight, std=config["spread"])
+        d = sum(f["dim"] for f in config["item"])
+        if config["pooling"] == "attention":
+            self.attention_layers = nn.ModuleList([Attention(d, config)])
+        self.dnn = MLP(sum(f["dim"] for f in config.get("user", [])) + d * (3 if config.get("product") else 2), config["head"])
+        if config.get("bias"):
+            self.item_bias = nn.Embedding(config["item"][0]["rows"], 1, sparse=True)
+            nn.init.zeros_(self.item_bias.weight)
+
+    def embed(self, ids):
+        """ids: a tensor per field of items."""
+        tables = self.embedding_layer.embedding_layers
+        return torch.cat([tables[f["name"]](x) for f, x in zip(self.config["item"], ids)], -1)
+
+    def forward(self, items, past, mask, user, padded=False):
+        q, k = self.embed(items), self.embed(past)
+        if self.config["pooling"] == "mean":
+            v = (k * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+        else:
+            v = self.attention_layers[0](q, k, mask, padded)
+        tables = self.embedding_layer.embedding_layers
+        x = [tables[f["name"]](u) for f, u in zip(self.config.get("user", []), user)] + [q, v]
+        if self.config.get("product"):
+            x.append(v * q)
+        z = self.dnn(torch.cat(x, -1)).flatten()
+        if self.config.get("bias"):
+            z = z + self.item_bias(items[0]).flatten()
+        return z
+
+    def tables(self):
+        return [p for n, p in self.named_parameters() if n.startswith("embedding_layer.") or n.startswith("item_bias.")]
+
+    def dense(self):
+        tables = {id(p) for p in self.tables()}
+        return [p for p in self.parameters() if id(p) not in tables]
+
+
+# ---- dump ----
+
+def numbers(t):
+    return [float(f"{x:.9g}") for x in t.detach().flatten().tolist()]
+
+
+# Requests: ids of the items offered, of the history, of the user's field.
+REQUESTS = [([3, 5], [1, 2, 3, 2], 0), ([7], [0, 9, 4], 2), ([1, 1, 8], [6, 11], 1), ([10], [], 2), ([0, 2], [5, 7, 3, 1, 8], 0)]
+CATEGORY = [0, 1, 2, 3, 0, 1, 2, 3, 0, 0, 1, 2]
+LABELS = [1, 0, 1, 0, 0, 1, 1, 1, 0]
+CONFIGS = {
+    "official": {
+        "item": [{"name": "item_id", "rows": 12, "dim": 5}], "pooling": "attention", "softmax": True, "scaled": True,
+        "product": True, "bias": True, "unit": {"hidden": [6, 4], "activation": "sigmoid"},
+        "head": {"hidden": [6, 4], "activation": "prelu"}, "spread": 0.5, "lambda": 0.01,
+    },
+    "dice": {
+        "item": [{"name": "item_id", "rows": 12, "dim": 4}, {"name": "cate_id", "rows": 4, "dim": 3}],
+        "user": [{"name": "user_id", "rows": 3, "dim": 2}], "pooling": "attention",
+        "unit": {"hidden": [6, 4], "activation": "dice"}, "head": {"hidden": [6, 4], "activation": "dice", "norm": True},
+        "spread": 0.5,
+    },
+    "base": {
+        "item": [{"name": "item_id", "rows": 12, "dim": 4}], "pooling": "mean", "unit": {"hidden": None, "activation": ""},
+        "head": {"hidden": [6], "activation": "relu"}, "spread": 0.5,
+    },
+}
+
+
+def rectangle(config):
+    """REQUESTS as padded tensors, one row per item offered."""
+    rows = [(c, past, u) for items, past, u in REQUESTS for c in items]
+    longest = max(len(p) for _, p, _ in rows)
+    items = torch.tensor([c for c, _, _ in rows])
+    past = torch.tensor([p + [0] * (longest - len(p)) for _, p, _ in rows])
+    mask = torch.tensor([[j < len(p) for j in range(longest)] for _, p, _ in rows])
+    fields = [items, torch.tensor(CATEGORY)[items]], [past, torch.tensor(CATEGORY)[past]]
+    n = len(config["item"])
+    return fields[0][:n], fields[1][:n], mask, [torch.tensor([u for _, _, u in rows])] if config.get("user") else []
+
+
+def regularise(model, samples, lam):
+    """Adds lam / n_j * w_j to the gradient of each row used; n_j is how many samples use it."""
+    items, past, mask, user = samples
+    for i, f in enumerate(model.config["item"] + model.config.get("user", [])):
+        n = torch.zeros(f["rows"])
+        if i < len(items):
+            n += torch.bincount(torch.cat([items[i], past[i][mask]]), minlength=f["rows"])
+        else:
+            n += torch.bincount(user[i - len(items)], minlength=f["rows"])
+        p = model.embedding_layer.embedding_layers[f["name"]].weight
+        g = p.grad.coalesce()
+        rows = g.indices()[0]
+        rows = rows[n[rows] > 0]  # padding has a gradient of zeros
+        extra = (lam / n[rows]).unsqueeze(1) * p.detach()[rows]
+        p.grad = (p.grad + torch.sparse_coo_tensor(rows.unsqueeze(0), extra, p.shape)).coalesce()
+
+
+def used_only(p, n):
+    """Drops rows of the gradient that only padding touched, which SparseAdam would move."""
+    g = p.grad.coalesce()
+    rows = g.indices()[0]
+    keep = n[rows] > 0
+    p.grad = torch.sparse_coo_tensor(rows[keep].unsqueeze(0), g.values()[keep], p.shape).coalesce()
+
+
+def case(name, config):
+    torch.manual_seed(3)
+    model = DIN(config)
+    with torch.no_grad():  # nothing of an even value hides behind an initial zero or one
+        for n, p in model.named_parameters():
+            if p.dim() == 1 or n.startswith("item_bias"):
+                p.add_(0.3 * torch.randn(p.shape))
+        for n, p in model.named_buffers():
+            if n.endswith("running_mean"):
+                p.copy_(0.3 * torch.randn(p.shape))
+            elif n.endswith("running_var"):
+                p.copy_(0.5 + torch.rand(p.shape))
+    samples = rectangle(config)
+    labels = torch.tensor(LABELS, dtype=torch.float32)
+    state = {n: p for n, p in model.state_dict().items() if not n.endswith("num_batches_tracked")}
+    out = {"name": name, "config": config, "start": {n: {"shape": list(p.shape), "data": numbers(p)} for n, p in state.items()}}
+    model.eval()
+    out["eval"] = numbers(model(*samples))
+    model.train()
+    optimizers = [torch.optim.Adam(model.dense(), 0.01), torch.optim.SparseAdam(model.tables(), 0.01)]
+    out["loss"] = []
+    for step in range(20):
+        for o in optimizers:
+            o.zero_grad()
+        loss = F.binary_cross_entropy_with_logits(model(*samples), labels)
+        loss.backward()
+        if step == 0:
+            out["grad"] = {n: numbers(p.grad.to_dense()) for n, p in model.named_parameters()}
+        items, past, mask, user = samples
+        for i, f in enumerate(config["item"]):
+            n = torch.bincount(torch.cat([items[i], past[i][mask]]), minlength=f["rows"])
+            used_only(model.embedding_layer.embedding_layers[f["name"]].weight, n)
+        if config.get("lambda"):
+            regularise(model, samples, config["lambda"])
+        for o in optimizers:
+            o.step()
+        out["loss"].append(float(f"{loss.item():.9g}"))
+    out["end"] = {n: numbers(p) for n, p in model.state_dict().items() if not n.endswith("num_batches_tracked")}
+    return out
+
+
+def dump(path):
+    torch.set_num_threads(1)
+    offers, starts = [0], [0]
+    for items, past, _ in REQUESTS:
+        offers.append(offers[-1] + len(items))
+        starts.append(starts[-1] + len(past))
+    batch = {
+        "items": [c for items, _, _ in REQUESTS for c in items], "offers": offers,
+        "past": [j for _, past, _ in REQUESTS for j in past], "starts": starts,
+        "user": [u for _, _, u in REQUESTS], "labels": LABELS,
+    }
+    with open(path, "w") as f:
+        json.dump({"torch": torch.__version__, "category": CATEGORY, "batch": batch,
+                   "cases": [case(n, c) for n, c in CONFIGS.items()]}, f, separators=(",", ":"))
+        f.write("\n")
+
+
+if __name__ == "__main__":
+    {"dump": dump}[sys.argv[1]](*sys.argv[2:])

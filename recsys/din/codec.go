@@ -1,0 +1,180 @@
+package din
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/eiderdb/eider/internal/nn"
+	"github.com/eiderdb/eider/simd"
+	"github.com/eiderdb/eider/storage/format"
+)
+
+// Tensors have the names that FuxiCTR gives them, so that weights trained there
+// load here and back:
+//
+//	embedding_layer.embedding_layers.<field>.weight                 rows x dim
+//	attention_layers.0.attention_layer.mlp.<n>.weight, .bias        out x in, out
+//	dnn.mlp.<n>.weight, .bias                                       out x in, out
+//	 .. of batch-norm: .weight, .bias, .running_mean, .running_var  cols
+//	 .. of PReLU: .weight, of Dice: .alpha, .bn.running_mean, .bn.running_var
+//	item_bias.weight                                                rows x 1, ours alone
+//
+// n counts the modules of a network, dropout included. num_batches_tracked of a
+// norm is accepted, and ignored.
+
+// slot is a tensor of a model: where it lives, and its shape in a file.
+type slot struct {
+	shape []int
+	data  []float32
+}
+
+// slots names every tensor of m.
+func (m *Model) slots() map[string]slot {
+	all := map[string]slot{}
+	matrix := func(p *nn.Param) { all[p.Name] = slot{[]int{p.Value.Rows, p.Value.Cols}, p.Value.Data} }
+	vector := func(name string, x []float32) { all[name] = slot{[]int{len(x)}, x} }
+	for _, p := range m.tables {
+		matrix(p)
+	}
+	if m.bias != nil {
+		matrix(m.bias)
+	}
+	for _, net := range m.networks() {
+		for _, l := range net.layers {
+			matrix(l.linear.Weight)
+			for _, p := range l.params()[1:] {
+				vector(p.Name, p.Value.Data)
+			}
+		}
+	}
+	m.Stats(func(name string, s *nn.Stats) {
+		vector(name+".running_mean", s.Mean)
+		vector(name+".running_var", s.Var)
+	})
+	return all
+}
+
+// Tensors copies the weights of m, by name. They and Config are all of a model.
+func (m *Model) Tensors() map[string]format.Tensor {
+	all := map[string]format.Tensor{}
+	for name, s := range m.slots() {
+		b := make([]byte, 0, 4*len(s.data))
+		for _, x := range s.data {
+			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
+		}
+		all[name] = format.Tensor{DType: "F32", Shape: s.shape, Data: b}
+	}
+	return all
+}
+
+// Load makes a model of a configuration and its weights: all of them, of the right
+// shapes, finite, and no others. hash is that of the features the weights were
+// trained for, "" if nobody knows. Floats of any width are read. Errors: ErrConfig,
+// ErrBatch, and ErrTensor naming the tensor or telling both hashes.
+func Load(c Config, items *Items, tensors map[string]format.Tensor, hash string) (*Model, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	if hash != "" && hash != c.Hash() {
+		return nil, fmt.Errorf("%w: they are for features with hash %.12s, these have %.12s", ErrTensor, hash, c.Hash())
+	}
+	if have, want := elements(tensors), c.numbers(); have < want {
+		return nil, fmt.Errorf("%w: %d numbers in all tensors, the model has %d", ErrTensor, have, want)
+	}
+	m, err := New(c, items, 0)
+	if err != nil {
+		return nil, err
+	}
+	aliases := map[string]string{}
+	for _, f := range slices.Concat(c.Item, c.User) {
+		if f.Alias != "" {
+			aliases[tableName(f.Alias)] = tableName(f.Name)
+		}
+	}
+	slots := m.slots()
+	for _, name := range slices.Sorted(maps.Keys(slots)) {
+		t, ok := tensors[name]
+		if !ok {
+			return nil, fmt.Errorf("%w: tensor %s is missing", ErrTensor, name)
+		}
+		if err := read(slots[name], name, t); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(tensors)) {
+		if _, ok := slots[name]; ok || counter(name, slots) {
+			continue
+		}
+		table, ok := aliases[name]
+		if !ok {
+			return nil, fmt.Errorf("%w: tensor %s is not of this model", ErrTensor, name)
+		}
+		if err := same(slots[table], name, table, tensors[name]); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// elements counts what the tensors hold, from their bytes.
+func elements(tensors map[string]format.Tensor) (n int) {
+	for _, t := range tensors {
+		n += len(t.Data) / max(1, format.ElementBytes(t.DType))
+	}
+	return n
+}
+
+// same reports a tensor that is not what the table has.
+func same(table slot, name, of string, t format.Tensor) error {
+	s := slot{table.shape, make([]float32, len(table.data))}
+	if err := read(s, name, t); err != nil {
+		return err
+	}
+	if !slices.Equal(s.data, table.data) {
+		return fmt.Errorf("%w: tensor %s differs from %s, whose table it shares", ErrTensor, name, of)
+	}
+	return nil
+}
+
+// counter tells PyTorch's count of batches of a norm.
+func counter(name string, slots map[string]slot) bool {
+	norm, ok := strings.CutSuffix(name, "num_batches_tracked")
+	if ok {
+		_, ok = slots[norm+"running_mean"]
+	}
+	return ok
+}
+
+// read converts a tensor into its slot.
+func read(s slot, name string, t format.Tensor) error {
+	if !slices.Equal(t.Shape, s.shape) {
+		return fmt.Errorf("%w: tensor %s has shape %v, the model's has %v", ErrTensor, name, t.Shape, s.shape)
+	}
+	size := format.ElementBytes(t.DType)
+	if size*len(s.data) != len(t.Data) {
+		return fmt.Errorf("%w: tensor %s has %d bytes of %q for %d numbers", ErrTensor, name, len(t.Data), t.DType, len(s.data))
+	}
+	for i := range s.data {
+		b := t.Data[i*size:]
+		switch t.DType {
+		case "F32":
+			s.data[i] = math.Float32frombits(binary.LittleEndian.Uint32(b))
+		case "F64":
+			s.data[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(b)))
+		case "BF16":
+			s.data[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(b)) << 16)
+		case "F16":
+			simd.FromHalf(s.data[i:i+1], []uint16{binary.LittleEndian.Uint16(b)})
+		default:
+			return fmt.Errorf("%w: tensor %s is of %s, not of floats", ErrTensor, name, t.DType)
+		}
+		if x := float64(s.data[i]); math.IsNaN(x) || math.IsInf(x, 0) || x < 0 && strings.HasSuffix(name, ".running_var") {
+			return fmt.Errorf("%w: tensor %s has %v at %d", ErrTensor, name, x, i)
+		}
+	}
+	return nil
+}
