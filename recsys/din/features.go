@@ -86,6 +86,8 @@ type Batch struct {
 	Starts []int32    // request r has Past[Starts[r]:Starts[r+1]], which may be empty
 	User   [][]uint32 // by field of Config.User, the id of each request
 	Labels []float32  // of Items: 1 clicked, 0 not; nil where none are needed
+
+	parts []Batch
 }
 
 // Requests is the number of requests.
@@ -111,6 +113,33 @@ func (b *Batch) Add(user, past, items []uint32, labels []float32) {
 	for i, id := range user {
 		b.User[i] = append(b.User[i], id)
 	}
+}
+
+// Part is part i of n of the batch, whole requests, and its share of the items. It
+// lies in memory of b, and is valid until the same part is asked for again.
+func (b *Batch) Part(i, n int) (part *Batch, share float32) {
+	for len(b.parts) < n {
+		b.parts = append(b.parts, Batch{})
+	}
+	p := &b.parts[i]
+	lo, hi := i*b.Requests()/n, (i+1)*b.Requests()/n
+	from := func(dst, all []int32) []int32 {
+		dst = append(dst[:0], all[lo:hi+1]...)
+		for j := len(dst) - 1; j >= 0; j-- {
+			dst[j] -= dst[0]
+		}
+		return dst
+	}
+	p.Items, p.Past = b.Items[b.Offers[lo]:b.Offers[hi]], b.Past[b.Starts[lo]:b.Starts[hi]]
+	p.Labels = nil
+	if b.Labels != nil {
+		p.Labels = b.Labels[b.Offers[lo]:b.Offers[hi]]
+	}
+	p.Offers, p.Starts, p.User = from(p.Offers, b.Offers), from(p.Starts, b.Starts), p.User[:0]
+	for _, ids := range b.User {
+		p.User = append(p.User, ids[lo:hi])
+	}
+	return p, float32(len(p.Items)) / float32(max(1, len(b.Items)))
 }
 
 // check reports what of b does not fit m: ErrBatch.

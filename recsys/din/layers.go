@@ -3,6 +3,7 @@ package din
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/eiderdb/eider/internal/nn"
 )
@@ -114,6 +115,24 @@ func (l *layer) params() []*nn.Param {
 		all = append(all, l.dice.Params()...)
 	}
 	return all
+}
+
+func (net *network) replica() *network {
+	r := &network{layers: slices.Clone(net.layers)}
+	for i := range r.layers {
+		l := &r.layers[i]
+		l.linear = &nn.Linear{Weight: l.linear.Weight.Replica(), Bias: l.linear.Bias.Replica()}
+		if n := l.norm; n != nil {
+			l.norm = &nn.Norm{Weight: n.Weight.Replica(), Bias: n.Bias.Replica(), Eps: n.Eps, Stats: nn.NewStats(len(n.Stats.Mean), n.Stats.Eps, n.Stats.Momentum)}
+		}
+		if l.alpha != nil {
+			l.alpha = l.alpha.Replica()
+		}
+		if d := l.dice; d != nil {
+			l.dice = &nn.Dice{Alpha: d.Alpha.Replica(), Stats: nn.NewStats(len(d.Stats.Mean), d.Stats.Eps, d.Stats.Momentum)}
+		}
+	}
+	return r
 }
 
 // stats calls f for the running statistics of each layer that has some.

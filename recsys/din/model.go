@@ -30,6 +30,23 @@ type Model struct {
 	parts  []*nn.Var
 }
 
+// Replica returns a model that shares m's weights and has gradients and running
+// statistics of its own, for a second goroutine that works on part of a batch.
+func (m *Model) Replica() *Model {
+	r := &Model{config: m.config, items: m.items, counts: m.counts}
+	for _, p := range m.tables {
+		r.tables = append(r.tables, p.Replica())
+	}
+	if m.bias != nil {
+		r.bias = m.bias.Replica()
+	}
+	if m.unit != nil {
+		r.unit = m.unit.replica()
+	}
+	r.head = m.head.replica()
+	return r
+}
+
 // New returns a model with weights drawn from seed. Errors: ErrConfig, and ErrBatch
 // if items has other fields than c.
 func New(c Config, items *Items, seed uint64) (*Model, error) {
@@ -155,9 +172,8 @@ func (m *Model) Stats(f func(name string, s *nn.Stats)) {
 	}
 }
 
-// Gradient adds the gradient of the mean log loss over b, and of the
-// regularisation, to the parameters, and returns the loss without the
-// regularisation. Error: ErrBatch.
+// Gradient adds the gradient of the mean log loss over b to the parameters and
+// returns the loss. Regularise adds what is not in it. Error: ErrBatch.
 func (m *Model) Gradient(t *nn.Tape, b *Batch) (float64, error) {
 	if err := m.check(b, true); err != nil {
 		return 0, err
@@ -169,7 +185,6 @@ func (m *Model) Gradient(t *nn.Tape, b *Batch) (float64, error) {
 	t.Train, t.NoGrad = true, false
 	loss := t.BCE(m.logits(t, b), b.Labels, nil)
 	t.Backward(loss)
-	m.regularise()
 	return float64(loss.Data[0]), nil
 }
 

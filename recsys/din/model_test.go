@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/eiderdb/eider/internal/nn"
+	"github.com/eiderdb/eider/internal/nn/nntest"
 )
 
 func logits(t *testing.T, m *Model, b *Batch) []float32 {
@@ -39,6 +40,7 @@ func train(t *testing.T, m *Model, b *Batch, steps int, rate float32) (loss floa
 		if loss, err = m.Gradient(&tape, b); err != nil {
 			t.Fatal(err)
 		}
+		m.Regularise()
 		nn.Adam{}.Step(m.Params(), rate)
 	}
 	return loss
@@ -161,6 +163,7 @@ func TestRegularisationIsLambdaOverTheCountOfUsedRows(t *testing.T) {
 		if _, err := x.Gradient(new(nn.Tape), b); err != nil {
 			t.Fatal(err)
 		}
+		x.Regularise()
 	}
 	uses := make([]float64, 12) // by item: samples, counting repeats within one
 	for r := range b.Requests() {
@@ -225,5 +228,32 @@ func TestEqualSeedsTrainToEqualBits(t *testing.T) {
 		if !slices.Equal(all[0], all[1]) {
 			t.Errorf("%s: two runs differ", name)
 		}
+	}
+}
+
+func TestPartsOfABatchTrainAsTheWhole(t *testing.T) {
+	fields, items, b := sample(5, 9, 6)
+	m := fresh(t, kinds(fields)["plain"], items) // without statistics of a batch
+	replicas := []*Model{m.Replica(), m.Replica()}
+	if _, err := m.Gradient(new(nn.Tape), b); err != nil {
+		t.Fatal(err)
+	}
+	var whole, sum [][]float64
+	for _, p := range m.Params() {
+		whole, sum = append(whole, gradient(p)), append(sum, make([]float64, len(p.Value.Data)))
+	}
+	for i, r := range replicas {
+		part, share := b.Part(i, 2)
+		if _, err := r.Gradient(new(nn.Tape), part); err != nil {
+			t.Fatal(err)
+		}
+		for k, p := range r.Params() {
+			for j, g := range gradient(p) {
+				sum[k][j] += g * float64(share)
+			}
+		}
+	}
+	for k, p := range m.Params() {
+		nntest.Near(t, p.Name, sum[k], whole[k], 1e-5)
 	}
 }

@@ -117,7 +117,6 @@ func TestEveryGradientAgreesWithPyTorch(t *testing.T) {
 	d := readDump(t)
 	for _, c := range d.Cases {
 		t.Run(c.Name, func(t *testing.T) {
-			c.Config.Lambda = 0 // the dump has the gradient without it
 			m, b := c.load(t, d)
 			if _, err := m.Gradient(new(nn.Tape), b); err != nil {
 				t.Fatal(err)
@@ -154,6 +153,7 @@ func TestTwentyStepsFollowPyTorch(t *testing.T) {
 					t.Fatal(err)
 				}
 				nntest.Near(t, "loss", []float64{loss}, []float64{want}, 1e-4)
+				m.Regularise()
 				nn.Adam{}.Step(m.Params(), 0.01)
 			}
 			for name, s := range m.slots() {

@@ -35,10 +35,10 @@ func (m *Model) count(field int, items []uint32, times float64) {
 	}
 }
 
-// regularise adds λ/n_j·w_j to the gradient of every row that the batch used (5).
-// Time is that of the rows used, whatever the size of the tables. A row that was
-// never counted counts once.
-func (m *Model) regularise() {
+// Regularise adds λ/n_j·w_j to the gradient of every row that has one, those the
+// batch used (5). Time is that of the rows used, whatever the size of the tables. A
+// row that was never counted counts once.
+func (m *Model) Regularise() {
 	if m.config.Lambda == 0 {
 		return
 	}

@@ -36,6 +36,16 @@ func fold(w, wq, wk nn.Matrix) {
 	}
 }
 
+// repeat fills dst with copies of row.
+func repeat(dst, row []float32) {
+	if len(dst) == 0 {
+		return
+	}
+	for n := copy(dst, row); n < len(dst); n *= 2 {
+		copy(dst[n:], dst[:n])
+	}
+}
+
 // forward computes pairs x h for q, n x d, and k, history x d; pairs is their
 // number.
 func (o *first) forward(t *nn.Tape, q, k, w, bias *nn.Var, b *Batch, pairs int) *nn.Var {
@@ -47,20 +57,13 @@ func (o *first) forward(t *nn.Tape, q, k, w, bias *nn.Var, b *Batch, pairs int) 
 	simd.Gemm(false, true, k.Rows, h, d, 1, k.Data, k.Stride, o.wk.Data, d, 0, byPast.Data, h)
 	o.p = t.Matrix(pairs, d)
 	y := t.Matrix(pairs, h)
-	at := 0
-	for r := range b.Requests() {
-		lo, hi := int(b.Starts[r]), int(b.Starts[r+1])
-		for c := int(b.Offers[r]); c < int(b.Offers[r+1]); c++ {
-			end := at + hi - lo
-			o.p.Slice(at, end).Set(k.Matrix.Slice(lo, hi))
-			y.Slice(at, end).Set(byPast.Slice(lo, hi))
-			for i := at; i < end; i++ {
-				simd.Mul(o.p.Row(i), q.Row(c))
-				simd.Add(y.Row(i), byItem.Row(c))
-			}
-			at = end
-		}
-	}
+	o.each(func(c, lo, hi, at int) {
+		end := at + hi - lo
+		repeat(o.p.Data[at*d:end*d], q.Row(c))
+		simd.Mul(o.p.Data[at*d:end*d], k.Data[lo*d:hi*d])
+		repeat(y.Data[at*h:end*h], byItem.Row(c))
+		simd.Add(y.Data[at*h:end*h], byPast.Data[lo*h:hi*h])
+	})
 	_, _, _, wp := parts(w.Matrix)
 	simd.Gemm(false, true, pairs, h, d, 1, o.p.Data, d, wp.Data, wp.Stride, 1, y.Data, h)
 	return t.Record(o, y, q, k, w, bias)
@@ -70,6 +73,9 @@ func (o *first) forward(t *nn.Tape, q, k, w, bias *nn.Var, b *Batch, pairs int) 
 func (o *first) Backward(t *nn.Tape, out *nn.Var, in []*nn.Var) {
 	q, k, w, bias, g := in[0], in[1], in[2], in[3], t.Grad(out)
 	h, d := w.Rows, q.Cols
+	if !g.Packed() {
+		panic("din: the gradient of the unit's first layer has gaps between its rows")
+	}
 	byItem, byPast := o.sums(t, g, q.Rows, k.Rows)
 	_, _, _, wp := parts(w.Matrix)
 	if w.Needs() {
@@ -116,42 +122,52 @@ func (o *first) Backward(t *nn.Tape, out *nn.Var, in []*nn.Var) {
 
 // sums adds up the gradient of pairs by item offered and by item of a history.
 func (o *first) sums(t *nn.Tape, g nn.Matrix, items, past int) (byItem, byPast nn.Matrix) {
-	byItem, byPast = t.Matrix(items, g.Cols), t.Matrix(past, g.Cols)
+	h := g.Cols
+	byItem, byPast = t.Matrix(items, h), t.Matrix(past, h)
 	clear(byItem.Data)
 	clear(byPast.Data)
-	o.each(func(c, j, pair int) {
-		simd.Add(byItem.Row(c), g.Row(pair))
-		simd.Add(byPast.Row(j), g.Row(pair))
+	o.each(func(c, lo, hi, at int) {
+		block := g.Data[at*h : (at+hi-lo)*h]
+		simd.Add(byPast.Data[lo*h:hi*h], block)
+		for ; len(block) > 0; block = block[h:] {
+			simd.Add(byItem.Row(c), block[:h])
+		}
 	})
 	return byItem, byPast
 }
 
 // pull turns x, pairs x d, into Σ_e x⊙e by item offered and Σ_A x⊙v_A by item of a
-// history. It overwrites x.
+// history.
 func (o *first) pull(t *nn.Tape, x, q, k nn.Matrix) (dq, dk nn.Matrix) {
-	dq, dk = t.Matrix(q.Rows, q.Cols), t.Matrix(k.Rows, k.Cols)
+	d := q.Cols
+	dq, dk = t.Matrix(q.Rows, d), t.Matrix(k.Rows, d)
 	clear(dq.Data)
 	clear(dk.Data)
-	part := t.Matrix(1, q.Cols).Row(0)
-	o.each(func(c, j, pair int) {
-		copy(part, x.Row(pair))
-		simd.Mul(part, k.Row(j))
-		simd.Add(dq.Row(c), part)
-		simd.Mul(x.Row(pair), q.Row(c))
-		simd.Add(dk.Row(j), x.Row(pair))
+	longest := 0
+	o.each(func(_, lo, hi, _ int) { longest = max(longest, hi-lo) })
+	part := t.Matrix(longest, d).Data
+	o.each(func(c, lo, hi, at int) {
+		block, part := x.Data[at*d:(at+hi-lo)*d], part[:(hi-lo)*d]
+		repeat(part, q.Row(c))
+		simd.Mul(part, block)
+		simd.Add(dk.Data[lo*d:hi*d], part)
+		simd.Mul(block, k.Data[lo*d:hi*d])
+		for ; len(block) > 0; block = block[d:] {
+			simd.Add(dq.Row(c), block[:d])
+		}
 	})
 	return dq, dk
 }
 
-// each calls f for every pair of item c and history row j.
-func (o *first) each(f func(c, j, pair int)) {
-	pair := 0
+// each calls f for every item c with the rows of its history and the first of its
+// pairs.
+func (o *first) each(f func(c, lo, hi, at int)) {
+	at := 0
 	for r := range o.b.Requests() {
+		lo, hi := int(o.b.Starts[r]), int(o.b.Starts[r+1])
 		for c := o.b.Offers[r]; c < o.b.Offers[r+1]; c++ {
-			for j := o.b.Starts[r]; j < o.b.Starts[r+1]; j++ {
-				f(int(c), int(j), pair)
-				pair++
-			}
+			f(int(c), lo, hi, at)
+			at += hi - lo
 		}
 	}
 }
