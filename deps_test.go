@@ -46,6 +46,7 @@ index/flat < index/indextest;
 # Learning: tape, parameters, optimisers, and the check of their gradients.
 simd < internal/nn;
 internal/nn < internal/nn/nntest;
+storage/format, internal/metric, internal/nn < internal/train;
 
 # Recommenders learn and score; what they read comes from whoever calls.
 storage/format, internal/nn < recsys/din;
