@@ -70,7 +70,7 @@ storage/registry, index/flat, index/hnsw, index/rotate, embed/text, rank, rank/l
 
 # The doors: HTTP, measurements, command line.
 eider, internal/ingest < api;
-eider, internal/dataset, internal/metric < bench;
+eider, internal/dataset, internal/metric, internal/train, recsys/din < bench;
 api, bench, internal/demo < cmd/eider;
 `
 

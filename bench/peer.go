@@ -172,11 +172,21 @@ type peer struct {
 func (p *peer) name() string  { return p.title }
 func (p *peer) about() string { return p.how }
 
+// run launches the peer and lets it load the set.
 func (p *peer) run(ctx context.Context, bin string, args ...string) error {
 	base, queries, err := p.shop.share()
 	if err != nil {
 		return err
 	}
+	if err := p.launch(ctx, bin, args...); err != nil {
+		return err
+	}
+	_, err = p.ask(ctx, "load", base, queries, string(p.shop.set.Metric))
+	return err
+}
+
+// launch starts the process and waits until it is ready.
+func (p *peer) launch(ctx context.Context, bin string, args ...string) (err error) {
 	p.cmd = exec.CommandContext(ctx, bin, args...)
 	p.cmd.Stderr, p.cmd.WaitDelay = &p.errs, 2*time.Second
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
@@ -198,8 +208,7 @@ func (p *peer) run(ctx context.Context, bin string, args ...string) error {
 	if v := fields["version"]; v != "" {
 		p.how = v + ", " + p.how
 	}
-	_, err = p.ask(ctx, "load", base, queries, string(p.shop.set.Metric))
-	return err
+	return nil
 }
 
 // ask sends one request and reads its answer.

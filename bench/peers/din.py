@@ -11,10 +11,10 @@ trains for `eider bench din`; see peer() for the lines it reads and writes.
 """
 import json
 import math
-import struct
 import sys
 import time
 
+import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -83,13 +83,13 @@ class Attention(nn.Module):
 
 
 class DIN(nn.Module):
-    def __init__(self, config):
+    def __init__(self, config, sparse=True):
         super().__init__()
         self.config = config
         fields = config["item"] + config.get("user", [])
         self.embedding_layer = nn.Module()
         self.embedding_layer.embedding_layers = nn.ModuleDict(
-            {f["name"]: nn.Embedding(f["rows"], f["dim"], sparse=True) for f in fields})
+            {f["name"]: nn.Embedding(f["rows"], f["dim"], sparse=sparse) for f in fields})
         for table in self.embedding_layer.embedding_layers.values():
             nn.init.normal_(table.weight, std=config["spread"])
         d = sum(f["dim"] for f in config["item"])
@@ -97,7 +97,7 @@ class DIN(nn.Module):
             self.attention_layers = nn.ModuleList([Attention(d, config)])
         self.dnn = MLP(sum(f["dim"] for f in config.get("user", [])) + d * (3 if config.get("product") else 2), config["head"])
         if config.get("bias"):
-            self.item_bias = nn.Embedding(config["item"][0]["rows"], 1, sparse=True)
+            self.item_bias = nn.Embedding(config["item"][0]["rows"], 1, sparse=sparse)
             nn.init.zeros_(self.item_bias.weight)
 
     def embed(self, ids):
@@ -252,5 +252,91 @@ def dump(path):
         f.write("\n")
 
 
+# ---- peer ----
+
+class Trainer:
+    """Steps of a model on batches that a file holds: int32 counts of batches, rows and
+    history, then per batch items, histories padded with 0, their lengths, labels."""
+
+    def __init__(self, config, path, sparse):
+        with open(config) as f:
+            config = json.load(f)
+        torch.manual_seed(1)
+        self.model = DIN(config, sparse)
+        raw = np.fromfile(path, dtype=np.int32)
+        n, rows, past = raw[:3]
+        self.batches = []
+        for b in raw[3:].reshape(n, -1):
+            items, history, lengths, labels = np.split(b, [rows, rows + rows * past, 2 * rows + rows * past])
+            history = torch.from_numpy(history.reshape(rows, past).astype(np.int64))
+            mask = torch.arange(past).unsqueeze(0) < torch.from_numpy(lengths.astype(np.int64)).unsqueeze(1)
+            self.batches.append(([torch.from_numpy(items.astype(np.int64))], [history], mask, torch.from_numpy(labels.astype(np.float32))))
+        if sparse:
+            self.optimizers = [torch.optim.Adam(self.model.dense(), 3e-3, fused=True), torch.optim.SparseAdam(self.model.tables(), 3e-3)]
+        else:
+            self.optimizers = [torch.optim.Adam(self.model.parameters(), 3e-3, fused=True)]
+
+    def train(self, first, count, threads):
+        torch.set_num_threads(threads)
+        self.model.train()
+        total, began = 0.0, time.perf_counter()
+        for i in range(first, first + count):
+            items, past, mask, labels = self.batches[i % len(self.batches)]
+            for o in self.optimizers:
+                o.zero_grad()
+            loss = F.binary_cross_entropy_with_logits(self.model(items, past, mask, [], padded=True), labels)
+            loss.backward()
+            for o in self.optimizers:
+                o.step()
+            total += loss.item()
+        return {"wall": time.perf_counter() - began, "loss": total / count}
+
+
+def serve(config, items, past, times, threads):
+    """Seconds of each of so many requests: one user, items, a history."""
+    torch.set_num_threads(threads)
+    with open(config) as f:
+        model = DIN(json.load(f), False)
+    model.eval()
+    rows = model.config["item"][0]["rows"]
+    spent = []
+    with torch.inference_mode():
+        mask = torch.ones(items, past, dtype=torch.bool)
+        for _ in range(times):
+            q, k = torch.randint(rows, (items,)), torch.randint(rows, (past,))
+            began = time.perf_counter()
+            model([q], [k.expand(items, -1)], mask, [], padded=True)
+            spent.append(time.perf_counter() - began)
+    return {"p50": float(np.median(spent))}
+
+
+def peer():
+    """Lines in, lines out, fields separated by tabs, as bench/peers/README.md says:
+
+        load CONFIG BATCHES dense|sparse     a model and its optimiser
+        train FIRST COUNT THREADS            wall, loss
+        serve CONFIG ITEMS PAST TIMES THREADS    p50
+    """
+    trainer = None
+    print("ok\tversion=" + torch.__version__, flush=True)
+    for line in sys.stdin:
+        word, *args = line.rstrip("\n").split("\t")
+        try:
+            out = {}
+            if word == "load":
+                trainer = Trainer(args[0], args[1], args[2] == "sparse")
+            elif word == "train":
+                out = trainer.train(*map(int, args))
+            elif word == "serve":
+                out = serve(args[0], *map(int, args[1:]))
+            elif word == "quit":
+                return
+            else:
+                raise ValueError("unknown request " + word)
+            print("\t".join(["ok"] + [f"{k}={v}" for k, v in out.items()]), flush=True)
+        except Exception as e:  # the other side tells
+            print("error\t" + str(e).replace("\n", " ").replace("\t", " "), flush=True)
+
+
 if __name__ == "__main__":
-    {"dump": dump}[sys.argv[1]](*sys.argv[2:])
+    {"dump": dump, "peer": peer}[sys.argv[1]](*sys.argv[2:])

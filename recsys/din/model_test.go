@@ -257,3 +257,41 @@ func TestPartsOfABatchTrainAsTheWhole(t *testing.T) {
 		nntest.Near(t, p.Name, sum[k], whole[k], 1e-5)
 	}
 }
+
+// BenchmarkStep is a step of the model of MovieLens: 128 requests of two items and
+// a history of fifty.
+func BenchmarkStep(b *testing.B) {
+	c := Config{
+		Item: []Field{{Name: "item", Rows: 1682, Dim: 32}}, Pooling: "attention", Softmax: true, Scaled: true, Product: true, Bias: true,
+		Unit: Layers{Hidden: []int{32, 16}, Activation: "sigmoid"}, Head: Layers{Hidden: []int{64, 32}, Activation: "prelu"},
+		Spread: 0.05, Lambda: 0.01,
+	}
+	items, err := NewItems(1682, c.Item, []Column{{}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, err := New(c, items, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	var batch Batch
+	batch.Reset()
+	past := make([]uint32, 50)
+	for range 128 {
+		for i := range past {
+			past[i] = rng.Uint32N(1682)
+		}
+		batch.Add(nil, past, []uint32{rng.Uint32N(1682), rng.Uint32N(1682)}, []float32{1, 0})
+	}
+	var tape nn.Tape
+	params := m.Params()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := m.Gradient(&tape, &batch); err != nil {
+			b.Fatal(err)
+		}
+		m.Regularise()
+		nn.Adam{}.Step(params, 1e-3)
+	}
+}

@@ -66,7 +66,8 @@ type work struct {
 	q, k, user   []float32 // C x d, T x d, 1 x user fields
 	byItem       []float32 // C x h
 	byPast       []float32 // T x h
-	pair         []float32 // block x d
+	pair         []float32 // block x d, or a matrix of h x d per item of a block
+	scores       []float32 // T x block
 	x, y, gate   []float32 // layers of a block, and their gates
 	weight       []float32 // C x T
 	joined, bias []float32 // input of the head, C x inputs; its first bias
@@ -86,9 +87,9 @@ func room[T any](s []T, n int) []T {
 
 // Score writes the logit of each item of r to logits; Probabilities turns them
 // into chances of a click. What r's history weighs for item i, pooling v_U(A), is
-// written to weights[i*len(r.Past):(i+1)*len(r.Past)] unless weights is nil. The
-// first layer of the unit reads the history once per request, and so does the head
-// the user. Nothing is allocated once scratch has grown to the size of requests.
+// written to weights[i*len(r.Past):(i+1)*len(r.Past)] unless weights is nil. What
+// the first layer of the unit and that of the head make of the user alone is
+// computed once. Nothing is allocated once scratch has grown to the size of requests.
 // Time O(C·T·(d·h + h·h₂)) for C items, T of history and layers of h and h₂. Error:
 // ErrBatch, and nothing is written.
 func (s *Scorer) Score(r Request, logits, weights []float32) error {
@@ -163,23 +164,12 @@ func (s *Scorer) weigh(w *work, items, past int) {
 	if items == 0 || past == 0 {
 		return
 	}
-	w.byItem, w.byPast = room(w.byItem, items*h), room(w.byPast, past*h)
+	w.byItem = room(w.byItem, items*h)
 	simd.GemmBias(false, true, items, h, d, 1, w.q, d, s.wq.Data, d, s.unit[0].b, simd.None, w.byItem, h)
-	simd.Gemm(false, true, past, h, d, 1, w.k, d, s.wk.Data, d, 0, w.byPast, h)
-	block := max(1, blockRows/past)
-	w.pair, w.x = room(w.pair, block*past*d), room(w.x, block*past*s.unit.width())
-	for lo := 0; lo < items; lo += block {
-		hi := min(lo+block, items)
-		n := (hi - lo) * past
-		for c := lo; c < hi; c++ {
-			at, end := (c-lo)*past, (c-lo+1)*past
-			repeat(w.pair[at*d:end*d], w.q[c*d:(c+1)*d])
-			simd.Mul(w.pair[at*d:end*d], w.k)
-			repeat(w.x[at*h:end*h], w.byItem[c*h:(c+1)*h])
-			simd.Add(w.x[at*h:end*h], w.byPast)
-		}
-		simd.Gemm(false, true, n, h, d, 1, w.pair, d, s.wp.Data, d, 1, w.x, h)
-		s.unit.after(w, n, w.weight[lo*past:hi*past])
+	if 3*h*d < past*(2*d+3*h) { // numbers written and read per item offered
+		s.byMatrix(w, items, past)
+	} else {
+		s.byPair(w, items, past)
 	}
 	if s.config.Scaled {
 		simd.Scale(w.weight, float32(1/math.Sqrt(float64(d))))
@@ -188,6 +178,57 @@ func (s *Scorer) weigh(w *work, items, past int) {
 		for i := range items {
 			row := w.weight[i*past : (i+1)*past]
 			simd.Softmax(row, row)
+		}
+	}
+}
+
+// byPair multiplies W_p by v_A⊙e of every pair. The history's part of the layer is
+// computed once.
+func (s *Scorer) byPair(w *work, items, past int) {
+	d, h := s.config.Dim(), s.wq.Rows
+	w.byPast = room(w.byPast, past*h)
+	simd.Gemm(false, true, past, h, d, 1, w.k, d, s.wk.Data, d, 0, w.byPast, h)
+	block := max(1, blockRows/past)
+	w.pair, w.x = room(w.pair, block*past*d), room(w.x, block*past*s.unit.width())
+	for lo := 0; lo < items; lo += block {
+		hi := min(lo+block, items)
+		for c := lo; c < hi; c++ {
+			at, end := (c-lo)*past, (c-lo+1)*past
+			repeat(w.pair[at*d:end*d], w.q[c*d:(c+1)*d])
+			simd.Mul(w.pair[at*d:end*d], w.k)
+			repeat(w.x[at*h:end*h], w.byItem[c*h:(c+1)*h])
+			simd.Add(w.x[at*h:end*h], w.byPast)
+		}
+		n := (hi - lo) * past
+		simd.Gemm(false, true, n, h, d, 1, w.pair, d, s.wp.Data, d, 1, w.x, h)
+		s.unit.after(w, n, w.weight[lo*past:hi*past])
+	}
+}
+
+// byMatrix multiplies the history by W_k-W_d + W_p·diag(v_A), a matrix per item
+// offered: less to write than byPair where histories are longer than the layer is
+// wide, and products of full width where it is narrow.
+func (s *Scorer) byMatrix(w *work, items, past int) {
+	d, h := s.config.Dim(), s.wq.Rows
+	block := max(1, 2*blockRows/past)
+	w.pair, w.x = room(w.pair, block*h*d), room(w.x, block*past*s.unit.width())
+	w.scores = room(w.scores, block*past)
+	for lo := 0; lo < items; lo += block {
+		hi := min(lo+block, items)
+		for c := lo; c < hi; c++ {
+			m := w.pair[(c-lo)*h*d : (c-lo+1)*h*d]
+			repeat(m, w.q[c*d:(c+1)*d])
+			simd.Mul(m, s.wp.Data)
+			simd.Add(m, s.wk.Data)
+		}
+		n := hi - lo // rows of x are history by item
+		simd.GemmBias(false, true, past, n*h, d, 1, w.k, d, w.pair, d, w.byItem[lo*h:hi*h], simd.None, w.x, n*h)
+		s.unit.after(w, n*past, w.scores[:n*past])
+		for c := lo; c < hi; c++ {
+			row := w.weight[c*past : (c+1)*past]
+			for j := range row {
+				row[j] = w.scores[j*n+c-lo]
+			}
 		}
 	}
 }

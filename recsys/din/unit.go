@@ -126,12 +126,12 @@ func (o *first) sums(t *nn.Tape, g nn.Matrix, items, past int) (byItem, byPast n
 	byItem, byPast = t.Matrix(items, h), t.Matrix(past, h)
 	clear(byItem.Data)
 	clear(byPast.Data)
+	part := t.Matrix(o.longest(), h).Data
 	o.each(func(c, lo, hi, at int) {
-		block := g.Data[at*h : (at+hi-lo)*h]
+		block, part := g.Data[at*h:(at+hi-lo)*h], part[:(hi-lo)*h]
 		simd.Add(byPast.Data[lo*h:hi*h], block)
-		for ; len(block) > 0; block = block[h:] {
-			simd.Add(byItem.Row(c), block[:h])
-		}
+		copy(part, block)
+		collapse(byItem.Row(c), part)
 	})
 	return byItem, byPast
 }
@@ -143,20 +143,35 @@ func (o *first) pull(t *nn.Tape, x, q, k nn.Matrix) (dq, dk nn.Matrix) {
 	dq, dk = t.Matrix(q.Rows, d), t.Matrix(k.Rows, d)
 	clear(dq.Data)
 	clear(dk.Data)
-	longest := 0
-	o.each(func(_, lo, hi, _ int) { longest = max(longest, hi-lo) })
-	part := t.Matrix(longest, d).Data
+	part := t.Matrix(o.longest(), d).Data
 	o.each(func(c, lo, hi, at int) {
 		block, part := x.Data[at*d:(at+hi-lo)*d], part[:(hi-lo)*d]
 		repeat(part, q.Row(c))
 		simd.Mul(part, block)
 		simd.Add(dk.Data[lo*d:hi*d], part)
 		simd.Mul(block, k.Data[lo*d:hi*d])
-		for ; len(block) > 0; block = block[d:] {
-			simd.Add(dq.Row(c), block[:d])
-		}
+		collapse(dq.Row(c), block)
 	})
 	return dq, dk
+}
+
+// longest is the length of the longest history.
+func (o *first) longest() int {
+	n := 0
+	o.each(func(_, lo, hi, _ int) { n = max(n, hi-lo) })
+	return n
+}
+
+// collapse adds the sum of rows to sum, half of them onto the other half at a time.
+// It leaves anything in rows.
+func collapse(sum, rows []float32) {
+	d := len(sum)
+	for len(rows) > d {
+		half := len(rows) / d / 2 * d
+		simd.Add(rows[:half], rows[len(rows)-half:])
+		rows = rows[:len(rows)-half]
+	}
+	simd.Add(sum[:len(rows)], rows)
 }
 
 // each calls f for every item c with the rows of its history and the first of its

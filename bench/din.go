@@ -1,0 +1,195 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/eiderdb/eider/internal/metric"
+	"github.com/eiderdb/eider/internal/nn"
+	"github.com/eiderdb/eider/internal/train"
+	"github.com/eiderdb/eider/recsys/din"
+)
+
+// Din measures the Deep Interest Network: how well it ranks MovieLens-100K (a
+// hundred fixed negatives, no user id, three seeds) beside its base model that
+// averages histories, popularity, item neighbours and BPR-MF; what vectors as bytes
+// cost; and how fast it trains and serves, beside PyTorch. Which epoch counts is
+// not chosen by the test: figures are means over the last four. Errors: ErrOption,
+// ErrSet, the context's.
+func Din(ctx context.Context, o Options, w io.Writer) error {
+	seeds, epochs := 3, 14
+	if o.Quick {
+		seeds, epochs = 1, 5
+	}
+	dir, _, err := dataDir(o.Data)
+	if err != nil {
+		return err
+	}
+	c, err := movielens(dir)
+	if err != nil {
+		return err
+	}
+	r := newReport("din", c.name, o, w)
+	d := &dinSuite{o: o, clicks: c, report: r, epochs: epochs}
+	r.printf("%d clicks to learn from, %d users to test, %d items, %d seeds, %d epochs, %s\n",
+		len(c.examples), len(c.tests), c.items, seeds, epochs, cpuName())
+	if err := d.quality(ctx, seeds); err != nil {
+		return err
+	}
+	if err := d.speed(ctx); err != nil {
+		return err
+	}
+	return r.finish(o)
+}
+
+type dinSuite struct {
+	o      Options
+	clicks *clicks
+	report *report
+	epochs int
+}
+
+// dinConfig is the model of the reference runs: items of 32 numbers.
+func dinConfig(items int) din.Config {
+	return din.Config{
+		Item: []din.Field{{Name: "item_id", Rows: items, Dim: 32}}, Pooling: "attention", Softmax: true, Scaled: true,
+		Product: true, Bias: true, Unit: din.Layers{Hidden: []int{32, 16}, Activation: "sigmoid"},
+		Head: din.Layers{Hidden: []int{64, 32}, Activation: "prelu"}, Spread: 0.05, Lambda: 0.01,
+	}
+}
+
+// Of training: clicks with a negative each, and the rate.
+const (
+	dinRequests = 128
+	dinRate     = 3e-3
+)
+
+// settled is how many of the last epochs a figure is the mean of.
+const settled = 4
+
+// learned is what a model scored over seeds.
+type learned struct {
+	gauc, auc, loss, calibration []float64 // by seed
+	bytes                        []float64 // GAUC that the last epoch loses with vectors as bytes
+	interval                     metric.Estimate
+}
+
+func (d *dinSuite) quality(ctx context.Context, seeds int) error {
+	floors := []struct {
+		name  string
+		score func(t *click, out []float32) error
+	}{{"popularity", d.clicks.popularity()}, {"item neighbours", d.clicks.neighbours()}, {"BPR-MF", d.clicks.factors(d.o.seed())}}
+	figures := map[string]float64{}
+	for _, f := range floors {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		j, err := d.clicks.judge(f.score)
+		if err != nil {
+			return err
+		}
+		figures[f.name] = metric.GAUC(j.scores, j.labels, j.start).Value
+		Figure{Engine: f.name}.add(d.report, "GAUC", figures[f.name], "", "")
+	}
+	models := map[string]*learned{}
+	for _, pooling := range []string{"attention", "mean"} {
+		models[pooling] = &learned{}
+		for seed := range uint64(seeds) {
+			if err := d.learn(ctx, pooling, d.o.seed()+seed, models[pooling]); err != nil {
+				return err
+			}
+		}
+	}
+	d.publish(models["attention"], models["mean"], figures)
+	return nil
+}
+
+func (d *dinSuite) publish(own, base *learned, figures map[string]float64) {
+	r, gauc := d.report, metric.Mean(own.gauc)
+	r.against("mean pooling", "GAUC", gauc, metric.Mean(base.gauc), "", "higher",
+		fmt.Sprintf("seeds %.4f, mean pooling %.4f; of the users tested [%.4f, %.4f]", own.gauc, base.gauc, own.interval.Low, own.interval.High))
+	for _, name := range []string{"popularity", "item neighbours", "BPR-MF"} {
+		r.against(name, "GAUC", gauc, figures[name], "", "higher", "")
+	}
+	r.add("gain over mean pooling", gauc-metric.Mean(base.gauc), "GAUC",
+		fmt.Sprintf("RelaImpr %.1f %%", 100*metric.RelaImpr(gauc, metric.Mean(base.gauc))))
+	r.against("mean pooling", "AUC", metric.Mean(own.auc), metric.Mean(base.auc), "", "higher", "all tests together")
+	r.against("mean pooling", "log loss", metric.Mean(own.loss), metric.Mean(base.loss), "nats", "lower", "one click in 101, learned from one in two")
+	r.against("mean pooling", "calibration", metric.Mean(own.calibration), metric.Mean(base.calibration), "", "lower", "the same: 50.5 times as many clicks as came is right for it")
+	r.add("cost of vectors as bytes", metric.Mean(own.bytes), "GAUC", "after the last epoch")
+}
+
+// learn trains one model and adds what it scores.
+func (d *dinSuite) learn(ctx context.Context, pooling string, seed uint64, l *learned) error {
+	c := dinConfig(d.clicks.items)
+	c.Pooling = pooling
+	items, err := din.NewItems(d.clicks.items, c.Item, []din.Column{{}})
+	if err != nil {
+		return err
+	}
+	m, err := din.New(c, items, seed)
+	if err != nil {
+		return err
+	}
+	source := d.clicks.source(seed, dinRequests)
+	for b, err := range source(0) { // n_j, negatives of the first epoch included
+		if err == nil {
+			err = m.Count(b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	var marks []train.Metrics
+	began := time.Now()
+	_, err = train.Run(ctx, m, source, train.Options{
+		Epochs: d.epochs, Seed: seed, Optimizer: nn.Adam{}, Rate: nn.Constant(dinRate), Clip: 10,
+		Evaluate: func(context.Context) (train.Metrics, error) { return d.measure(m) },
+		Progress: func(e train.Event) {
+			if e.Metrics != nil {
+				marks = append(marks, e.Metrics)
+				d.o.log("%s, seed %d, epoch %d: loss %.4f, GAUC %.4f (%.1f s)", pooling, seed, e.Epoch+1, e.Loss,
+					e.Metrics["gauc"].Value, time.Since(began).Seconds())
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	marks = marks[max(0, len(marks)-settled):]
+	bytes, err := d.gauc(m.Scorer(true))
+	if err != nil {
+		return err
+	}
+	l.bytes = append(l.bytes, marks[len(marks)-1]["gauc"].Value-bytes)
+	for name, into := range map[string]*[]float64{"gauc": &l.gauc, "auc": &l.auc, "loss": &l.loss, "calibration": &l.calibration} {
+		sum := 0.0
+		for _, m := range marks {
+			sum += m[name].Value
+		}
+		*into = append(*into, sum/float64(len(marks)))
+	}
+	l.interval = marks[len(marks)-1]["gauc"]
+	return nil
+}
+
+func (d *dinSuite) judge(s *din.Scorer) (judged, error) {
+	return d.clicks.judge(func(t *click, out []float32) error {
+		return s.Score(din.Request{Past: t.past, Items: t.items}, out, nil)
+	})
+}
+
+func (d *dinSuite) gauc(s *din.Scorer) (float64, error) {
+	j, err := d.judge(s)
+	return metric.GAUC(j.scores, j.labels, j.start).Value, err
+}
+
+func (d *dinSuite) measure(m *din.Model) (train.Metrics, error) {
+	j, err := d.judge(m.Scorer(false))
+	return train.Metrics{
+		"gauc": metric.GAUC(j.scores, j.labels, j.start), "auc": metric.AUC(j.scores, j.labels),
+		"loss": metric.LogLoss(j.scores, j.labels), "calibration": metric.Calibration(j.scores, j.labels),
+	}, err
+}

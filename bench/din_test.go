@@ -1,0 +1,108 @@
+package bench
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// madeUpRatings writes a small set in the layout of MovieLens: users take items of
+// their own half, so histories tell what comes next.
+func madeUpRatings(t *testing.T, users, each, items int) (dir string) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(5, 5))
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	for u := range users {
+		for i, it := range rng.Perm(items / 2)[:each] {
+			fmt.Fprintf(z, "%d\t%d\t%d\t%d\n", u+1, 2*it+u%2+1, 1+rng.IntN(5), 1000+i)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	dir = t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "ml-100k"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ml-100k", "u.data.gz"), b.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestDinReportsQualityAndSpeed(t *testing.T) {
+	dir := madeUpRatings(t, 200, 12, 60)
+	var out bytes.Buffer
+	o := Options{Quick: true, JSON: true, Data: dir, Peers: []string{"none"}}
+	if err := Din(context.Background(), o, &out); err != nil {
+		t.Fatal(err)
+	}
+	all := lines(t, out.Bytes())
+	if f := find(t, all, "GAUC", "mean pooling"); f.Value < 0.65 || f.Ratio == nil {
+		t.Errorf("half of the items can be told from the history: %+v", f)
+	}
+	for _, name := range []string{"gain over mean pooling", "cost of vectors as bytes", "training, threads=1", "serving 200x50, d=128, unit 512-80-40-1, p50"} {
+		find(t, all, name, "")
+	}
+	find(t, all, "GAUC", "popularity")
+}
+
+func TestDinSaysWhatDataItMisses(t *testing.T) {
+	if err := Din(context.Background(), Options{Data: t.TempDir()}, new(bytes.Buffer)); !errors.Is(err, ErrSet) {
+		t.Errorf("%v", err)
+	}
+	dir := madeUpRatings(t, 3, 4, 10)
+	path := filepath.Join(dir, "ml-100k", "u.data.gz")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b[:len(b)-9], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := Din(context.Background(), Options{Data: dir}, new(bytes.Buffer)); !errors.Is(err, ErrSet) {
+		t.Errorf("a torn file: %v", err)
+	}
+}
+
+func TestClicksNeverHoldTheirOwnTarget(t *testing.T) {
+	c, err := movielens(madeUpRatings(t, 20, 9, 30))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.tests) != 20 || len(c.examples) != 20*7 {
+		t.Fatalf("%d tests, %d examples", len(c.tests), len(c.examples))
+	}
+	for _, e := range append(c.tests, c.examples...) {
+		if slices.Contains(e.past, e.items[0]) {
+			t.Errorf("%+v", e)
+		}
+	}
+	taken := map[uint32][]uint32{}
+	for _, e := range c.tests {
+		taken[e.user] = append(slices.Clone(e.past), e.items[0])
+		for _, n := range e.items[1:] {
+			if slices.Contains(taken[e.user], n) {
+				t.Errorf("user %d took the negative %d", e.user, n)
+			}
+		}
+	}
+	one, two := c.source(3, 8), c.source(3, 8)
+	for b := range one(4) {
+		for same := range two(4) { // the first batch of an epoch, whoever asks
+			if !slices.Equal(b.Items, same.Items) || !slices.Equal(b.Past, same.Past) {
+				t.Error("an epoch came out in two ways")
+			}
+			break
+		}
+		break
+	}
+}
