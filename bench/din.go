@@ -19,6 +19,9 @@ import (
 // not chosen by the test: figures are means over the last four. Errors: ErrOption,
 // ErrSet, the context's.
 func Din(ctx context.Context, o Options, w io.Writer) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	seeds, epochs := 3, 14
 	if o.Quick {
 		seeds, epochs = 1, 5

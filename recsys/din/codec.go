@@ -73,14 +73,14 @@ func (m *Model) Tensors() map[string]format.Tensor {
 
 // Load makes a model of a configuration and its weights: all of them, of the right
 // shapes, finite, and no others. hash is that of the features the weights were
-// trained for, "" if nobody knows. Floats of any width are read. Errors: ErrConfig,
+// trained for, zeros if nobody knows. Floats of any width are read. Errors: ErrConfig,
 // ErrBatch, and ErrTensor naming the tensor or telling both hashes.
-func Load(c Config, items *Items, tensors map[string]format.Tensor, hash string) (*Model, error) {
+func Load(c Config, items *Items, tensors map[string]format.Tensor, hash [32]byte) (*Model, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	if hash != "" && hash != c.Hash() {
-		return nil, fmt.Errorf("%w: they are for features with hash %.12s, these have %.12s", ErrTensor, hash, c.Hash())
+	if own := c.Hash(); hash != [32]byte{} && hash != own {
+		return nil, fmt.Errorf("%w: they are for features with hash %x, these have %x", ErrTensor, hash[:6], own[:6])
 	}
 	if have, want := elements(tensors), c.numbers(); have < want {
 		return nil, fmt.Errorf("%w: %d numbers in all tensors, the model has %d", ErrTensor, have, want)

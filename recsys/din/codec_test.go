@@ -76,7 +76,7 @@ func TestWeightsThatAreNotTheModelsAreRefusedByName(t *testing.T) {
 	} {
 		all := m.Tensors()
 		spoil(all)
-		_, err := Load(m.config, items, all, "")
+		_, err := Load(m.config, items, all, [32]byte{})
 		if !errors.Is(err, ErrTensor) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%q: %v", name, err)
 		}
@@ -111,7 +111,7 @@ func TestExtrasOfOtherProgramsAreUnderstood(t *testing.T) {
 		x64 = binary.LittleEndian.AppendUint64(x64, math.Float64bits(float64(x)))
 	}
 	all["dnn.mlp.0.bias"] = format.Tensor{DType: "F64", Shape: wide.Shape, Data: x64}
-	back, err := Load(c, items, all, "")
+	back, err := Load(c, items, all, [32]byte{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestExtrasOfOtherProgramsAreUnderstood(t *testing.T) {
 	}
 	another := maps.Clone(all)
 	another[tableName("item_history")] = format.Tensor{DType: "F32", Shape: []int{12, 4}, Data: make([]byte, 192)}
-	if _, err := Load(c, items, another, ""); !errors.Is(err, ErrTensor) || !strings.Contains(err.Error(), "item_history") {
+	if _, err := Load(c, items, another, [32]byte{}); !errors.Is(err, ErrTensor) || !strings.Contains(err.Error(), "item_history") {
 		t.Errorf("a second table that differs: %v", err)
 	}
 }

@@ -2,7 +2,6 @@ package din
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -133,14 +132,14 @@ func (l *Layers) numbers(in int) (n int) {
 }
 
 // Hash identifies the features: names, sizes and vocabularies of all fields, in
-// order. Weights trained for one hash mean nothing under another.
-func (c *Config) Hash() string {
+// order. Weights trained for one hash mean nothing under another. It is what the
+// manifest of a model keeps of its features.
+func (c *Config) Hash() [32]byte {
 	b, err := json.Marshal([2][]Field{c.Item, c.User})
 	if err != nil {
 		panic(err) // strings, numbers and booleans
 	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	return sha256.Sum256(b)
 }
 
 // Check reports what is wrong with c: ErrConfig.

@@ -37,7 +37,7 @@ func FuzzLoad(f *testing.F) {
 				}
 			}
 		}
-		m, err := Load(c, items, tensors, "")
+		m, err := Load(c, items, tensors, [32]byte{})
 		if err != nil {
 			if !errors.Is(err, ErrConfig) && !errors.Is(err, ErrBatch) && !errors.Is(err, ErrTensor) {
 				t.Errorf("%v is of no kind", err)

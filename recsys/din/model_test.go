@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/eiderdb/eider/internal/metric"
 	"github.com/eiderdb/eider/internal/nn"
 	"github.com/eiderdb/eider/internal/nn/nntest"
 )
@@ -147,6 +148,32 @@ func TestFreshModelKnowsNothing(t *testing.T) {
 	}
 	if loss /= float64(len(b.Items)); math.Abs(loss-math.Ln2) > 0.02 {
 		t.Errorf("the loss is %v, ln 2 is %v", loss, math.Ln2)
+	}
+}
+
+// What cannot be known is not learned: on labels drawn by chance, held-out requests
+// of the same items and users are ranked by chance.
+func TestLabelsByChanceTeachNothing(t *testing.T) {
+	fields, items, b := sample(11, 400, 6)
+	_, _, held := sample(11, 1, 1)
+	rng := rand.New(rand.NewPCG(12, 12))
+	held.Reset()
+	for r := range 400 {
+		held.Add([]uint32{rng.Uint32N(3)}, b.Past[b.Starts[r]:b.Starts[r+1]], []uint32{rng.Uint32N(12)}, []float32{float32(rng.IntN(2))})
+	}
+	for name, c := range kinds(fields) {
+		m, err := New(c, items, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		untrained := metric.AUC(logits(t, m, held), held.Labels)
+		train(t, m, b, 30, 0.01)
+		trained := metric.AUC(logits(t, m, held), held.Labels)
+		for _, e := range []metric.Estimate{untrained, trained} {
+			if math.Abs(e.Value-0.5) > 0.08 { // the interval is half as wide
+				t.Errorf("%s: AUC %+v", name, e)
+			}
+		}
 	}
 }
 
