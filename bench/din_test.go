@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/eiderdb/eider/recsys/din"
 )
 
 // madeUpRatings writes a small set in the layout of MovieLens: users take items of
@@ -104,5 +106,37 @@ func TestClicksNeverHoldTheirOwnTarget(t *testing.T) {
 			break
 		}
 		break
+	}
+}
+
+func TestSequencesOfAmazonComeWithAttributes(t *testing.T) {
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "amazon-lastfm-s3rec")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"Beauty.txt": "1 5 9 5 7\n2 9 7\n3 5 9 8\n", "Beauty_item2attributes.json": `{"5": [2, 3], "8": [4], "9": [1]}`,
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := readClicks(dir, "beauty")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Items 5, 7, 8, 9 are 0 to 3; 7 has no attributes. A repeat is no click.
+	if want := []int32{0, 2, 2, 3, 4}; !slices.Equal(c.columns[1].Start, want) || !slices.Equal(c.columns[1].IDs, []uint32{2, 3, 4, 1}) {
+		t.Errorf("attributes %v from %v", c.columns[1].IDs, c.columns[1].Start)
+	}
+	if len(c.tests) != 3 || !slices.Equal(c.tests[0].past, []uint32{0, 3}) || c.tests[0].items[0] != 1 || c.fields[1].Rows != 5 {
+		t.Errorf("%+v, %+v", c.tests, c.fields)
+	}
+	if _, err := din.NewItems(c.items, c.fields, c.columns); err != nil {
+		t.Error(err)
+	}
+	if _, err := readClicks(dir, "books"); !errors.Is(err, ErrSet) {
+		t.Errorf("an unknown set: %v", err)
 	}
 }

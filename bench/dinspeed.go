@@ -69,9 +69,9 @@ type course struct {
 }
 
 func (d *dinSuite) course() (*course, error) {
-	c := &course{config: dinConfig(d.clicks.items)}
+	c := &course{config: d.clicks.config()}
 	c.config.Lambda = 0 // PyTorch would pay for it dearly
-	items, err := din.NewItems(d.clicks.items, c.config.Item, []din.Column{{}})
+	items, err := din.NewItems(d.clicks.items, c.config.Item, d.clicks.columns)
 	if err != nil {
 		return nil, err
 	}

@@ -3,12 +3,18 @@ package bench
 import (
 	"bufio"
 	"compress/gzip"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"iter"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/eiderdb/eider/internal/train"
 	"github.com/eiderdb/eider/recsys"
@@ -20,6 +26,8 @@ import (
 type clicks struct {
 	name     string
 	items    int
+	fields   []din.Field // of items, the first is the item
+	columns  []din.Column
 	split    recsys.Split[uint32]
 	examples []click
 	tests    []click // the target is the first of items
@@ -41,24 +49,33 @@ const (
 	testSeed      = 777
 )
 
+// readClicks reads one of the sets that the suite knows from the data directory.
+func readClicks(dir, name string) (*clicks, error) {
+	switch name {
+	case "", "ml-100k":
+		return movielens(dir)
+	case "beauty":
+		return amazon(dir, name, "Beauty")
+	case "sports":
+		return amazon(dir, name, "Sports_and_Outdoors")
+	}
+	return nil, fmt.Errorf("%w: %q; din knows ml-100k, beauty and sports", ErrSet, name)
+}
+
 // movielens reads MovieLens-100K from dir/ml-100k: every rating is a click, ties in
 // time are in order of the item, the last click of each user is held out.
 func movielens(dir string) (*clicks, error) {
-	path := filepath.Join(dir, "ml-100k", "u.data.gz")
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("%w: MovieLens-100K: %w", ErrSet, err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrSet, path, err)
-	}
-	all, err := recsys.Sequences(ratings(bufio.NewScanner(z)), recsys.ByItem)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrSet, path, err)
-	}
-	return newClicks("ml-100k", all), nil
+	var c *clicks
+	err := unzipped(filepath.Join(dir, "ml-100k", "u.data"), func(r io.Reader) error {
+		all, err := recsys.Sequences(ratings(bufio.NewScanner(r)), recsys.ByItem)
+		if err != nil {
+			return err
+		}
+		c, _ = newClicks("ml-100k", all)
+		c.fields, c.columns = []din.Field{{Name: "item_id", Rows: c.items, Dim: 32}}, []din.Column{{}}
+		return nil
+	})
+	return c, err
 }
 
 func ratings(lines *bufio.Scanner) iter.Seq2[recsys.Event[uint32], error] {
@@ -76,10 +93,84 @@ func ratings(lines *bufio.Scanner) iter.Seq2[recsys.Event[uint32], error] {
 	}
 }
 
-// newClicks numbers items from 0 and splits.
-func newClicks(name string, all []recsys.Sequence[uint32]) *clicks {
+// amazon reads a set of dir/amazon-lastfm-s3rec: lines of a user and items in order
+// of time, and the attributes (categories, brand) of items as JSON. An item is its
+// id and the mean of its attributes, 32 numbers each.
+func amazon(dir, name, file string) (*clicks, error) {
+	dir = filepath.Join(dir, "amazon-lastfm-s3rec")
+	var all []recsys.Sequence[uint32]
+	err := unzipped(filepath.Join(dir, file+".txt"), func(r io.Reader) error {
+		lines := bufio.NewScanner(r)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			var q recsys.Sequence[uint32]
+			for i, word := range strings.Fields(lines.Text()) {
+				id, err := strconv.ParseUint(word, 10, 32)
+				if err != nil {
+					return err
+				}
+				if i == 0 {
+					q.User = uint32(id)
+				} else {
+					q.Events = append(q.Events, recsys.Event[uint32]{User: q.User, Item: uint32(id), Time: int64(i)})
+				}
+			}
+			if len(q.Events) > 0 {
+				all = append(all, q)
+			}
+		}
+		return lines.Err()
+	})
+	attributes := map[string][]uint32{}
+	if err == nil {
+		err = unzipped(filepath.Join(dir, file+"_item2attributes.json"), func(r io.Reader) error {
+			return json.NewDecoder(r).Decode(&attributes)
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, names := newClicks(name, recsys.Distinct(all))
+	column, rows := din.Column{Start: []int32{0}}, 0
+	for _, item := range names {
+		for _, a := range attributes[fmt.Sprint(item)] {
+			column.IDs, rows = append(column.IDs, a), max(rows, int(a)+1)
+		}
+		column.Start = append(column.Start, int32(len(column.IDs)))
+	}
+	c.fields = []din.Field{{Name: "item_id", Rows: c.items, Dim: 32}, {Name: "attributes", Rows: max(rows, 1), Dim: 32, Many: true}}
+	c.columns = []din.Column{{}, column}
+	return c, nil
+}
+
+// unzipped reads a file, or the one with .gz behind its name. Error: ErrSet.
+func unzipped(path string, read func(io.Reader) error) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		path += ".gz"
+		f, err = os.Open(path)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrSet, err)
+	}
+	defer f.Close()
+	r := io.Reader(f)
+	if strings.HasSuffix(path, ".gz") {
+		if r, err = gzip.NewReader(f); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrSet, path, err)
+		}
+	}
+	if err := read(r); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrSet, path, err)
+	}
+	return nil
+}
+
+// newClicks numbers items from 0, in the order of names, and splits.
+func newClicks(name string, all []recsys.Sequence[uint32]) (c *clicks, names []uint32) {
 	ids := map[uint32]uint32{}
-	for i, item := range recsys.Items(all) {
+	names = recsys.Items(all)
+	for i, item := range names {
 		ids[item] = uint32(i)
 	}
 	for _, s := range all {
@@ -87,7 +178,7 @@ func newClicks(name string, all []recsys.Sequence[uint32]) *clicks {
 			s.Events[i].Item = ids[s.Events[i].Item]
 		}
 	}
-	c := &clicks{name: name, items: len(ids), split: recsys.LeaveLastOut(all, recsys.Rules{History: historyLength})}
+	c = &clicks{name: name, items: len(ids), split: recsys.LeaveLastOut(all, recsys.Rules{History: historyLength})}
 	for e := range recsys.Examples(c.split.Train, historyLength) {
 		c.examples = append(c.examples, newClick(e))
 	}
@@ -97,7 +188,7 @@ func newClicks(name string, all []recsys.Sequence[uint32]) *clicks {
 		t.items = append(t.items, r.Negatives...)
 		c.tests = append(c.tests, t)
 	}
-	return c
+	return c, names
 }
 
 func newClick(e recsys.Example[uint32]) click {
@@ -174,25 +265,27 @@ func (c *clicks) popularity() func(t *click, out []float32) error {
 // neighbours scores an item by its cosine with the items of the history, summed:
 // the users of both over the root of the product of their numbers of users.
 func (c *clicks) neighbours() func(t *click, out []float32) error {
-	both, counts := make([]float32, c.items*c.items), make([]float64, c.items)
-	for _, s := range c.split.Train {
-		for i, a := range s.Events {
-			counts[a.Item]++
-			for _, b := range s.Events[:i] {
-				both[int(a.Item)*c.items+int(b.Item)]++
-				both[int(b.Item)*c.items+int(a.Item)]++
-			}
+	users := make([][]int32, c.items) // of each item
+	for u, s := range c.split.Train {
+		for _, e := range s.Events {
+			users[e.Item] = append(users[e.Item], int32(u))
 		}
 	}
+	share := func(item uint32) float64 { return 1 / math.Sqrt(float64(max(1, len(users[item])))) }
+	near := make([]float64, len(c.split.Train)) // of each user: what they share with the history
 	return func(t *click, out []float32) error {
+		clear(near)
+		for _, h := range t.past {
+			for _, u := range users[h] {
+				near[u] += share(h)
+			}
+		}
 		for i, it := range t.items {
 			sum := 0.0
-			for _, h := range t.past {
-				if n := both[int(it)*c.items+int(h)]; n > 0 {
-					sum += float64(n) / math.Sqrt(counts[it]*counts[h])
-				}
+			for _, u := range users[it] {
+				sum += near[u]
 			}
-			out[i] = float32(sum)
+			out[i] = float32(sum * share(it))
 		}
 		return nil
 	}
