@@ -22,6 +22,7 @@ import (
 //	 .. of batch-norm: .weight, .bias, .running_mean, .running_var  cols
 //	 .. of PReLU: .weight, of Dice: .alpha, .bn.running_mean, .bn.running_var
 //	item_bias.weight                                                rows x 1, ours alone
+//	hist_norm.*, hist_fcn.weight, .bias                             d, d x d, ours alone
 //
 // n counts the modules of a network, dropout included. num_batches_tracked of a
 // norm is accepted, and ignored.
@@ -43,7 +44,17 @@ func (m *Model) slots() map[string]slot {
 	if m.bias != nil {
 		matrix(m.bias)
 	}
+	if m.linear != nil {
+		matrix(m.linear.Weight)
+		vector(m.linear.Bias.Name, m.linear.Bias.Value.Data)
+		vector(m.normed.Weight.Name, m.normed.Weight.Value.Data)
+		vector(m.normed.Bias.Name, m.normed.Bias.Value.Data)
+	}
 	for _, net := range m.networks() {
+		if net.input != nil {
+			vector(net.input.Weight.Name, net.input.Weight.Value.Data)
+			vector(net.input.Bias.Name, net.input.Bias.Value.Data)
+		}
 		for _, l := range net.layers {
 			matrix(l.linear.Weight)
 			for _, p := range l.params()[1:] {

@@ -28,8 +28,9 @@
 //   - Regularisation by mini-batch (5): a row of a table that a batch uses gets
 //     λ/n_j·w_j, n_j being how often training uses it: Config.Lambda. FuxiCTR
 //     decays whole tables with every step.
-//   - The head of the authors' program also reads v_U⊙v_A and adds a bias of the
-//     item: Config.Product and Bias. The paper ends in a softmax of two outputs,
+//   - The authors' program puts v_U through a norm and a linear layer, normalises
+//     what the head reads, v_U⊙v_A with it, and adds a bias of the item:
+//     Config.Project, Layers.Input, Config.Product and Bias. The paper ends in a softmax of two outputs,
 //     programs in one logit, which is the same function.
 //
 // # How it is computed

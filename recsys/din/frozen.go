@@ -49,7 +49,23 @@ func (net *network) freeze() frozen {
 		}
 		f = append(f, z)
 	}
+	if net.input != nil {
+		f[0].absorb(net.input)
+	}
 	return f
+}
+
+// absorb makes the layer read what the norm n would have given it.
+func (l *frozenLayer) absorb(n *nn.Norm) {
+	for i := range l.b {
+		sum := float64(l.b[i])
+		for j, w := range l.w.Row(i) {
+			r := float64(n.Weight.Value.Data[j]) / math.Sqrt(float64(n.Stats.Var[j])+float64(n.Stats.Eps))
+			sum += float64(w) * (float64(n.Bias.Value.Data[j]) - float64(n.Stats.Mean[j])*r)
+			l.w.Row(i)[j] = float32(float64(w) * r)
+		}
+		l.b[i] = float32(sum)
+	}
 }
 
 // normalise makes the layer give gamma·(x-μ)/√(σ²+eps) + beta instead of x; nil

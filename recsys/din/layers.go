@@ -9,7 +9,11 @@ import (
 )
 
 // network is Layers with weights.
-type network struct{ layers []layer }
+type network struct {
+	input     *nn.Norm // of what the first layer reads, or nil
+	inputName string
+	layers    []layer
+}
 
 // layer is linear, norm, activation and dropout, each but the first optional.
 type layer struct {
@@ -38,6 +42,10 @@ func newNetwork(name string, in int, l Layers, rng *rand.Rand) *network {
 		return d
 	}
 	net := &network{}
+	if l.Input {
+		net.inputName = next()
+		net.input = nn.NewBatchNorm(net.inputName, in)
+	}
 	for _, width := range l.Hidden {
 		h := layer{linear: dense(width), kind: l.Activation, drop: l.Dropout}
 		if l.Norm {
@@ -61,6 +69,9 @@ func newNetwork(name string, in int, l Layers, rng *rand.Rand) *network {
 
 // forward maps n x in to n x 1.
 func (net *network) forward(t *nn.Tape, x *nn.Var) *nn.Var {
+	if net.input != nil {
+		x = net.input.Forward(t, x, nil)
+	}
 	return net.after(t, net.layers[0].linear.Forward(t, x))
 }
 
@@ -96,6 +107,9 @@ func (l *layer) activate(t *nn.Tape, x *nn.Var) *nn.Var {
 }
 
 func (net *network) params() (all []*nn.Param) {
+	if net.input != nil {
+		all = net.input.Params()
+	}
 	for i := range net.layers {
 		all = append(all, net.layers[i].params()...)
 	}
@@ -118,13 +132,11 @@ func (l *layer) params() []*nn.Param {
 }
 
 func (net *network) replica() *network {
-	r := &network{layers: slices.Clone(net.layers)}
+	r := &network{input: replica(net.input), inputName: net.inputName, layers: slices.Clone(net.layers)}
 	for i := range r.layers {
 		l := &r.layers[i]
 		l.linear = &nn.Linear{Weight: l.linear.Weight.Replica(), Bias: l.linear.Bias.Replica()}
-		if n := l.norm; n != nil {
-			l.norm = &nn.Norm{Weight: n.Weight.Replica(), Bias: n.Bias.Replica(), Eps: n.Eps, Stats: nn.NewStats(len(n.Stats.Mean), n.Stats.Eps, n.Stats.Momentum)}
-		}
+		l.norm = replica(l.norm)
 		if l.alpha != nil {
 			l.alpha = l.alpha.Replica()
 		}
@@ -135,8 +147,18 @@ func (net *network) replica() *network {
 	return r
 }
 
+func replica(n *nn.Norm) *nn.Norm {
+	if n == nil {
+		return nil
+	}
+	return &nn.Norm{Weight: n.Weight.Replica(), Bias: n.Bias.Replica(), Eps: n.Eps, Stats: nn.NewStats(len(n.Stats.Mean), n.Stats.Eps, n.Stats.Momentum)}
+}
+
 // stats calls f for the running statistics of each layer that has some.
 func (net *network) stats(f func(name string, s *nn.Stats)) {
+	if net.input != nil {
+		f(net.inputName, net.input.Stats)
+	}
 	for _, l := range net.layers {
 		if l.norm != nil {
 			f(l.normName, l.norm.Stats)

@@ -19,6 +19,8 @@ type Model struct {
 	tables []*nn.Param // of Config.Item, then of Config.User, rows x dim
 	bias   *nn.Param   // rows x 1, or nil
 	unit   *network    // 4d -> 1, nil for mean pooling
+	normed *nn.Norm    // of v_U, or nil
+	linear *nn.Linear  // d -> d, or nil
 	head   *network    // user, v_A, v_U, v_U⊙v_A -> 1
 
 	counts [][]float64 // of tables: n_j by row
@@ -42,6 +44,9 @@ func (m *Model) Replica() *Model {
 	}
 	if m.unit != nil {
 		r.unit = m.unit.replica()
+	}
+	if m.linear != nil {
+		r.normed, r.linear = replica(m.normed), &nn.Linear{Weight: m.linear.Weight.Replica(), Bias: m.linear.Bias.Replica()}
 	}
 	r.head = m.head.replica()
 	return r
@@ -67,6 +72,9 @@ func New(c Config, items *Items, seed uint64) (*Model, error) {
 	if c.Pooling == "attention" {
 		m.unit = newNetwork("attention_layers.0.attention_layer.mlp", 4*c.Dim(), c.Unit, rng)
 	}
+	if c.Project {
+		m.normed, m.linear = nn.NewBatchNorm("hist_norm", c.Dim()), nn.NewLinear("hist_fcn", c.Dim(), c.Dim(), rng)
+	}
 	m.head = newNetwork("dnn.mlp", c.inputs(), c.Head, rng)
 	return m, nil
 }
@@ -79,9 +87,12 @@ func (m *Model) Config() Config { return m.config }
 // logits computes the logit of each item offered, n x 1.
 func (m *Model) logits(t *nn.Tape, b *Batch) *nn.Var {
 	m.ids, m.starts, m.parts = m.ids[:0], m.starts[:0], m.parts[:0]
-	q := m.embed(t, b.Items) // n x d: v_A
-	k := m.embed(t, b.Past)  // N x d: e_1..e_T of each request
-	pooled := m.interest(t, q, k, b)
+	q := m.embed(t, b.Items)         // n x d: v_A
+	k := m.embed(t, b.Past)          // N x d: e_1..e_T of each request
+	pooled := m.interest(t, q, k, b) // n x d: v_U(A)
+	if m.linear != nil {
+		pooled = m.linear.Forward(t, m.normed.Forward(t, pooled, nil))
+	}
 	for i, table := range m.tables[len(m.config.Item):] {
 		m.parts = append(m.parts, t.Expand(t.Embed(table, b.User[i]), b.Offers)) // R x dim -> n x dim
 	}
@@ -154,6 +165,9 @@ func (m *Model) Params() []*nn.Param {
 	for _, net := range m.networks() {
 		all = append(all, net.params()...)
 	}
+	if m.linear != nil {
+		all = append(append(all, m.normed.Params()...), m.linear.Params()...)
+	}
 	return all
 }
 
@@ -169,6 +183,9 @@ func (m *Model) networks() []*network {
 func (m *Model) Stats(f func(name string, s *nn.Stats)) {
 	for _, net := range m.networks() {
 		net.stats(f)
+	}
+	if m.normed != nil {
+		f("hist_norm", m.normed.Stats)
 	}
 }
 

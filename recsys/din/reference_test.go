@@ -41,6 +41,9 @@ func (r *reference) vector(item uint32) (v []float64) {
 
 // network maps rows to one number each; all rows are there for Dice and norms.
 func (r *reference) network(net *network, x [][]float64) []float64 {
+	if net.input != nil {
+		x = r.affine(net.input, net.inputName, x)
+	}
 	for _, l := range net.layers {
 		w, b := r.numbers[l.linear.Weight.Name], r.numbers[l.linear.Bias.Name]
 		y := make([][]float64, len(x))
@@ -54,12 +57,7 @@ func (r *reference) network(net *network, x [][]float64) []float64 {
 			}
 		}
 		if l.norm != nil {
-			z := r.normal(y, l.normName, 1e-5)
-			for i := range y {
-				for j := range y[i] {
-					y[i][j] = z[i][j]*r.numbers[l.norm.Weight.Name][j] + r.numbers[l.norm.Bias.Name][j]
-				}
-			}
+			y = r.affine(l.norm, l.normName, y)
 		}
 		r.activate(&l, y)
 		x = y
@@ -69,6 +67,17 @@ func (r *reference) network(net *network, x [][]float64) []float64 {
 		out = append(out, row[0])
 	}
 	return out
+}
+
+// affine is a batch-norm.
+func (r *reference) affine(n *nn.Norm, name string, x [][]float64) [][]float64 {
+	z := r.normal(x, name, 1e-5)
+	for i := range z {
+		for j := range z[i] {
+			z[i][j] = z[i][j]*r.numbers[n.Weight.Name][j] + r.numbers[n.Bias.Name][j]
+		}
+	}
+	return z
 }
 
 func (r *reference) activate(l *layer, y [][]float64) {
@@ -144,18 +153,10 @@ func (r *reference) logits(b *Batch) (logits, weights []float64) {
 	if r.m.unit != nil {
 		weights = r.network(r.m.unit, inputs)
 	}
-	at := 0
+	interests := r.interests(b, weights)
 	for q := range b.Requests() {
-		past := b.Past[b.Starts[q]:b.Starts[q+1]]
 		for _, c := range b.Items[b.Offers[q]:b.Offers[q+1]] {
-			v, pooled := r.vector(c), make([]float64, r.m.config.Dim())
-			a := r.weigh(weights, at, len(past))
-			at += len(past)
-			for i, j := range past {
-				for k, e := range r.vector(j) {
-					pooled[k] += a[i] * e
-				}
-			}
+			v, pooled := r.vector(c), interests[len(heads)]
 			var x []float64
 			for i, f := range r.m.config.User {
 				id := int(b.User[i][q])
@@ -177,6 +178,38 @@ func (r *reference) logits(b *Batch) (logits, weights []float64) {
 		}
 	}
 	return logits, weights
+}
+
+// interests is v_U of every item offered; it turns scores into weights.
+func (r *reference) interests(b *Batch, weights []float64) (all [][]float64) {
+	at := 0
+	for q := range b.Requests() {
+		past := b.Past[b.Starts[q]:b.Starts[q+1]]
+		for range b.Items[b.Offers[q]:b.Offers[q+1]] {
+			pooled := make([]float64, r.m.config.Dim())
+			a := r.weigh(weights, at, len(past))
+			at += len(past)
+			for i, j := range past {
+				for k, e := range r.vector(j) {
+					pooled[k] += a[i] * e
+				}
+			}
+			all = append(all, pooled)
+		}
+	}
+	if r.m.linear == nil {
+		return all
+	}
+	w, bias := r.numbers["hist_fcn.weight"], r.numbers["hist_fcn.bias"]
+	for i, x := range r.affine(r.m.normed, "hist_norm", all) {
+		for o := range all[i] {
+			all[i][o] = bias[o]
+			for j, e := range x {
+				all[i][o] += w[o*len(x)+j] * e
+			}
+		}
+	}
+	return all
 }
 
 // weigh turns the scores of one item's pairs into weights, in place.
@@ -253,12 +286,16 @@ func kinds(fields []Field) map[string]Config {
 		"plain": {Item: fields, User: user, Pooling: "attention", Unit: Layers{Hidden: []int{5}, Activation: "tanh"}, Head: Layers{Hidden: []int{6}, Activation: "prelu"}},
 		"dice": {Item: fields, User: user, Pooling: "attention", Scaled: true, Unit: Layers{Hidden: []int{5, 3}, Activation: "dice"},
 			Head: Layers{Hidden: []int{6, 4}, Activation: "sigmoid", Norm: true}, Bias: true},
+		"official": Official(fields),
 	}
 	for name, c := range all {
 		if name == "base" {
 			c.Pooling = "mean"
 		}
-		if name == "default" || name == "base" {
+		if name == "official" {
+			c.User = user
+		}
+		if name == "default" || name == "base" || name == "official" {
 			c.Unit.Hidden, c.Head.Hidden = []int{6, 4}, []int{7, 5}
 		}
 		c.Spread, c.Lambda = 0.5, 0

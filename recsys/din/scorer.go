@@ -3,6 +3,7 @@ package din
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/eiderdb/eider/internal/nn"
@@ -18,9 +19,10 @@ type Scorer struct {
 	tables []rows // of Config.Item, then of Config.User
 	bias   []float32
 
-	wq, wk, wp nn.Matrix // h x d: parts of the unit's first layer, see first
-	unit       frozen    // nil layers for mean pooling
-	wu, wi     nn.Matrix // first layer of the head: columns of the user, others
+	wq, wk, wp nn.Matrix   // h x d: parts of the unit's first layer, see first
+	unit       frozen      // nil layers for mean pooling
+	project    frozenLayer // d x d, or none
+	wu, wi     nn.Matrix   // first layer of the head: columns of the user, others
 	head       frozen
 	idle       sync.Pool // of *work
 }
@@ -51,6 +53,11 @@ func (m *Model) Scorer(int8 bool) *Scorer {
 		_, _, _, wp := parts(w)
 		s.wp.Set(wp)
 	}
+	if m.linear != nil {
+		s.project = frozenLayer{w: nn.NewMatrix(m.linear.Weight.Value.Rows, m.linear.Weight.Value.Cols), b: slices.Clone(m.linear.Bias.Value.Data)}
+		s.project.w.Set(m.linear.Weight.Value)
+		s.project.absorb(m.normed)
+	}
 	s.head = m.head.freeze()
 	w, user := s.head[0].w, width(m.config.User)
 	s.wu, s.wi = w.Columns(0, user), w.Columns(user, w.Cols)
@@ -70,6 +77,7 @@ type work struct {
 	scores       []float32 // T x block
 	x, y, gate   []float32 // layers of a block, and their gates
 	weight       []float32 // C x T
+	pooled       []float32 // C x d, before it is projected
 	joined, bias []float32 // input of the head, C x inputs; its first bias
 }
 
@@ -244,7 +252,15 @@ func (s *Scorer) finish(w *work, r Request, logits []float32) {
 	for i := range n {
 		copy(w.joined[i*cols:], w.q[i*d:(i+1)*d])
 	}
-	simd.Gemm(false, false, n, d, len(r.Past), 1, w.weight, len(r.Past), w.k, d, 0, w.joined[d:], cols)
+	pooled, stride := w.joined[d:], cols
+	if s.project.b != nil {
+		w.pooled = room(w.pooled, n*d)
+		pooled, stride = w.pooled, d
+	}
+	simd.Gemm(false, false, n, d, len(r.Past), 1, w.weight, len(r.Past), w.k, d, 0, pooled, stride)
+	if p := s.project; p.b != nil {
+		simd.GemmBias(false, true, n, d, d, 1, pooled, d, p.w.Data, d, p.b, simd.None, w.joined[d:], cols)
+	}
 	if s.config.Product {
 		for i := range n {
 			row := w.joined[i*cols:][:cols]
