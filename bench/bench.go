@@ -71,7 +71,8 @@ func Suites() []Suite {
 		{"reopen", "Open to the first hit over 1M x 128, after Close and after SIGKILL", checked(Reopen)},
 		{"latency", "search p50 and p99 while writers take half of the machine, and while it is idle", checked(Latency)},
 		{"kernels", "distance kernels beside the same in C with intrinsics", checked(Kernels)},
-		{"din", "Deep Interest Network on MovieLens-100K beside simpler rankers; training and serving beside PyTorch", checked(Din)},
+		{"din", "Deep Interest Network on MovieLens-100K beside simpler rankers", checked(Din)},
+		{"dinspeed", "training and serving of the Deep Interest Network beside PyTorch", checked(DinSpeed)},
 		{"http", "search over HTTP beside the library call, and 1,000 requests/s", checked(HTTP)},
 	}
 }

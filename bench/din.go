@@ -12,46 +12,59 @@ import (
 	"github.com/eiderdb/eider/recsys/din"
 )
 
-// Din measures the Deep Interest Network: how well it ranks MovieLens-100K (a
-// hundred fixed negatives, no user id, three seeds) beside its base model that
-// averages histories, popularity, item neighbours and BPR-MF; what vectors as bytes
-// cost; and how fast it trains and serves, beside PyTorch. The sets beauty and
-// sports, reviews of Amazon with attributes of items, have five seeds and no
-// speeds. Which epoch counts is
-// not chosen by the test: figures are means over the last four. Errors: ErrOption,
-// ErrSet, the context's.
+// Din measures how well the Deep Interest Network ranks MovieLens-100K (a hundred
+// fixed negatives, no user id, three seeds) beside its base model that averages
+// histories, popularity, item neighbours and BPR-MF, and what vectors as bytes cost.
+// The sets beauty and sports, reviews of Amazon with attributes of items, have five
+// seeds. Which epoch counts is not chosen by the test: figures are means over the
+// last four. Errors: ErrOption, ErrSet, the context's.
 func Din(ctx context.Context, o Options, w io.Writer) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	seeds, epochs := 3, 14
-	if o.Quick {
-		seeds, epochs = 1, 5
-	}
-	dir, _, err := dataDir(o.Data)
+	d, err := newDin(ctx, "din", o, w)
 	if err != nil {
 		return err
 	}
-	c, err := readClicks(dir, o.Set)
-	if err != nil {
-		return err
-	}
-	if c.name != "ml-100k" && !o.Quick {
+	seeds := 3
+	if d.clicks.name != "ml-100k" {
 		seeds = 5
 	}
-	r := newReport("din", c.name, o, w)
-	d := &dinSuite{o: o, clicks: c, report: r, epochs: epochs}
-	r.printf("%d clicks to learn from, %d users to test, %d items, %d seeds, %d epochs, %s\n",
-		len(c.examples), len(c.tests), c.items, seeds, epochs, cpuName())
+	if o.Quick {
+		seeds, d.epochs = 1, 5
+	}
+	d.report.printf("%d clicks to learn from, %d users to test, %d items, %d seeds, %d epochs, %s\n",
+		len(d.clicks.examples), len(d.clicks.tests), d.clicks.items, seeds, d.epochs, cpuName())
 	if err := d.quality(ctx, seeds); err != nil {
 		return err
 	}
-	if c.name == "ml-100k" {
-		if err := d.speed(ctx); err != nil {
-			return err
-		}
+	return d.report.finish(o)
+}
+
+// DinSpeed measures how fast the Deep Interest Network trains on such a set, on one
+// thread and on two, and how fast it scores requests of two sizes, alone and while
+// it trains, beside PyTorch. Errors: ErrOption, ErrSet, the context's.
+func DinSpeed(ctx context.Context, o Options, w io.Writer) error {
+	d, err := newDin(ctx, "dinspeed", o, w)
+	if err != nil {
+		return err
 	}
-	return r.finish(o)
+	if err := d.speed(ctx); err != nil {
+		return err
+	}
+	return d.report.finish(o)
+}
+
+func newDin(ctx context.Context, suite string, o Options, w io.Writer) (*dinSuite, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	dir, _, err := dataDir(o.Data)
+	if err != nil {
+		return nil, err
+	}
+	c, err := readClicks(dir, o.Set)
+	if err != nil {
+		return nil, err
+	}
+	return &dinSuite{o: o, clicks: c, report: newReport(suite, c.name, o, w), epochs: 14}, nil
 }
 
 type dinSuite struct {

@@ -40,7 +40,7 @@ func madeUpRatings(t *testing.T, users, each, items int) (dir string) {
 	return dir
 }
 
-func TestDinReportsQualityAndSpeed(t *testing.T) {
+func TestDinReportsQuality(t *testing.T) {
 	dir := madeUpRatings(t, 200, 12, 60)
 	var out bytes.Buffer
 	o := Options{Quick: true, JSON: true, Data: dir, Peers: []string{"none"}}
@@ -51,10 +51,24 @@ func TestDinReportsQualityAndSpeed(t *testing.T) {
 	if f := find(t, all, "GAUC", "mean pooling"); f.Value < 0.65 || f.Ratio == nil {
 		t.Errorf("half of the items can be told from the history: %+v", f)
 	}
-	for _, name := range []string{"gain over mean pooling", "cost of vectors as bytes", "training, threads=1", "serving 200x50, d=128, unit 512-80-40-1, p50"} {
+	for _, name := range []string{"gain over mean pooling", "cost of vectors as bytes"} {
 		find(t, all, name, "")
 	}
 	find(t, all, "GAUC", "popularity")
+}
+
+func TestDinSpeedReportsTrainingAndServing(t *testing.T) {
+	var out bytes.Buffer
+	o := Options{Quick: true, JSON: true, Data: madeUpRatings(t, 60, 12, 60), Peers: []string{"none"}}
+	if err := DinSpeed(context.Background(), o, &out); err != nil {
+		t.Fatal(err)
+	}
+	all := lines(t, out.Bytes())
+	for _, name := range []string{"training, threads=1", "serving 200x50, d=128, unit 512-80-40-1, p50", "serving 1000x50, d=36, unit 144-36-16-1, p99"} {
+		if f := find(t, all, name, ""); f.Value <= 0 {
+			t.Errorf("%+v", f)
+		}
+	}
 }
 
 func TestDinSaysWhatDataItMisses(t *testing.T) {

@@ -8,11 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -149,52 +148,82 @@ func (d *dinSuite) training(ctx context.Context, torch *peer, dir string) error 
 	if d.o.Quick {
 		turns, steps = 3, 20
 	}
+	runtime.GC()
+	debug.FreeOSMemory()
 	for threads := 1; threads <= min(2, runtime.GOMAXPROCS(0)); threads++ {
-		var own []float64
-		theirs := map[string][]float64{}
+		r := race{threads: threads, config: config, batches: batches, theirs: map[string][]float64{}}
 		for turn := range turns {
-			took, err := c.train(ctx, turn*steps, steps, threads)
-			if err != nil {
+			if err := r.turn(ctx, c, torch, turn*steps, steps); err != nil {
 				return err
 			}
-			own = append(own, float64(steps*c.rows)/took.Seconds())
-			for _, kind := range []string{"dense", "sparse"} {
-				if torch == nil {
-					continue
-				}
-				if _, err := torch.ask(ctx, "load", config, batches, kind); err != nil {
-					return err
-				}
-				if _, err := torch.ask(ctx, "train", "0", "3", strconv.Itoa(threads)); err != nil { // warm
-					return err
-				}
-				f, err := torch.ask(ctx, "train", strconv.Itoa(turn*steps), strconv.Itoa(steps), strconv.Itoa(threads))
-				if err != nil {
-					return err
-				}
-				theirs[kind] = append(theirs[kind], float64(steps*c.rows)/value(f, "wall"))
-			}
-			d.o.log("training, %d threads, turn %d of %d: %.0f samples/s, PyTorch %.0f", threads, turn+1, turns, own[turn], theirs["dense"])
+			d.o.log("training, %d threads, turn %d of %d: %.0f samples/s, PyTorch %.0f", threads, turn+1, turns, r.own[turn], r.theirs["dense"])
 		}
-		name := fmt.Sprintf("training, threads=%d", threads)
-		if torch == nil {
-			d.report.add(name, metric.Median(own), "samples/s", "")
-		}
-		for _, kind := range []string{"dense", "sparse"} {
-			if torch != nil {
-				d.report.against("pytorch", name, metric.Median(own), metric.Median(theirs[kind]), "samples/s", "higher",
-					fmt.Sprintf("batches of %d, tables with %s gradients; ours are of rows", c.rows, kind))
-			}
-		}
+		r.publish(d.report, c, torch)
 	}
 	return nil
 }
 
-// train runs steps from a batch on.
+// race is the samples per second of both sides on a number of threads.
+type race struct {
+	threads         int
+	config, batches string // files
+	own             []float64
+	theirs          map[string][]float64 // by form of the tables' gradients
+	resident, bytes float64              // memory of the processes, ours and PyTorch's
+}
+
+// forms are how PyTorch may hold gradients of tables.
+var forms = []string{"dense", "sparse"}
+
+func (r *race) turn(ctx context.Context, c *course, torch *peer, first, steps int) error {
+	took, err := c.train(ctx, first, steps, r.threads)
+	if err != nil {
+		return err
+	}
+	r.own = append(r.own, float64(steps*c.rows)/took.Seconds())
+	r.resident = max(r.resident, float64(resident()))
+	if torch == nil {
+		return nil
+	}
+	for _, form := range forms {
+		_, err := torch.ask(ctx, "load", r.config, r.batches, form)
+		if err == nil {
+			_, err = torch.ask(ctx, "train", "0", strconv.Itoa(warm), strconv.Itoa(r.threads))
+		}
+		if err != nil {
+			return err
+		}
+		f, err := torch.ask(ctx, "train", strconv.Itoa(first), strconv.Itoa(steps), strconv.Itoa(r.threads))
+		if err != nil {
+			return err
+		}
+		r.theirs[form] = append(r.theirs[form], float64(steps*c.rows)/value(f, "wall"))
+		r.bytes = max(r.bytes, value(f, "bytes"))
+	}
+	return nil
+}
+
+func (r *race) publish(report *report, c *course, torch *peer) {
+	name := fmt.Sprintf("training, threads=%d", r.threads)
+	if torch == nil {
+		report.add(name, metric.Median(r.own), "samples/s", "")
+		return
+	}
+	for _, form := range forms {
+		report.against("pytorch", name, metric.Median(r.own), metric.Median(r.theirs[form]), "samples/s", "higher",
+			fmt.Sprintf("batches of %d; PyTorch's tables have %s gradients, ours those of the rows used", c.rows, form))
+	}
+	report.against("pytorch", name+", memory", r.resident/(1<<20), r.bytes/(1<<20), "MiB", "lower", "of the whole process, ours with the data set")
+}
+
+// warm is how many steps go before those that are timed.
+const warm = 3
+
+// train times steps from a batch on.
 func (c *course) train(ctx context.Context, first, steps, threads int) (time.Duration, error) {
 	source := func(int) iter.Seq2[*din.Batch, error] {
 		return func(yield func(*din.Batch, error) bool) {
-			for i := range steps {
+			for i := range steps + warm {
 				if !yield(c.batches[(first+i)%len(c.batches)], nil) {
 					return
 				}
@@ -205,141 +234,12 @@ func (c *course) train(ctx context.Context, first, steps, threads int) (time.Dur
 	for range threads - 1 {
 		replicas = append(replicas, c.model.Replica())
 	}
-	o := train.Options{Epochs: 1, Optimizer: nn.Adam{}, Rate: nn.Constant(dinRate)}
+	var before time.Duration
+	o := train.Options{Epochs: 1, Optimizer: nn.Adam{}, Rate: nn.Constant(dinRate), Progress: func(e train.Event) {
+		if e.Step == warm {
+			before = e.Elapsed
+		}
+	}}
 	r, err := train.RunParallel(ctx, c.model, replicas, (*din.Batch).Part, source, o)
-	return r.Elapsed, err
-}
-
-// serving is a size of requests.
-type serving struct {
-	items, past, d int
-	unit           []int
-}
-
-// serve times requests from one goroutine: alone, and while a model trains in
-// another.
-func (d *dinSuite) serve(ctx context.Context, torch *peer, dir string, s serving) error {
-	rows, times := 100_000, 200
-	if d.o.Quick {
-		rows, times = 10_000, 30
-	}
-	c := din.Default([]din.Field{{Name: "item_id", Rows: rows, Dim: s.d}}, nil)
-	c.Unit = din.Layers{Hidden: s.unit, Activation: "sigmoid"}
-	items, err := din.NewItems(rows, c.Item, []din.Column{{}})
-	if err != nil {
-		return err
-	}
-	m, err := din.New(c, items, d.o.seed())
-	if err != nil {
-		return err
-	}
-	requests := make([]din.Request, 50)
-	rng := rand.New(rand.NewPCG(d.o.seed(), 1))
-	for i := range requests {
-		for range s.items {
-			requests[i].Items = append(requests[i].Items, rng.Uint32N(uint32(rows)))
-		}
-		for range s.past {
-			requests[i].Past = append(requests[i].Past, rng.Uint32N(uint32(rows)))
-		}
-	}
-	scorer := m.Scorer(false)
-	name := fmt.Sprintf("serving %dx%d, d=%d, unit %d-%d-%d-1", s.items, s.past, s.d, 4*s.d, s.unit[0], s.unit[1])
-	quiet, err := ask(ctx, scorer, requests, times)
-	if err != nil {
-		return err
-	}
-	loud, err := d.beside(ctx, func() ([]float64, error) { return ask(ctx, scorer, requests, times) })
-	if err != nil {
-		return err
-	}
-	off, err := difference(m, scorer, requests[0])
-	if err != nil {
-		return err
-	}
-	p50, p99 := metric.Median(quiet)*1e3, metric.Quantile(quiet, 0.99)*1e3
-	note := fmt.Sprintf("at most %.1e from the logits of training", off)
-	if err := d.against(ctx, torch, dir, c, s, name, p50, note); err != nil {
-		return err
-	}
-	d.report.add(name+", p99", p99, "ms", "")
-	d.report.against("alone", name+", p99 while training", metric.Quantile(loud, 0.99)*1e3, p99, "ms", "lower", fmt.Sprintf("p50 %.2f ms", metric.Median(loud)*1e3))
-	return nil
-}
-
-// against puts the median of a request beside PyTorch's.
-func (d *dinSuite) against(ctx context.Context, torch *peer, dir string, c din.Config, s serving, name string, p50 float64, note string) error {
-	if torch == nil {
-		d.report.add(name+", p50", p50, "ms", note)
-		return nil
-	}
-	path := filepath.Join(dir, "serve.json")
-	text, err := json.Marshal(c)
-	if err == nil {
-		err = os.WriteFile(path, text, 0o644)
-	}
-	if err != nil {
-		return err
-	}
-	f, err := torch.ask(ctx, "serve", path, strconv.Itoa(s.items), strconv.Itoa(s.past), "30", "1")
-	if err != nil {
-		return err
-	}
-	d.report.against("pytorch", name+", p50", p50, value(f, "p50")*1e3, "ms", "lower", note+"; PyTorch by its modules, one thread")
-	return nil
-}
-
-// ask scores requests in turn and returns the seconds of each.
-func ask(ctx context.Context, s *din.Scorer, requests []din.Request, times int) ([]float64, error) {
-	logits := make([]float32, len(requests[0].Items))
-	var spent []float64
-	for i := range times + 5 {
-		if err := ctx.Err(); err != nil {
-			return nil, context.Cause(ctx)
-		}
-		began := time.Now()
-		if err := s.Score(requests[i%len(requests)], logits, nil); err != nil {
-			return nil, err
-		}
-		if i >= 5 { // the first grow scratch
-			spent = append(spent, time.Since(began).Seconds())
-		}
-	}
-	return spent, nil
-}
-
-// beside calls f while a model trains in another goroutine.
-func (d *dinSuite) beside(ctx context.Context, f func() ([]float64, error)) ([]float64, error) {
-	c, err := d.course()
-	if err != nil {
-		return nil, err
-	}
-	inner, stop := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() {
-		_, err := c.train(inner, 0, math.MaxInt, 1)
-		done <- err
-	}()
-	spent, err := f()
-	stop()
-	if err2 := <-done; !errors.Is(err2, context.Canceled) {
-		err = errors.Join(err, err2)
-	}
-	return spent, err
-}
-
-// difference is the greatest one between a scorer's logits and training's.
-func difference(m *din.Model, s *din.Scorer, r din.Request) (float64, error) {
-	var b din.Batch
-	b.Reset()
-	b.Add(nil, r.Past, r.Items, nil)
-	own, want := make([]float32, len(r.Items)), make([]float32, len(r.Items))
-	if err := errors.Join(s.Score(r, own, nil), m.Logits(new(nn.Tape), &b, want)); err != nil {
-		return 0, err
-	}
-	off := 0.0
-	for i := range own {
-		off = max(off, math.Abs(float64(own[i]-want[i])))
-	}
-	return off, nil
+	return r.Elapsed - before, err
 }

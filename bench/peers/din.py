@@ -7,10 +7,11 @@ twenty steps. Torch 2.15.0 wrote the file.
 
     python bench/peers/din.py peer
 
-trains for `eider bench din`; see peer() for the lines it reads and writes.
+trains and serves for `eider bench dinspeed`; see peer() for the lines it reads and writes.
 """
 import json
 import math
+import os
 import sys
 import time
 
@@ -289,7 +290,10 @@ class Trainer:
             for o in self.optimizers:
                 o.step()
             total += loss.item()
-        return {"wall": time.perf_counter() - began, "loss": total / count}
+        wall = time.perf_counter() - began
+        with open("/proc/self/statm") as f:
+            resident = int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return {"wall": wall, "loss": total / count, "bytes": resident}
 
 
 def serve(config, items, past, times, threads):
@@ -314,7 +318,7 @@ def peer():
     """Lines in, lines out, fields separated by tabs, as bench/peers/README.md says:
 
         load CONFIG BATCHES dense|sparse     a model and its optimiser
-        train FIRST COUNT THREADS            wall, loss
+        train FIRST COUNT THREADS            wall, loss, resident bytes
         serve CONFIG ITEMS PAST TIMES THREADS    p50
     """
     trainer = None
