@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,25 +53,36 @@ const (
 func readClicks(dir, name string) (*clicks, error) {
 	switch name {
 	case "", "ml-100k":
-		return movielens(dir)
+		return movielens(dir, false)
+	case "ml-100k-valid":
+		return movielens(dir, true)
 	case "beauty":
 		return amazon(dir, name, "Beauty")
 	case "sports":
 		return amazon(dir, name, "Sports_and_Outdoors")
 	}
-	return nil, fmt.Errorf("%w: %q; din knows ml-100k, beauty and sports", ErrSet, name)
+	return nil, fmt.Errorf("%w: %q; din knows ml-100k, ml-100k-valid, beauty and sports", ErrSet, name)
 }
 
 // movielens reads MovieLens-100K from dir/ml-100k: every rating is a click, ties in
-// time are in order of the item, the last click of each user is held out.
-func movielens(dir string) (*clicks, error) {
+// time are in order of the item, the last click of each user is held out. valid
+// leaves that one out altogether and holds the one before it out: to choose by.
+func movielens(dir string, valid bool) (*clicks, error) {
 	var c *clicks
 	err := unzipped(filepath.Join(dir, "ml-100k", "u.data"), func(r io.Reader) error {
 		all, err := recsys.Sequences(ratings(bufio.NewScanner(r)), recsys.ByItem)
 		if err != nil {
 			return err
 		}
-		c, _ = newClicks("ml-100k", all)
+		name := "ml-100k"
+		if valid {
+			name = "ml-100k-valid"
+			for i, s := range all {
+				all[i].Events = s.Events[:len(s.Events)-1]
+			}
+			all = slices.DeleteFunc(all, func(s recsys.Sequence[uint32]) bool { return len(s.Events) == 0 })
+		}
+		c, _ = newClicks(name, all)
 		c.fields, c.columns = []din.Field{{Name: "item_id", Rows: c.items, Dim: 32}}, []din.Column{{}}
 		return nil
 	})

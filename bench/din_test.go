@@ -90,9 +90,19 @@ func TestDinSaysWhatDataItMisses(t *testing.T) {
 }
 
 func TestClicksNeverHoldTheirOwnTarget(t *testing.T) {
-	c, err := movielens(madeUpRatings(t, 20, 9, 30))
+	dir := madeUpRatings(t, 20, 9, 30)
+	c, err := movielens(dir, false)
 	if err != nil {
 		t.Fatal(err)
+	}
+	v, err := movielens(dir, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range v.tests { // what is predicted to choose by is the newest of the history at the test
+		if past := c.tests[i].past; len(v.tests) != len(c.tests) || len(v.tests[i].past) != len(past)-1 {
+			t.Fatalf("%+v beside %+v", v.tests[i], c.tests[i])
+		}
 	}
 	if len(c.tests) != 20 || len(c.examples) != 20*7 {
 		t.Fatalf("%d tests, %d examples", len(c.tests), len(c.examples))
