@@ -218,25 +218,6 @@ func TestRegularisationIsLambdaOverTheCountOfUsedRows(t *testing.T) {
 	}
 }
 
-func TestStepsAllocateNothingOnceTheyHaveGrown(t *testing.T) {
-	eachKind(t, func(t *testing.T, m *Model, b *Batch) {
-		var tape nn.Tape
-		params := m.Params()
-		step := func() {
-			if _, err := m.Gradient(&tape, b); err != nil {
-				t.Fatal(err)
-			}
-			nn.Adam{}.Step(params, 0.001)
-		}
-		for range 3 {
-			step()
-		}
-		if n := testing.AllocsPerRun(10, step); n > 2 { // the optimiser in its interface
-			t.Errorf("%v allocations a step", n)
-		}
-	})
-}
-
 func TestEqualSeedsTrainToEqualBits(t *testing.T) {
 	fields, items, b := sample(1, 9, 6)
 	for name, c := range kinds(fields) {

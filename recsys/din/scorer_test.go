@@ -110,21 +110,6 @@ func TestManyGoroutinesGetTheSameBits(t *testing.T) {
 	wait.Wait()
 }
 
-func TestScoringAllocatesNothingOnceScratchHasGrown(t *testing.T) {
-	eachKind(t, func(t *testing.T, m *Model, b *Batch) {
-		s, q := m.Scorer(false), request(b, 1)
-		logits, weights := make([]float32, len(q.Items)), make([]float32, len(q.Items)*len(q.Past))
-		n := testing.AllocsPerRun(100, func() {
-			if err := s.Score(q, logits, weights); err != nil {
-				t.Fatal(err)
-			}
-		})
-		if n >= 1 { // the pool may be emptied once by the collector
-			t.Errorf("%v allocations a call", n)
-		}
-	})
-}
-
 func TestByteTablesStayWithinHalfAStepOfARow(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 4))
 	m := nn.NewMatrix(20, 16)
