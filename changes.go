@@ -22,6 +22,10 @@ const (
 	ChangeEvent  ChangeOp = "event"  // an event was stored
 	ChangeErase  ChangeOp = "erase"  // a user was erased with all events
 	ChangeRetain ChangeOp = "retain" // the oldest events of a user were deleted
+
+	ChangeModel   ChangeOp = "model"   // a version of a model was stored
+	ChangeUnmodel ChangeOp = "unmodel" // a version of a model was deleted
+	ChangePromote ChangeOp = "promote" // an alias of a model was set to the version, or removed where that is 0
 )
 
 // Change is one entry of the change feed.
@@ -39,6 +43,10 @@ type Change struct {
 	UserNumber uint64 `json:"user_number,omitempty"`
 	// Before is the time before which a retain deleted the user's events.
 	Before time.Time `json:"before,omitzero"`
+	// Model and ModelVersion are what a model, unmodel or promote is about, Alias of a
+	// promote the model's alias.
+	Model        string `json:"model,omitempty"`
+	ModelVersion uint32 `json:"model_version,omitempty"`
 	// Superseded marks a put whose document was written or deleted again later, or an
 	// event that was deleted: a later change in the feed says how.
 	Superseded bool `json:"superseded,omitempty"`
@@ -77,6 +85,7 @@ var changeOps = map[format.ChangeOp]ChangeOp{
 	format.OpPut: ChangePut, format.OpDelete: ChangeDelete, format.OpCreate: ChangeCreate, format.OpSchema: ChangeSchema,
 	format.OpDrop: ChangeDrop, format.OpAlias: ChangeAlias, format.OpUnalias: ChangeAlias,
 	format.OpEvent: ChangeEvent, format.OpErase: ChangeErase, format.OpRetain: ChangeRetain,
+	format.OpModel: ChangeModel, format.OpUnmodel: ChangeUnmodel, format.OpPromote: ChangePromote,
 }
 
 // describe turns a stored change into a public one; its Op is "" for changes
@@ -97,6 +106,8 @@ func (db *DB) describe(view *storage.View, ch *storage.Change) (Change, error) {
 		if ch.Op == format.OpRetain {
 			out.Before = time.Unix(0, ch.Before).UTC()
 		}
+	case format.OpModel, format.OpUnmodel, format.OpPromote:
+		out.Model, out.ModelVersion, out.Alias = ch.Name, ch.ModelVersion, ch.Alias
 	case format.OpAlias, format.OpUnalias:
 		out.Alias = ch.Name
 	case format.OpCreate, format.OpSchema, format.OpDrop:

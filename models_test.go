@@ -97,6 +97,29 @@ func TestModelLivesThroughItsVersions(t *testing.T) {
 	codeIs(t, err, CodeInvalid)
 }
 
+func TestChangeFeedTellsWhatBecameOfModels(t *testing.T) {
+	db := memory(t, nil)
+	m := db.Models()
+	served(t, db, linearOf("ctr", 1, 0, 0, 0.7))
+	served(t, db, linearOf("ctr", 2, 0, 0, 0.8))
+	must(m.Rollback(ctx, "ctr", "", ""))(t)
+	if err := errors.Join(m.Unalias(ctx, "ctr", "", "off"), m.Delete(ctx, "ctr", 2)); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for ch, err := range db.Changes(ctx, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprintf("%d %s %s %d %s", ch.LSN, ch.Op, ch.Model, ch.ModelVersion, ch.Alias))
+	}
+	want := []string{"1 model ctr 1 ", "2 promote ctr 1 production", "3 model ctr 2 ", "4 promote ctr 2 production", "5 promote ctr 1 production",
+		"6 promote ctr 0 production", "7 unmodel ctr 2 "}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestPredictionScoresRowsAndDocuments(t *testing.T) {
 	db := memory(t, nil)
 	c := create(t, db, "shop", shopSchema)
