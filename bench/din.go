@@ -115,7 +115,7 @@ func (d *dinSuite) quality(ctx context.Context, seeds int) error {
 			return err
 		}
 		figures[f.name] = metric.GAUC(j.scores, j.labels, j.start).Value
-		Figure{Engine: f.name}.add(d.report, "GAUC", figures[f.name], "", "")
+		Figure{Engine: f.name}.add(d.report, "GAUC", figures[f.name], "", "of "+f.name)
 	}
 	models := map[string]*learned{}
 	for _, pooling := range []string{"attention", "mean"} {
