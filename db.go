@@ -86,6 +86,7 @@ type DB struct {
 	pins     pins
 	registry *registry.Registry
 	serving  serving
+	jobs     jobs
 }
 
 // Open opens or creates the database in dir; "" is a database in memory. nil
@@ -255,7 +256,7 @@ func (db *DB) recycle(oldest uint64) uint64 {
 	return oldest
 }
 
-// Close stops background work, saves vector indexes, and closes the directory.
+// Close stops background work, jobs too, saves vector indexes, and closes the directory.
 // It is idempotent; calls under way end with ErrClosed or finish. A write that
 // was acknowledged survives whether or not Close is called.
 func (db *DB) Close() error {
@@ -272,6 +273,7 @@ func (db *DB) close() error {
 			}
 		}
 	}
+	db.jobs.close()
 	db.cancel()
 	db.wg.Wait()
 	db.pins.clear()

@@ -3,7 +3,11 @@ package eider
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"testing"
+
+	"github.com/eiderdb/eider/storage/format"
+	"github.com/eiderdb/eider/storage/registry"
 )
 
 func FuzzCursorNeverPanicsAndOnlyItsOwnTextOpens(f *testing.F) {
@@ -70,6 +74,47 @@ func FuzzQueryIsRefusedOrAnswered(f *testing.F) {
 		}
 		if _, err := json.Marshal(r); err != nil {
 			t.Fatalf("result does not encode: %v", err)
+		}
+	})
+}
+
+// What others wrote as a din artefact is refused by name, or scores.
+func FuzzDinArtefact(f *testing.F) {
+	d := untrained(f, 1, nil)
+	good := d.manifest("din")
+	f.Add(good.Config, "vocabulary.item", d.vocabularies[0].Tensor().Data)
+	f.Add(good.Config, "catalogue.item.kind.start", []byte{0, 0, 0, 0, 255, 255, 255, 255})
+	f.Add(bytes.Replace(good.Config, []byte(`"rows":11`), []byte(`"rows":2147483648`), 1), "catalogue.item.kind", []byte{9, 0, 0, 0})
+	f.Add([]byte(`{"network":{"item":[{"name":"item","rows":1,"dim":1}],"pooling":"mean","head":{"hidden":[16384,16384],"activation":"relu"}},"fields":[],"history":1}`), "", []byte{})
+	f.Fuzz(func(t *testing.T, config []byte, name string, data []byte) {
+		tensors := d.tensors()
+		if x, ok := tensors[name]; ok && len(data)%max(1, format.ElementBytes(x.DType)) == 0 {
+			tensors[name] = format.Tensor{DType: x.DType, Shape: []int{len(data) / format.ElementBytes(x.DType)}, Data: data}
+		}
+		m := format.Model{Name: "din", Version: 1, Kind: "din", Config: config}
+		infos, err := format.InfoOf(tensors)
+		if err != nil {
+			t.Skip()
+		}
+		for _, x := range infos {
+			m.Tensors = append(m.Tensors, format.ModelTensor{TensorInfo: x})
+		}
+		if err := checkDin(&m); err != nil {
+			if !errors.Is(err, ErrInvalid) && !errors.Is(err, registry.ErrMismatch) {
+				t.Fatal(err)
+			}
+			return
+		}
+		s, err := loadDin(&m, tensors)
+		if err != nil {
+			if !errors.Is(err, registry.ErrMismatch) {
+				t.Fatal(err)
+			}
+			return
+		}
+		x := examples{n: 2, ids: []string{"d1", "x"}, values: make([]format.Value, 2*len(s.needs().fields))}
+		if err := s.score(ctx, &x, make([]float64, 2), make([]map[string]float64, 2)); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

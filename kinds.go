@@ -52,6 +52,7 @@ type restorable interface {
 // modelKinds is the table of model kinds. Adding one is a package with the model's
 // arithmetic, an adapter to scorer in a file of this package, and a line here.
 var modelKinds = map[string]modelKind{
+	"din":    {check: checkDin, load: loadDin},
 	"linear": {check: checkLinear, load: loadLinear},
 }
 
@@ -80,6 +81,7 @@ type scorer interface {
 type needs struct {
 	fields []input
 	user   bool // reads the history of a user
+	ids    bool // reads the id of a document, of rows their "id"
 }
 
 // input is a document field that a model reads, and the types it may have.
@@ -94,7 +96,7 @@ type input struct {
 type examples struct {
 	n      int
 	values []format.Value // n rows of needs.fields, row-major; null where there is none, or one of another type
-	ids    []string       // of the candidates, if they are documents
+	ids    []string       // of the candidates, "" for none; nil if the model does not read them and they are no documents
 	user   string
 	view   *storage.View
 }

@@ -124,14 +124,19 @@ func (l *loaded) checkUser(user string) error {
 
 // addRow adds an example given by value.
 func (x *examples) addRow(l *loaded, row map[string]any) error {
-	used := 0
+	if l.needs.ids {
+		id, ok := row["id"].(string)
+		if !ok && row["id"] != nil {
+			return fmt.Errorf("%w: the id of a row is a text", ErrInvalid)
+		}
+		x.ids = append(x.ids, id)
+	}
 	for _, f := range l.needs.fields {
 		given, ok := row[f.name]
 		if !ok || given == nil {
 			x.values = append(x.values, format.Null())
 			continue
 		}
-		used++
 		v, err := encodeDynamic(given)
 		if err != nil {
 			return fmt.Errorf("%w: field %q: %v", ErrInvalid, f.name, err)
@@ -142,7 +147,7 @@ func (x *examples) addRow(l *loaded, row map[string]any) error {
 		x.values = append(x.values, v)
 	}
 	for name, given := range row {
-		if i := slices.IndexFunc(l.needs.fields, func(f input) bool { return f.name == name }); i >= 0 || given == nil {
+		if i := slices.IndexFunc(l.needs.fields, func(f input) bool { return f.name == name }); i >= 0 || given == nil || l.needs.ids && name == "id" {
 			continue
 		}
 		err := fmt.Errorf("%w: %.140q, which %v does not read", ErrUnknownField, name, l)

@@ -333,3 +333,21 @@ func floats(t format.Tensor) []float32 {
 	}
 	return out
 }
+
+// integers makes a tensor of 32-bit integers of type U32 or I32.
+func integers[T int32 | uint32](dtype string, x []T) format.Tensor {
+	data := make([]byte, 0, 4*len(x))
+	for _, v := range x {
+		data = binary.LittleEndian.AppendUint32(data, uint32(v))
+	}
+	return format.Tensor{DType: dtype, Shape: []int{len(x)}, Data: data}
+}
+
+// integersOf reads a tensor of integers; it is never nil.
+func integersOf[T int32 | uint32](t format.Tensor) []T {
+	out := make([]T, len(t.Data)/4)
+	for i := range out {
+		out[i] = T(binary.LittleEndian.Uint32(t.Data[4*i:]))
+	}
+	return out
+}

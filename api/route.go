@@ -113,6 +113,7 @@ var (
 		"m":   {isName, `^[a-z0-9_-]{1,64}$`, "a model name is 1 to 64 of a-z 0-9 _ -"},
 		"ref": {isName, `^[a-z0-9_-]{1,64}$`, "a version is a number from 1, an alias 1 to 64 of a-z 0-9 _ -"},
 		"k":   {isKeyID, `^[0-9a-f]{12}$`, "a key id is 12 of 0-9 a-f"},
+		"j":   {isJobID, `^[0-9a-f]{16}$`, "a job id is 16 of 0-9 a-f"},
 		"f":   {isField, `^[A-Za-z_][A-Za-z0-9_.-]{0,127}$`, "a field name is a letter or _, then up to 127 of A-Z a-z 0-9 _ . -"},
 	}
 	pathNames = regexp.MustCompile(`\{([a-z]+)\}`)
@@ -130,9 +131,8 @@ func isName(s string) bool {
 	return len(s) >= 1 && len(s) <= 64 && all(s, func(c byte) bool { return lower(c) || digit(c) || c == '_' || c == '-' })
 }
 
-func isKeyID(s string) bool {
-	return len(s) == 12 && all(s, func(c byte) bool { return digit(c) || c >= 'a' && c <= 'f' })
-}
+func isKeyID(s string) bool { return len(s) == 12 && all(s, hexDigit) }
+func isJobID(s string) bool { return len(s) == 16 && all(s, hexDigit) }
 
 func isField(s string) bool {
 	letter := func(c byte) bool { return lower(c) || c >= 'A' && c <= 'Z' || c == '_' }
@@ -142,6 +142,8 @@ func isField(s string) bool {
 
 func lower(c byte) bool { return c >= 'a' && c <= 'z' }
 func digit(c byte) bool { return c >= '0' && c <= '9' }
+
+func hexDigit(c byte) bool { return digit(c) || c >= 'a' && c <= 'f' }
 
 // all reports whether every byte of s is fit.
 func all(s string, fit func(byte) bool) bool {

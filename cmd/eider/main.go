@@ -34,6 +34,8 @@ type commands struct {
 	Events      eventsCmd      `cmd:"" help:"Count events, show those of a user, erase a user, keep events for an age."`
 	Collections collectionsCmd `cmd:"" help:"List collections, or show the schema of one."`
 	Models      modelsCmd      `cmd:"" help:"List, promote, roll back, import and export models."`
+	Train       trainCmd       `cmd:"" help:"Train a model on events and documents."`
+	Eval        evalCmd        `cmd:"" help:"Measure a model on events that are held out."`
 	Predict     predictCmd     `cmd:"" help:"Score rows or documents by a model."`
 	Stats       statsCmd       `cmd:"" help:"Report sizes: documents, disk, memory of every index."`
 	Check       checkCmd       `cmd:"" help:"Read everything and report damage (exit code 2)."`

@@ -27,6 +27,7 @@ type searchCmd struct {
 	Sort    []string `help:"Order by a field instead of the score; 'price:desc' for the largest first." placeholder:"FIELD"`
 	Facet   []string `help:"Count the values of a field; 'brand:20' for the 20 most frequent." placeholder:"FIELD"`
 	Rank    []string `help:"Order the best candidates by a model, such as ctr@production; repeat for further phases." placeholder:"MODEL"`
+	User    string   `help:"User whose history the models of --rank read."`
 	Exact   bool     `help:"Score every document that passes the filter."`
 	Explain bool     `short:"e" help:"Show what each phase did and what each source said."`
 }
@@ -114,7 +115,7 @@ func (c *searchCmd) query(s eider.Schema) (eider.Query, error) {
 		q.Sort = append(q.Sort, eider.Sort{Field: field, Desc: order == "desc"})
 	}
 	for _, ref := range c.Rank {
-		q.Rank = append(q.Rank, eider.Rank{Model: ref})
+		q.Rank = append(q.Rank, eider.Rank{Model: ref, User: c.User})
 	}
 	for _, text := range c.Facet {
 		field, wanted, _ := strings.Cut(text, ":")

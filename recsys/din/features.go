@@ -18,10 +18,11 @@ type Column struct {
 // read by many goroutines and never changes.
 type Items struct {
 	count   int
+	fields  []Field
 	columns []Column
 }
 
-// NewItems makes a catalogue of count items with a column per field; the columns
+// NewItems makes a catalogue of count items with a column per field; both
 // stay the caller's and must not change. Error: ErrBatch naming the field.
 func NewItems(count int, fields []Field, columns []Column) (*Items, error) {
 	if len(columns) != len(fields) || count < 0 {
@@ -48,7 +49,7 @@ func NewItems(count int, fields []Field, columns []Column) (*Items, error) {
 			return nil, err
 		}
 	}
-	return &Items{count: count, columns: columns}, nil
+	return &Items{count, fields, columns}, nil
 }
 
 // Len is the number of items.

@@ -67,7 +67,7 @@ func New(c Config, items *Items, seed uint64) (*Model, error) {
 		m.tables = append(m.tables, nn.NewTable(tableName(f.Name), f.Rows, f.Dim).Normal(rng, c.Spread))
 	}
 	if c.Bias {
-		m.bias = nn.NewTable("item_bias.weight", c.Item[0].Rows, 1)
+		m.bias = nn.NewTable(biasName, c.Item[0].Rows, 1)
 	}
 	if c.Pooling == "attention" {
 		m.unit = newNetwork("attention_layers.0.attention_layer.mlp", 4*c.Dim(), c.Unit, rng)
@@ -78,6 +78,8 @@ func New(c Config, items *Items, seed uint64) (*Model, error) {
 	m.head = newNetwork("dnn.mlp", c.inputs(), c.Head, rng)
 	return m, nil
 }
+
+const biasName = "item_bias.weight"
 
 func tableName(field string) string { return "embedding_layer.embedding_layers." + field + ".weight" }
 

@@ -32,6 +32,9 @@ type Request struct {
 	User  []uint32 // an id per field of Config.User
 	Past  []uint32 // the history: items, in any order
 	Items []uint32 // offered
+	// Catalogue says what the numbers in Past and Items mean where that is known only
+	// now; nil is the model's own. It must have been made for Config.Item.
+	Catalogue *Items
 }
 
 // Scorer returns a copy of m that serves. With int8, vectors of items and users
@@ -106,8 +109,8 @@ func (s *Scorer) Score(r Request, logits, weights []float32) error {
 	}
 	w := s.idle.Get().(*work)
 	defer s.idle.Put(w)
-	w.q = s.gather(w, w.q, r.Items)
-	w.k = s.gather(w, w.k, r.Past)
+	w.q = s.gather(w, w.q, s.catalogue(&r), r.Items)
+	w.k = s.gather(w, w.k, s.catalogue(&r), r.Past)
 	w.weight = room(w.weight, len(r.Items)*len(r.Past))
 	if s.unit == nil {
 		for i := range w.weight {
@@ -128,10 +131,14 @@ func (s *Scorer) check(r Request, logits, weights []float32) error {
 	if len(logits) != len(r.Items) || weights != nil && len(weights) != len(r.Items)*len(r.Past) {
 		return fmt.Errorf("%w: room for %d logits and %d weights of %d items and a history of %d", ErrBatch, len(logits), len(weights), len(r.Items), len(r.Past))
 	}
-	if err := below("items", r.Items, s.items.count); err != nil {
+	known := s.catalogue(&r)
+	if !slices.Equal(known.fields, s.config.Item) {
+		return fmt.Errorf("%w: a catalogue of other fields", ErrBatch)
+	}
+	if err := below("items", r.Items, known.count); err != nil {
 		return err
 	}
-	if err := below("history", r.Past, s.items.count); err != nil {
+	if err := below("history", r.Past, known.count); err != nil {
 		return err
 	}
 	if len(r.User) != len(s.config.User) {
@@ -145,13 +152,20 @@ func (s *Scorer) check(r Request, logits, weights []float32) error {
 	return nil
 }
 
+func (s *Scorer) catalogue(r *Request) *Items {
+	if r.Catalogue != nil {
+		return r.Catalogue
+	}
+	return s.items
+}
+
 // gather writes the vectors of items, the concatenation of their fields.
-func (s *Scorer) gather(w *work, out []float32, items []uint32) []float32 {
+func (s *Scorer) gather(w *work, out []float32, known *Items, items []uint32) []float32 {
 	d, at := s.config.Dim(), 0
 	out = room(out, len(items)*d)
 	for i := range s.config.Item {
 		t := &s.tables[i]
-		w.ids, w.starts = s.items.ids(i, items, w.ids[:0], w.starts[:0])
+		w.ids, w.starts = known.ids(i, items, w.ids[:0], w.starts[:0])
 		if len(w.starts) == 0 {
 			for j, id := range w.ids {
 				t.read(out[j*d+at:][:t.dim], id)
@@ -283,7 +297,7 @@ func (s *Scorer) finish(w *work, r Request, logits []float32) {
 	simd.GemmBias(false, true, n, h, cols, 1, w.joined, cols, s.wi.Data, s.wi.Stride, w.bias, simd.None, w.x, h)
 	s.head.after(w, n, logits)
 	if s.bias != nil {
-		w.ids, _ = s.items.ids(0, r.Items, w.ids[:0], nil)
+		w.ids, _ = s.catalogue(&r).ids(0, r.Items, w.ids[:0], nil)
 		for i, id := range w.ids {
 			logits[i] += s.bias[id]
 		}

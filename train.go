@@ -1,0 +1,109 @@
+package eider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Train trains a model on events and documents as of one LSN and stores it as a new
+// version, in the background: one training at a time, on one processor, giving way to
+// others between steps. It returns when the job is queued; the job tells the rest.
+//
+// What it learned is stored once, at its end: until then nothing of it is in the
+// database, and a training that was killed begins anew. Whatever happens, the version
+// that serves goes on serving. Model weights are no events: erasing a user does not
+// change versions trained before. Errors: ErrInvalid and ErrUnknownField with the
+// place, ErrNotFound, ErrOverloaded, ErrReadOnly, ErrClosed.
+func (db *DB) Train(ctx context.Context, spec TrainSpec) (*Job, error) {
+	err := ctx.Err()
+	if err == nil && db.opts.ReadOnly {
+		err = ErrReadOnly
+	}
+	if err == nil {
+		err = spec.complete()
+	}
+	if err == nil {
+		_, err = db.dinFields(spec.Collection, spec.Fields)
+	}
+	var j *Job
+	if err == nil {
+		j, err = db.startJob(spec, func(ctx context.Context, j *Job) error { return db.train(ctx, j, &spec) })
+	}
+	if err != nil {
+		return nil, db.Models().fail("train", err)
+	}
+	return j, nil
+}
+
+// train is the work of a job.
+func (db *DB) train(ctx context.Context, j *Job, spec *TrainSpec) error {
+	t, err := db.newDinTrainer(ctx, spec)
+	if err != nil {
+		return err
+	}
+	reason, err := t.run(ctx, j)
+	if err != nil {
+		return err
+	}
+	m := t.model.manifest(spec.Model)
+	m.From, m.To, m.Seed, m.Code = t.clicks.from, t.clicks.lsn, spec.Seed, revision()
+	if m.Metrics, err = t.measure(ctx); err != nil {
+		return err
+	}
+	stored, err := db.registry.Put(ctx, m, t.model.tensors())
+	if err != nil {
+		return err
+	}
+	j.update(func(s *JobState) {
+		v := describeVersion(stored)
+		s.Reason, s.Version = reason, &v
+	})
+	db.log.Info("model trained", "model", stored.Name, "version", stored.Version, "why", reason)
+	if !spec.Promote {
+		return nil
+	}
+	p, err := db.promoteBetter(ctx, spec, t.clicks, stored.Version)
+	if ctx.Err() != nil {
+		return err
+	}
+	j.update(func(s *JobState) {
+		if err != nil {
+			s.Refused = err.Error()
+		} else {
+			s.Promotion = &p
+		}
+	})
+	return nil
+}
+
+// promoteBetter promotes a version whose GAUC is not below that of the version that
+// serves, both measured now, on the same events and documents.
+func (db *DB) promoteBetter(ctx context.Context, spec *TrainSpec, k *clicks, version uint32) (Promotion, error) {
+	view, err := db.viewAt(0)
+	if err != nil {
+		return Promotion{}, err
+	}
+	defer view.Release()
+	gate := Gate{Metric: "gauc", Margin: spec.Margin}
+	measure := func(ref string) (*Metric, error) {
+		l, err := db.serving.at(ctx, view, ref)
+		if err != nil {
+			return nil, err
+		}
+		all, err := k.measure(ctx, db, view, l)
+		if err != nil {
+			return nil, fmt.Errorf("measuring %v: %w", l, err)
+		}
+		return &all[slices.IndexFunc(all, func(m Metric) bool { return m.Name == gate.Metric })], nil
+	}
+	if gate.Candidate, err = measure(versionRef(spec.Model, version)); err != nil {
+		return Promotion{}, err
+	}
+	gate.Served, err = measure(spec.Model + "@" + spec.Alias)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Promotion{}, err
+	}
+	return db.Models().Promote(ctx, spec.Model, version, PromoteOptions{Alias: spec.Alias, Gate: gate, Note: "trained"})
+}
