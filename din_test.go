@@ -220,6 +220,31 @@ func TestDinArtefactThatDoesNotFitIsRefusedByName(t *testing.T) {
 	}
 }
 
+// What artefacts are made of does not change: others have them in files.
+func TestDinArtefactHasItsForm(t *testing.T) {
+	d := untrained(t, 1, func(c *dinConfig) {
+		c.Training = dinTraining{Collection: "shelf", Split: "last", Candidates: 100}
+	})
+	want := `{"network":{"item":[{"name":"item","rows":11,"dim":4,"vocabulary":"` + d.vocabularies[0].Hash() + `"},{"name":"item.kind","rows":3,"dim":2,"many":true,"vocabulary":"` +
+		d.vocabularies[1].Hash() + `"}],"pooling":"attention","unit":{"hidden":[5],"activation":"sigmoid"},"softmax":true,"scaled":true,"head":{"hidden":[6],"activation":"prelu"},` +
+		`"product":true,"bias":true,"spread":1},"fields":[{"name":"kind","type":"keyword"}],"events":["click"],"history":3,"training":{"collection":"shelf","split":"last","candidates":100}}`
+	if got := string(d.manifest("din").Config); got != want {
+		t.Errorf("configuration %s\nwant %s", got, want)
+	}
+	tensors := d.tensors()
+	names := []string{"attention_layers.0.attention_layer.mlp.0.bias", "attention_layers.0.attention_layer.mlp.0.weight", "attention_layers.0.attention_layer.mlp.2.bias",
+		"attention_layers.0.attention_layer.mlp.2.weight", "catalogue.item.kind", "catalogue.item.kind.start", "dnn.mlp.0.bias", "dnn.mlp.0.weight", "dnn.mlp.1.weight", "dnn.mlp.2.bias",
+		"dnn.mlp.2.weight", "embedding_layer.embedding_layers.item.kind.weight", "embedding_layer.embedding_layers.item.weight", "item_bias.weight", "vocabulary.item", "vocabulary.item.kind"}
+	if got := slices.Sorted(maps.Keys(tensors)); !slices.Equal(got, names) {
+		t.Errorf("tensors %q", got)
+	}
+	for name, want := range map[string]string{"vocabulary.item.kind": "\x03odd\x04even", "catalogue.item.kind": "\x02\x00\x00\x00\x01\x00\x00\x00\x02", "catalogue.item.kind.start": "\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x02"} {
+		if got := string(tensors[name].Data); !strings.HasPrefix(got, want) {
+			t.Errorf("%s begins %q, want %q", name, got[:min(len(got), len(want))], want)
+		}
+	}
+}
+
 // A manifest of PyTorch has counts that say nothing.
 func TestDinTakesThePyTorchCountOfBatches(t *testing.T) {
 	db := memory(t, nil)
