@@ -26,7 +26,7 @@ build: ## build bin/eider
 demo: build ## build, load the demo data, search it, serve the console until Ctrl-C
 	@exec ./bin/eider demo --dir demo-data $(ARGS)
 
-test: unit race kernels ## run every test, about 16 minutes on two cores
+test: unit race kernels ## run every test, about 12 minutes on two cores
 	@echo "all tests passed"
 
 unit:
