@@ -38,6 +38,7 @@ type clickQuery struct {
 	history    int
 	split      string
 	candidates int
+	until      uint64 // LSN of the newest event, 0 for all
 }
 
 // clicks is what users did with items as of one view. Users and items have numbers,
@@ -49,7 +50,7 @@ type clicks struct {
 	split       recsys.Split[uint32]
 	popular     []float32 // by item: events learned from
 	valid, test []heldOut
-	from, lsn   uint64 // of the oldest event that was read; of the view
+	from, lsn   uint64 // of the oldest event that was read; of the data
 }
 
 // heldOut is an event that is ranked among items the user never had.
@@ -61,7 +62,10 @@ type heldOut struct {
 // readClicks reads and divides the events. Errors: ErrInvalid if nothing is left to
 // learn from or to measure on, ErrTooLarge, the context's, storage's.
 func readClicks(ctx context.Context, view *storage.View, q clickQuery) (*clicks, error) {
-	k := &clicks{query: q, lsn: view.LSN(), from: view.LSN()}
+	if q.until == 0 {
+		q.until = view.LSN()
+	}
+	k := &clicks{query: q, lsn: q.until, from: q.until}
 	all, err := recsys.Sequences(k.read(ctx, view), nil)
 	if err != nil {
 		return nil, err
@@ -101,6 +105,9 @@ func (k *clicks) read(ctx context.Context, view *storage.View) iter.Seq2[recsys.
 		q, err := eventQuery(k.query.since, time.Time{}, k.query.events)
 		if err == nil {
 			err = view.Events(ctx, q, func(e storage.Event) bool {
+				if e.LSN > k.lsn {
+					return true
+				}
 				if e.User != last {
 					users, last = users+1, e.User
 				}

@@ -43,6 +43,10 @@ type Options struct {
 	// SnapshotInterval is how often vector indexes with enough changes are saved
 	// so that the next Open is fast, default 30 s; negative means at Close only.
 	SnapshotInterval time.Duration
+	// CheckpointInterval is how often a training saves what it knows so far, so that
+	// Resume goes on from there after a crash, default 30 s, less often if that takes
+	// over a tenth of its time; negative means at Close only.
+	CheckpointInterval time.Duration
 	// ChangeRetention is how many LSNs Changes and incremental backups can go
 	// back, default 1,000,000.
 	ChangeRetention uint64
@@ -110,6 +114,9 @@ func Open(dir string, options *Options) (*DB, error) {
 	if db.opts.SnapshotInterval == 0 {
 		db.opts.SnapshotInterval = 30 * time.Second
 	}
+	if db.opts.CheckpointInterval == 0 {
+		db.opts.CheckpointInterval = 30 * time.Second
+	}
 	db.log = db.opts.Logger
 	db.encoders.given = db.opts.Encoders
 	db.ctx, db.cancel = context.WithCancel(context.Background())
@@ -128,7 +135,7 @@ func Open(dir string, options *Options) (*DB, error) {
 		return nil, &Error{Op: "open", Err: translate(err), Code: CodeOf(translate(err))}
 	}
 	db.store = store
-	if err := errors.Join(db.adopt(), db.openModels()); err != nil {
+	if err := errors.Join(db.adopt(), db.openModels(), db.openJobs()); err != nil {
 		return nil, errors.Join(&Error{Op: "open", Err: err, Code: CodeOf(err)}, db.Close())
 	}
 	db.every(tendEvery, db.tend)

@@ -11,7 +11,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/eiderdb/eider/internal/metric"
 	"github.com/eiderdb/eider/internal/nn"
@@ -44,8 +43,9 @@ type dinTrainer struct {
 	draws   *recsys.Sampler[uint32]
 }
 
-// newDinTrainer reads all that a training needs from one view.
-func (db *DB) newDinTrainer(ctx context.Context, spec *TrainSpec) (*dinTrainer, error) {
+// newDinTrainer reads all that a training needs from one view; of events those up to
+// an LSN, 0 for all.
+func (db *DB) newDinTrainer(ctx context.Context, spec *TrainSpec, until uint64) (*dinTrainer, error) {
 	fields, err := db.dinFields(spec.Collection, spec.Fields)
 	if err != nil {
 		return nil, err
@@ -56,7 +56,9 @@ func (db *DB) newDinTrainer(ctx context.Context, spec *TrainSpec) (*dinTrainer, 
 	}
 	defer view.Release()
 	t := &dinTrainer{spec: spec, model: &dinModel{config: newDinConfig(spec, fields)}}
-	if t.clicks, err = readClicks(ctx, view, spec.clicks()); err != nil {
+	q := spec.clicks()
+	q.until = until
+	if t.clicks, err = readClicks(ctx, view, q); err != nil {
 		return nil, err
 	}
 	s := dinScorer{dinModel: t.model, reads: t.model.needs()}
@@ -167,9 +169,9 @@ func frequent(counts map[string]int, i int) (*din.Vocabulary, error) {
 	return din.NewVocabulary(names[:min(len(names), most)])
 }
 
-// run trains until it is done, and returns why it ended. Errors: the context's,
-// train.ErrDiverged.
-func (t *dinTrainer) run(ctx context.Context, j *Job) (string, error) {
+// run trains until it is done, and returns why it ended; o has what the job decides.
+// Errors: the context's, train.ErrDiverged, train.ErrCheckpoint.
+func (t *dinTrainer) run(ctx context.Context, j *Job, o train.Options) (string, error) {
 	k, net := t.clicks, t.model.net
 	for b, err := range t.source(0) { // n_j, with the negatives of the first epoch
 		if err == nil {
@@ -184,16 +186,14 @@ func (t *dinTrainer) run(ctx context.Context, j *Job) (string, error) {
 		giveWay()
 	}
 	j.update(func(s *JobState) {
-		s.Progress = TrainProgress{Users: k.users, Items: len(k.items), Examples: len(t.choices), LSN: k.lsn, Epoch: 1, Epochs: t.spec.Epochs,
-			Batches: (len(t.choices) + t.spec.Batch - 1) / t.spec.Batch}
+		p := &s.Progress
+		p.Users, p.Items, p.Examples, p.LSN, p.Epochs = k.users, len(k.items), len(t.choices), k.lsn, t.spec.Epochs
+		p.Epoch, p.Batches = max(1, p.Epoch), (len(t.choices)+t.spec.Batch-1)/t.spec.Batch
 	})
-	o := train.Options{
-		Epochs: t.spec.Epochs, Seed: t.spec.Seed, Optimizer: nn.Adam{}, Rate: nn.Constant(float32(t.spec.Rate)), Clip: 10,
-		Budget: time.Duration(t.spec.Budget),
-		Progress: func(e train.Event) {
-			j.update(func(s *JobState) { s.Progress.follow(e) })
-			giveWay()
-		},
+	o.Epochs, o.Seed, o.Optimizer, o.Rate, o.Clip = t.spec.Epochs, t.spec.Seed, nn.Adam{}, nn.Constant(float32(t.spec.Rate)), 10
+	o.Progress = func(e train.Event) {
+		j.update(func(s *JobState) { s.Progress.follow(e) })
+		giveWay()
 	}
 	if len(k.valid) > 0 {
 		o.Evaluate, o.Metric, o.Patience = t.validate, "gauc", t.spec.Patience

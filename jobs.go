@@ -2,8 +2,6 @@ package eider
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
@@ -15,13 +13,16 @@ import (
 // JobStatus is where a job is.
 type JobStatus string
 
-// A job is queued, then runs, and ends in one of the other three.
+// A job is queued, then runs, and ends in one of the next three; or it is interrupted
+// by the end of the process or of the database, until Resume queues it again.
 const (
 	JobQueued    JobStatus = "queued"
 	JobRunning   JobStatus = "running"
 	JobDone      JobStatus = "done"
 	JobFailed    JobStatus = "failed"
 	JobCancelled JobStatus = "cancelled"
+
+	JobInterrupted JobStatus = "interrupted"
 )
 
 // JobState is what is known of a job.
@@ -47,10 +48,12 @@ type JobState struct {
 	Code  Code   `json:"code,omitempty"`
 }
 
-// Ended reports a status that never changes again.
+// Ended reports that the job does not go on by itself; but for an interrupted one it
+// never will.
 func (s JobStatus) Ended() bool { return s != JobQueued && s != JobRunning }
 
-// Limits of jobs: those that wait or run, and those that are remembered.
+// Limits of jobs: those that wait or run, and as many that were interrupted; those
+// that are remembered.
 const (
 	maxQueued = 16
 	maxJobs   = 100
@@ -60,9 +63,11 @@ const (
 // time. It ends by itself, by Cancel, or with the database. All methods may be
 // called from many goroutines.
 type Job struct {
-	cancel context.CancelCauseFunc
+	cancel func()
 	turn   chan struct{} // closed when it may run
 	done   chan struct{} // closed when it has ended
+	number uint64        // its id
+	stored jobRecord     // the running job's alone
 
 	mu      sync.Mutex
 	state   JobState
@@ -70,7 +75,7 @@ type Job struct {
 	changed chan struct{} // closed, and another made, when state changes
 }
 
-// jobs are those of a database, in memory: a restart forgets them.
+// jobs are those of a database, in memory; those that have not ended are stored, too.
 type jobs struct {
 	mu      sync.Mutex
 	all     []*Job // oldest first
@@ -104,11 +109,16 @@ var (
 	errClosing   = fmt.Errorf("%w: the job ended with it", ErrClosed)
 )
 
-// startJob runs work in the background when its turn comes. Errors: ErrOverloaded,
-// ErrClosed.
-func (db *DB) startJob(spec TrainSpec, work func(context.Context, *Job) error) (*Job, error) {
-	var id [8]byte
-	rand.Read(id[:])
+// newJob is a job that is not known yet.
+func (db *DB) newJob(number uint64, r jobRecord) *Job {
+	return &Job{number: number, stored: r, turn: make(chan struct{}), done: make(chan struct{}), changed: make(chan struct{}),
+		state: JobState{ID: fmt.Sprintf("%016x", number), Kind: "train", Status: JobQueued, Spec: r.Spec, Created: r.Created, Progress: r.Progress}}
+}
+
+// startJob makes a job known, in place of the interrupted one that it resumes or nil,
+// and runs it in the background when its turn comes. Errors: ErrOverloaded, ErrClosed,
+// ErrConflict.
+func (db *DB) startJob(j, old *Job) error {
 	s := &db.jobs
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,45 +128,71 @@ func (db *DB) startJob(spec TrainSpec, work func(context.Context, *Job) error) (
 			waiting++
 		}
 	}
+	at := slices.Index(s.all, old)
 	switch {
 	case s.closed:
-		return nil, ErrClosed
+		return ErrClosed
 	case waiting >= maxQueued:
-		return nil, fmt.Errorf("%w: %d jobs wait; one runs at a time", ErrOverloaded, waiting)
+		return fmt.Errorf("%w: %d jobs wait; one runs at a time", ErrOverloaded, waiting)
+	case old != nil && (at < 0 || old.State().Status != JobInterrupted):
+		return fmt.Errorf("%w: job %s is not interrupted", ErrConflict, old.ID())
+	case old != nil:
+		s.all = slices.Delete(s.all, at, at+1)
 	}
 	ctx, cancel := context.WithCancelCause(db.ctx)
-	j := &Job{cancel: cancel, turn: make(chan struct{}), done: make(chan struct{}), changed: make(chan struct{}),
-		state: JobState{ID: hex.EncodeToString(id[:]), Kind: "train", Status: JobQueued, Spec: spec, Created: db.opts.Now().UTC()}}
+	j.cancel = func() { cancel(errCancelled) }
 	s.all = append(s.all, j)
-	if drop := len(s.all) - maxJobs; drop > 0 {
-		s.all = slices.DeleteFunc(s.all, func(j *Job) bool {
-			gone := drop > 0 && j.State().Status.Ended()
-			if gone {
-				drop--
-			}
-			return gone
-		})
-	}
+	s.drop()
 	s.next()
 	db.wg.Go(func() {
 		defer cancel(nil)
-		err := db.runJob(ctx, j, work)
+		err := db.runJob(ctx, j)
 		if err != nil && ctx.Err() != nil { // whatever it met on its way out
 			if err = context.Cause(ctx); !errors.Is(err, errCancelled) {
 				err = errClosing
 			}
 		}
 		if err != nil && !errors.Is(err, errCancelled) && !errors.Is(err, errClosing) {
-			db.log.Warn("job failed", "job", j.ID(), "model", spec.Model, "err", err)
+			db.log.Warn("job failed", "job", j.ID(), "model", j.stored.Spec.Model, "err", err)
 		}
-		j.end(db.Models().fail("train", err), db.opts.Now().UTC())
+		status := statusOf(err)
+		if errors.Is(err, errClosing) && db.storesJobs() {
+			status = JobInterrupted
+		} else {
+			db.dropJob(j)
+		}
+		j.end(status, db.Models().fail("train", err), db.opts.Now().UTC())
 		s.ended(j)
 	})
-	return j, nil
+	return nil
+}
+
+func statusOf(err error) JobStatus {
+	switch {
+	case err == nil:
+		return JobDone
+	case errors.Is(err, errCancelled), errors.Is(err, errClosing):
+		return JobCancelled
+	}
+	return JobFailed
+}
+
+// drop forgets the oldest jobs beyond the limit. The caller holds mu.
+func (s *jobs) drop() {
+	if drop := len(s.all) - maxJobs; drop > 0 {
+		s.all = slices.DeleteFunc(s.all, func(j *Job) bool {
+			status := j.State().Status
+			gone := drop > 0 && status.Ended() && status != JobInterrupted
+			if gone {
+				drop--
+			}
+			return gone
+		})
+	}
 }
 
 // runJob waits for the job's turn and works.
-func (db *DB) runJob(ctx context.Context, j *Job, work func(context.Context, *Job) error) (err error) {
+func (db *DB) runJob(ctx context.Context, j *Job) (err error) {
 	select {
 	case <-j.turn:
 	case <-ctx.Done():
@@ -171,7 +207,7 @@ func (db *DB) runJob(ctx context.Context, j *Job, work func(context.Context, *Jo
 		return ctx.Err()
 	}
 	j.update(func(s *JobState) { s.Status, s.Started = JobRunning, db.opts.Now().UTC() })
-	return work(ctx, j)
+	return db.train(ctx, j)
 }
 
 // close lets no job begin; those that run end with DB.ctx.
@@ -182,7 +218,7 @@ func (s *jobs) close() {
 }
 
 // Jobs lists the jobs since the database was opened, the newest first: all that go
-// on, and about the last hundred.
+// on, the last hundred or so, and those that were interrupted before.
 func (db *DB) Jobs() []JobState {
 	db.jobs.mu.Lock()
 	defer db.jobs.mu.Unlock()
@@ -193,7 +229,7 @@ func (db *DB) Jobs() []JobState {
 	return states
 }
 
-// Job finds a job by its id. Error: ErrNotFound, also for one of before a restart.
+// Job finds a job by its id. Error: ErrNotFound, also for one that ended before a restart.
 func (db *DB) Job(id string) (*Job, error) {
 	db.jobs.mu.Lock()
 	defer db.jobs.mu.Unlock()
@@ -202,7 +238,7 @@ func (db *DB) Job(id string) (*Job, error) {
 			return j, nil
 		}
 	}
-	return nil, db.fail("job", "", "", fmt.Errorf("%w: job %.40q; jobs are known until the database is closed", ErrNotFound, id))
+	return nil, db.fail("job", "", "", fmt.Errorf("%w: job %.40q; jobs that ended are known until the database is closed", ErrNotFound, id))
 }
 
 // ID is the job's name among those of the database.
@@ -215,12 +251,13 @@ func (j *Job) State() JobState {
 	return j.state
 }
 
-// Cancel asks the job to end; what it has not stored by then is lost. A job that
-// has ended stays as it is. Wait tells when it has.
-func (j *Job) Cancel() { j.cancel(errCancelled) }
+// Cancel asks the job to end; what it has not stored by then is lost, checkpoints
+// too. A job that has ended stays as it is; an interrupted one is given up. Wait tells
+// when it has.
+func (j *Job) Cancel() { j.cancel() }
 
 // Wait returns when the job has ended, with its error: an *Error, of code canceled
-// if it was cancelled. If ctx ends before, the job goes on.
+// if it was cancelled, closed if it was interrupted. If ctx ends before, the job goes on.
 func (j *Job) Wait(ctx context.Context) (JobState, error) {
 	select {
 	case <-j.done:
@@ -258,15 +295,12 @@ func (j *Job) update(f func(*JobState)) {
 	j.changed = make(chan struct{})
 }
 
-func (j *Job) end(err error, now time.Time) {
+func (j *Job) end(status JobStatus, err error, now time.Time) {
 	j.err = err
 	j.update(func(s *JobState) {
-		s.Status, s.Ended = JobDone, now
+		s.Status, s.Ended = status, now
 		if err != nil {
-			s.Status, s.Error, s.Code = JobFailed, err.Error(), CodeOf(err)
-			if s.Code == CodeCanceled || s.Code == CodeClosed {
-				s.Status = JobCancelled
-			}
+			s.Error, s.Code = err.Error(), CodeOf(err)
 		}
 	})
 	close(j.done)

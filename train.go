@@ -2,6 +2,8 @@ package eider
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,9 +13,10 @@ import (
 // version, in the background: one training at a time, on one processor, giving way to
 // others between steps. It returns when the job is queued; the job tells the rest.
 //
-// What it learned is stored once, at its end: until then nothing of it is in the
-// database, and a training that was killed begins anew. Whatever happens, the version
-// that serves goes on serving. Model weights are no events: erasing a user does not
+// What it learned is stored once, at its end: until then no version has anything of
+// it. A job that the database's or the process's end interrupts is kept, with its last
+// checkpoint (Options.CheckpointInterval), for Resume; not in memory. Whatever happens,
+// the version that serves goes on serving. Model weights are no events: erasing a user does not
 // change versions trained before. Errors: ErrInvalid and ErrUnknownField with the
 // place, ErrNotFound, ErrOverloaded, ErrReadOnly, ErrClosed.
 func (db *DB) Train(ctx context.Context, spec TrainSpec) (*Job, error) {
@@ -27,23 +30,24 @@ func (db *DB) Train(ctx context.Context, spec TrainSpec) (*Job, error) {
 	if err == nil {
 		_, err = db.dinFields(spec.Collection, spec.Fields)
 	}
-	var j *Job
-	if err == nil {
-		j, err = db.startJob(spec, func(ctx context.Context, j *Job) error { return db.train(ctx, j, &spec) })
-	}
 	if err != nil {
+		return nil, db.Models().fail("train", err)
+	}
+	var id [8]byte
+	rand.Read(id[:])
+	j := db.newJob(binary.BigEndian.Uint64(id[:]), jobRecord{Spec: spec, Created: db.opts.Now().UTC()})
+	db.storeJob(j, nil)
+	if err := db.startJob(j, nil); err != nil {
+		db.dropJob(j)
 		return nil, db.Models().fail("train", err)
 	}
 	return j, nil
 }
 
 // train is the work of a job.
-func (db *DB) train(ctx context.Context, j *Job, spec *TrainSpec) error {
-	t, err := db.newDinTrainer(ctx, spec)
-	if err != nil {
-		return err
-	}
-	reason, err := t.run(ctx, j)
+func (db *DB) train(ctx context.Context, j *Job) error {
+	spec := &j.stored.Spec
+	t, reason, err := db.learn(ctx, j)
 	if err != nil {
 		return err
 	}

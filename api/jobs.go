@@ -86,6 +86,16 @@ func cancelJob(c *call) error {
 	return c.reply(http.StatusAccepted, j.State())
 }
 
+// resumeJob queues an interrupted job again.
+func resumeJob(c *call) error {
+	j, err := c.a.db.Resume(c.ctx, c.path("j"))
+	if err != nil {
+		return err
+	}
+	c.a.log.Info("job resumed", "model", j.State().Spec.Model, "job", j.ID())
+	return c.reply(http.StatusAccepted, j.State())
+}
+
 // jobLook is how often a followed job is looked at.
 const jobLook = 200 * time.Millisecond
 

@@ -16,6 +16,12 @@ import (
 func watched(t testing.TB) *eider.DB {
 	t.Helper()
 	db := memory(t)
+	watch(t, db)
+	return db
+}
+
+func watch(t testing.TB, db *eider.DB) {
+	t.Helper()
 	c, err := db.CreateCollection(ctx, "films", eider.Schema{Fields: map[string]eider.Field{"genre": {Type: eider.Keyword}}})
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +42,6 @@ func watched(t testing.TB) *eider.DB {
 	if _, err := db.Events().Append(ctx, events...); err != nil {
 		t.Fatal(err)
 	}
-	return db
 }
 
 const (
@@ -115,6 +120,8 @@ func TestJobIsFollowedAndCancelledOverHTTP(t *testing.T) {
 		t.Errorf("the last state is %s", last)
 	}
 	do(t, h, "DELETE", "/v1/jobs/"+s.ID, nil).want(t, 202) // again
+	do(t, h, "POST", "/v1/jobs/"+s.ID+"/resume", nil).want(t, 409)
+	do(t, h, "POST", "/v1/jobs/0123456789abcdef/resume", nil).want(t, 404)
 	do(t, h, "GET", "/v1/jobs/0123456789abcdef", nil).want(t, 404)
 	do(t, h, "GET", "/v1/jobs/zzz", nil).want(t, 400)
 	for body, at := range map[string]string{
@@ -125,4 +132,33 @@ func TestJobIsFollowedAndCancelledOverHTTP(t *testing.T) {
 		}
 	}
 	do(t, h, "POST", "/v1/models/din/train", `{"collection":"filmz"}`).want(t, 404)
+}
+
+func TestInterruptedJobIsResumedOverHTTP(t *testing.T) {
+	dir := t.TempDir()
+	reopen := func() (*eider.DB, http.Handler) {
+		db, err := eider.Open(dir, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		return db, handler(t, db)
+	}
+	db, h := reopen()
+	watch(t, db)
+	var s eider.JobState
+	do(t, h, "POST", "/v1/models/din/train", longTraining).want(t, 202).into(t, &s)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, h = reopen()
+	at := "/v1/jobs/" + s.ID
+	if do(t, h, "GET", at, nil).want(t, 200).into(t, &s); s.Status != eider.JobInterrupted {
+		t.Errorf("job %+v", s)
+	}
+	if do(t, h, "POST", at+"/resume", nil).want(t, 202).into(t, &s); s.Status.Ended() {
+		t.Errorf("job %+v", s)
+	}
+	do(t, h, "POST", at+"/resume", nil).want(t, 409)
+	do(t, h, "DELETE", at, nil).want(t, 202)
 }

@@ -106,9 +106,10 @@ func (a *api) routes() []route {
 		{"POST", "/v1/models/{m}/train", admin, onDatabase, 64 * kib, change, trainModel, doc{id: "train", tag: "models", summary: "Train a model on events and documents, as a job", in: eider.TrainSpec{}, out: eider.JobState{}, status: 202}},
 		{"POST", "/v1/models/{m}/evaluate", admin, onDatabase, 64 * kib, long, evaluateModel, doc{id: "evaluate", tag: "models", summary: "Measure a version on events that are held out", in: evaluationOrder{}, out: eider.Evaluation{}, status: 200}},
 
-		{"GET", "/v1/jobs", read, onDatabase, noBody, lookup, listJobs, doc{id: "listJobs", tag: "jobs", summary: "The jobs since the server began, newest first", out: jobList{}, status: 200}},
+		{"GET", "/v1/jobs", read, onDatabase, noBody, lookup, listJobs, doc{id: "listJobs", tag: "jobs", summary: "The jobs since the server began and those interrupted before, newest first", out: jobList{}, status: 200}},
 		{"GET", "/v1/jobs/{j}", read, onDatabase, noBody, lookup, getJob, doc{id: "getJob", tag: "jobs", summary: "How far a job is", out: eider.JobState{}, status: 200}},
 		{"DELETE", "/v1/jobs/{j}", admin, onDatabase, noBody, change, cancelJob, doc{id: "cancelJob", tag: "jobs", summary: "Ask a job to end", out: eider.JobState{}, status: 202}},
+		{"POST", "/v1/jobs/{j}/resume", admin, onDatabase, noBody, change, resumeJob, doc{id: "resumeJob", tag: "jobs", summary: "Go on with an interrupted job from its last checkpoint", out: eider.JobState{}, status: 202}},
 		{"GET", "/v1/jobs/{j}/events", read, onDatabase, noBody, feed, followJob, doc{id: "followJob", tag: "jobs", summary: "The states of a job until it has ended, as ndjson or server-sent events", outType: "application/x-ndjson", status: 200}},
 
 		{"GET", "/v1/keys", admin, onDatabase, noBody, lookup, listKeys, doc{id: "listKeys", tag: "keys", summary: "The keys, without their secrets", out: keyList{}, status: 200}},

@@ -71,9 +71,10 @@ func TestFormatPageListsEveryKeyPrefix(t *testing.T) {
 func TestFormatPageListsEveryEnvelopeAndVersion(t *testing.T) {
 	kinds := map[string]byte{"meta": format.EnvMeta, "record": format.EnvRecord, "collection": format.EnvCollection, "change": format.EnvChange,
 		"event": format.EnvEvent, "model": format.EnvModel, "promotion": format.EnvPromotion, "weights": format.EnvWeights,
-		"chunk": format.EnvChunk, "file": format.EnvFile, "setting": format.EnvSetting, "part": format.EnvBackup, "rotation": format.EnvRotation}
+		"chunk": format.EnvChunk, "file": format.EnvFile, "setting": format.EnvSetting, "part": format.EnvBackup, "rotation": format.EnvRotation,
+		"job": format.EnvJob}
 	src := ""
-	for _, f := range []string{"record", "change", "catalog", "chunk", "part", "rotation", "model", "promotion", "weights", "event"} {
+	for _, f := range []string{"record", "change", "catalog", "chunk", "part", "rotation", "model", "promotion", "weights", "event", "job"} {
 		b, err := os.ReadFile("format/" + f + ".go")
 		if err != nil {
 			t.Fatal(err)

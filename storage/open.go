@@ -69,6 +69,7 @@ type Store struct {
 	vacuuming     atomic.Bool
 	snapshotMu    sync.Mutex   // one at a time of those that make or delete snapshot files
 	snapshotBytes atomic.Int64 // of the snapshot files
+	jobSize       atomic.Int64 // of the files of jobs
 
 	retainMu  sync.Mutex // one RetainEvents at a time
 	modelsMu  sync.Mutex // one edit of the model registry at a time

@@ -93,7 +93,7 @@ func (q *quota) look() {
 	level, why := spaceOK, ""
 	o := &q.s.opts
 	if o.MaxBytes > 0 {
-		used := int64(q.s.db.Metrics().DiskSpaceUsage()) + q.s.snapshotBytes.Load()
+		used := int64(q.s.db.Metrics().DiskSpaceUsage()) + q.s.snapshotBytes.Load() + q.s.jobSize.Load()
 		if used >= o.MaxBytes {
 			level, why = spaceLow, fmt.Sprintf("%d bytes used of a quota of %d", used, o.MaxBytes)
 		}

@@ -27,6 +27,7 @@ type trainCmd struct {
 	Promote   bool          `help:"Let the version serve if it ranks no worse than the one that does, on the same events."`
 	Alias     string        `help:"Alias to move." default:"production"`
 	Margin    float64       `help:"How much worse its GAUC may be."`
+	Resume    bool          `help:"Go on with the newest training of the model that was interrupted, as it was asked for; other flags do not count."`
 }
 
 // heldOut says which events count and which of them are held out.
@@ -47,7 +48,7 @@ func (h *heldOut) since() (t time.Time, err error) {
 	return t, err
 }
 
-// Run trains a model and waits for it; an interrupt cancels it.
+// Run trains a model and waits for it; an interrupt leaves a job that can be resumed.
 func (c *trainCmd) Run(ctx context.Context, t *terminal) (err error) {
 	since, err := c.since()
 	if err != nil {
@@ -58,23 +59,20 @@ func (c *trainCmd) Run(ctx context.Context, t *terminal) (err error) {
 		return err
 	}
 	defer closing(db, &err)
-	items, err := c.of(db)
-	if err != nil {
-		return err
-	}
-	j, err := db.Train(ctx, eider.TrainSpec{
-		Model: c.Model, Collection: items.Name(), Fields: c.Field, Events: c.Event, Since: since, Repeats: c.Repeats, History: c.History,
-		Split: c.Split, Candidates: c.Candidates, Dim: c.Dim, Negatives: c.Negatives, Batch: c.Batch, Epochs: c.Epochs, Patience: c.Patience,
-		Rate: c.Rate, Seed: c.Seed, Bytes: c.Bytes, Budget: eider.Duration(c.Budget), Promote: c.Promote, Alias: c.Alias, Margin: c.Margin,
-	})
+	j, err := c.job(ctx, db, since)
 	if err != nil {
 		return err
 	}
 	follow(ctx, t, j)
-	if ctx.Err() != nil {
-		j.Cancel()
+	if ctx.Err() != nil && !j.State().Status.Ended() {
+		if err := db.Close(); err != nil {
+			return err
+		}
 	}
 	s, err := j.Wait(context.Background())
+	if s.Status == eider.JobInterrupted {
+		return failed("interrupted", fmt.Sprintf("go on with eider train %s %s --resume", c.Dir, c.Model))
+	}
 	if err != nil {
 		return err
 	}
@@ -83,6 +81,27 @@ func (c *trainCmd) Run(ctx context.Context, t *terminal) (err error) {
 	}
 	c.print(t, &s)
 	return nil
+}
+
+// job begins a training, or goes on with one.
+func (c *trainCmd) job(ctx context.Context, db *eider.DB, since time.Time) (*eider.Job, error) {
+	if c.Resume {
+		for _, s := range db.Jobs() {
+			if s.Status == eider.JobInterrupted && s.Spec.Model == c.Model {
+				return db.Resume(ctx, s.ID)
+			}
+		}
+		return nil, failed("no training of "+c.Model+" was interrupted", "leave out --resume to begin one")
+	}
+	items, err := c.of(db)
+	if err != nil {
+		return nil, err
+	}
+	return db.Train(ctx, eider.TrainSpec{
+		Model: c.Model, Collection: items.Name(), Fields: c.Field, Events: c.Event, Since: since, Repeats: c.Repeats, History: c.History,
+		Split: c.Split, Candidates: c.Candidates, Dim: c.Dim, Negatives: c.Negatives, Batch: c.Batch, Epochs: c.Epochs, Patience: c.Patience,
+		Rate: c.Rate, Seed: c.Seed, Bytes: c.Bytes, Budget: eider.Duration(c.Budget), Promote: c.Promote, Alias: c.Alias, Margin: c.Margin,
+	})
 }
 
 // follow shows how far a training is until it has ended.

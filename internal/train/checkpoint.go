@@ -27,24 +27,24 @@ func (r *run[B]) save() error {
 	if r.o.Save == nil {
 		return nil
 	}
-	tensors := map[string]format.Tensor{}
 	r.state.Seed, r.state.Steps = r.o.Seed, r.state.Steps[:0]
 	for _, p := range r.params {
 		r.state.Steps = append(r.state.Steps, p.Steps)
 	}
-	for name, x := range r.slots() {
-		if x != nil {
-			tensors[name] = flat(x)
-		}
-	}
-	for i, x := range r.best {
-		tensors[fmt.Sprint("best/", i)] = flat(x)
-	}
-	text, err := json.Marshal(r.state)
-	if err != nil {
-		return err
-	}
 	return r.o.Save(func(w io.Writer) error {
+		text, err := json.Marshal(r.state)
+		if err != nil {
+			return err
+		}
+		tensors := map[string]format.Tensor{}
+		for name, x := range r.slots() {
+			if x != nil {
+				tensors[name] = flat(x)
+			}
+		}
+		for i, x := range r.best {
+			tensors[fmt.Sprint("best/", i)] = flat(x)
+		}
 		return format.WriteSafetensors(w, tensors, map[string]string{"format": checkpointFormat, "train": string(text)})
 	})
 }

@@ -36,9 +36,9 @@ type Options struct {
 	Budget time.Duration
 
 	// Save stores a checkpoint: write writes it to a file that takes the place of the
-	// last one only when it is whole. It is called after every Every steps (0: none),
-	// after every epoch, and when the run ends early. Resume is the bytes of the last
-	// one, nil to begin.
+	// last one only when it is whole, and may be left uncalled, which costs nothing. It
+	// is called after every Every steps (0: none), after every epoch, and when the run
+	// ends early. Resume is the bytes of the last one, nil to begin.
 	Save   func(write func(io.Writer) error) error
 	Every  int
 	Resume []byte

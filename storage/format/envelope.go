@@ -21,6 +21,7 @@ const (
 	EnvPromotion  = 'p' // a change of a model's alias
 	EnvWeights    = 'w' // a chunk of a model version's tensors
 	EnvEvent      = 'h' // an interaction of a user with an item
+	EnvJob        = 'j' // unfinished work of the layer above
 )
 
 // envelopeHead is kind, version, length; envelopeTail is the checksum.

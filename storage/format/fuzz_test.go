@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"maps"
 	"math"
@@ -137,6 +138,13 @@ func sealed() map[string]artefact {
 			}
 			return AppendWeights(nil, w)
 		}},
+		"job": {must(AppendJob(nil, Job{ID: 1 << 63, Size: 9, Sum: 5, About: []byte("{}")})), func(b []byte) ([]byte, error) {
+			j, err := ParseJob(b)
+			if err != nil {
+				return nil, err
+			}
+			return AppendJob(nil, j)
+		}},
 		"part": {must(AppendPart(nil, Part{Kind: PartDocument, Collection: 1, Ord: 2, Value: []byte("record"), Vectors: []PartVector{{3, []byte("data")}}})), func(b []byte) ([]byte, error) {
 			p, err := ParsePart(b)
 			if err != nil {
@@ -208,7 +216,7 @@ func open() map[string]artefact {
 // checked names the artefacts with a checksum, where every damage is detected;
 // the others sit in checksummed table blocks or inside a checksummed artefact.
 var checked = map[string]bool{"record": true, "change": true, "meta": true, "collection": true, "chunk": true, "part": true, "rotation": true, "manifest": true,
-	"change2": true, "change3": true, "event": true, "model": true, "promotion": true, "weights": true}
+	"change2": true, "change3": true, "event": true, "model": true, "promotion": true, "weights": true, "job": true}
 
 func fuzz(f *testing.F, name string) {
 	a := artefacts()[name]
@@ -255,6 +263,7 @@ func FuzzModel(f *testing.F)       { fuzz(f, "model") }
 func FuzzPromotion(f *testing.F)   { fuzz(f, "promotion") }
 func FuzzWeights(f *testing.F)     { fuzz(f, "weights") }
 func FuzzEvent(f *testing.F)       { fuzz(f, "event") }
+func FuzzJob(f *testing.F)         { fuzz(f, "job") }
 func FuzzDocument(f *testing.F)    { fuzz(f, "document") }
 func FuzzKey(f *testing.F)         { fuzz(f, "key") }
 func FuzzOperand(f *testing.F)     { fuzz(f, "operand") }
@@ -264,16 +273,20 @@ func FuzzSafetensors(f *testing.F) { fuzz(f, "safetensors") }
 // seal gives an arbitrary body a right checksum, so that fuzzing reaches what
 // lies behind it.
 func FuzzSealedBody(f *testing.F) {
-	kinds := []byte{EnvMeta, EnvRecord, EnvCollection, EnvChange, EnvChunk, EnvFile, EnvBackup, EnvRotation, EnvModel, EnvPromotion, EnvWeights, EnvEvent}
-	names := []string{"meta", "record", "collection", "change", "chunk", "file", "part", "rotation", "model", "promotion", "weights", "event"}
+	kinds := []byte{EnvMeta, EnvRecord, EnvCollection, EnvChange, EnvChunk, EnvFile, EnvBackup, EnvRotation, EnvModel, EnvPromotion, EnvWeights, EnvEvent, EnvJob}
+	names := []string{"meta", "record", "collection", "change", "chunk", "file", "part", "rotation", "model", "promotion", "weights", "event", "job"}
 	all := artefacts()
 	for i, n := range names {
 		g := all[n].golden
-		f.Add(uint8(i), g[envelopeHead:len(g)-envelopeTail])
+		end := envelopeHead + int(binary.LittleEndian.Uint32(g[2:]))
+		f.Add(uint8(i), g[envelopeHead:end])
 	}
 	f.Fuzz(func(t *testing.T, which uint8, body []byte) {
 		i := int(which) % len(kinds)
 		b := must(AppendEnvelope(nil, kinds[i], 1, body))
+		if kinds[i] == EnvJob {
+			b = binary.LittleEndian.AppendUint32(b, uint32(len(b)))
+		}
 		again, err := all[names[i]].again(b)
 		if err == nil && !bytes.Equal(again, b) {
 			t.Fatalf("%s: decoded %x, encoded %x", names[i], b, again)

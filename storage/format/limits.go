@@ -21,6 +21,8 @@ const (
 
 	MaxContext = 1 << 16 // bytes of the context of an event
 
+	MaxJob = 1 << 20 // bytes of what the layer above knows of a job
+
 	MaxRotation = 3072 // components of the vectors that a rotation turns
 
 	MaxTensors      = 65536   // tensors of a safetensors file
