@@ -1,13 +1,13 @@
 package eider
 
 import (
-	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -23,58 +23,46 @@ func long() TrainSpec {
 var everyStep = &Options{CheckpointInterval: 1}
 
 // TestResumeCrashChild is the child of the test below; on its own it does nothing. It
-// trains, or goes on with what was interrupted, and says at which step it is.
+// trains, or goes on with what was interrupted, and kills itself after the step it was
+// given, when a checkpoint has been stored after it, or near the end.
 func TestResumeCrashChild(t *testing.T) {
 	dir := os.Getenv(childDir)
 	if dir == "" {
 		return
 	}
-	die := func(err error) {
-		if err != nil {
-			fmt.Println("fail", err)
-			os.Exit(1)
-		}
-	}
-	db, err := Open(dir, everyStep)
-	die(err)
+	step := must(strconv.Atoi(os.Getenv("EIDER_CRASH_SEED")))(t)
+	db := must(Open(dir, everyStep))(t)
 	var j *Job
 	if all := db.Jobs(); len(all) > 0 {
-		j, err = db.Resume(ctx, all[0].ID)
+		j = must(db.Resume(ctx, all[0].ID))(t)
 	} else {
-		j, err = db.Train(ctx, long())
+		j = must(db.Train(ctx, long()))(t)
 	}
-	die(err)
+	var seen time.Time
 	for s := range j.Watch(ctx) {
-		fmt.Println("step", s.Progress.Step)
+		if s.Progress.Step < step {
+			continue
+		}
+		info := must(os.Stat(filepath.Join(dir, "jobs", j.ID())))(t)
+		if seen.IsZero() {
+			seen = info.ModTime()
+		}
+		if info.ModTime() != seen || s.Progress.Step > 2800 {
+			must(0, must(os.FindProcess(os.Getpid()))(t).Kill())(t)
+		}
 	}
-	_, err = j.Wait(ctx)
-	die(err)
 }
 
-// killAt runs the child and kills it when it has done so many steps.
-func killAt(t *testing.T, dir string, step int) {
+// killAfter runs the child, which is killed, not before it has done so many steps.
+func killAfter(t *testing.T, dir string, step int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestResumeCrashChild$")
-	cmd.Env = append(os.Environ(), childDir+"="+dir)
-	pipe, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
+	cmd.Env = append(os.Environ(), childDir+"="+dir, fmt.Sprint("EIDER_CRASH_SEED=", step))
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.Exited() {
+		t.Fatalf("the child was not killed: %v\n%s", err, out)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cmd.Wait()
-	defer cmd.Process.Kill()
-	for lines := bufio.NewScanner(pipe); lines.Scan(); {
-		n := 0
-		if strings.HasPrefix(lines.Text(), "fail") {
-			t.Fatal(lines.Text())
-		}
-		if fmt.Sscanf(lines.Text(), "step %d", &n); n >= step {
-			return
-		}
-	}
-	t.Fatalf("the child ended before step %d", step)
 }
 
 // interrupted is the one job of a database, which was interrupted.
@@ -118,7 +106,7 @@ func TestTrainingThatWasKilledIsResumedToTheBytesOfAStraightOne(t *testing.T) {
 	dir, straight := shop(t)
 	last := 0
 	for _, step := range []int{500, 1300, 2100} { // of 3600
-		killAt(t, dir, step)
+		killAfter(t, dir, step)
 		db := open(t, dir, nil)
 		s := interrupted(t, db)
 		if s.Progress.Step < max(1, last) || s.Spec.Seed != 1 {
