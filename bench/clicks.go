@@ -61,7 +61,7 @@ func readClicks(dir, name string) (*clicks, error) {
 	case "sports":
 		return amazon(dir, name, "Sports_and_Outdoors")
 	}
-	return nil, fmt.Errorf("%w: %q; din knows ml-100k, ml-100k-valid, beauty and sports", ErrSet, name)
+	return nil, fmt.Errorf("%w: %q; din knows ml-100k, ml-100k-valid, beauty, sports, and without dinspeed amazon-electronics and amazon-electronics-bars", ErrSet, name)
 }
 
 // movielens reads MovieLens-100K from dir/ml-100k: every rating is a click, ties in

@@ -53,6 +53,21 @@ func resident() int64 {
 	return pages * int64(os.Getpagesize())
 }
 
+// peak is the most memory that this process had in RAM since resetPeak, in bytes; since
+// its start where the system refuses to forget.
+func peak() int64 {
+	b, _ := os.ReadFile("/proc/self/status")
+	for line := range bytes.Lines(b) {
+		if text, ok := bytes.CutPrefix(line, []byte("VmHWM:")); ok {
+			n, _ := strconv.ParseInt(string(bytes.Fields(text)[0]), 10, 64)
+			return n << 10
+		}
+	}
+	return 0
+}
+
+func resetPeak() { _ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) }
+
 // cpuName is the processor's model, for reports.
 func cpuName() string {
 	b, _ := os.ReadFile("/proc/cpuinfo")

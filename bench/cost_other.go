@@ -13,6 +13,8 @@ import (
 func processCPU() time.Duration { return 0 }
 func threadCPU() time.Duration  { return 0 }
 func resident() int64           { return 0 }
+func peak() int64               { return 0 }
+func resetPeak()                {}
 func machineCPU() time.Duration { return 0 }
 func memory() int64             { return 0 }
 func loadAverage() string       { return "" }

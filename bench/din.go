@@ -18,8 +18,12 @@ import (
 // ml-100k-valid holds the event before the last out, so that settings can be chosen
 // without the test. The sets beauty and sports, reviews of Amazon with attributes of items, have five
 // seeds. Which epoch counts is not chosen by the test: figures are means over the
-// last four. Errors: ErrOption, ErrSet, the context's.
+// last four. amazon-electronics and amazon-electronics-bars are trained by recipes of
+// their own (electronicsRecipe). Errors: ErrOption, ErrSet, the context's.
 func Din(ctx context.Context, o Options, w io.Writer) error {
+	if o.Set == electronicsOfficial || o.Set == electronicsBARS {
+		return dinElectronics(ctx, o, w)
+	}
 	d, err := newDin(ctx, "din", o, w)
 	if err != nil {
 		return err

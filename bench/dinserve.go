@@ -2,14 +2,11 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/eiderdb/eider/internal/metric"
@@ -25,7 +22,7 @@ type serving struct {
 
 // serve times requests from one goroutine: alone, and while a model trains in
 // another.
-func (d *dinSuite) serve(ctx context.Context, torch *peer, dir string, s serving) error {
+func (d *dinSuite) serve(ctx context.Context, p dinPeers, dir string, s serving) error {
 	rows, times := 100_000, 200
 	if d.o.Quick {
 		rows, times = 10_000, 30
@@ -66,7 +63,7 @@ func (d *dinSuite) serve(ctx context.Context, torch *peer, dir string, s serving
 	}
 	p50, p99 := metric.Median(quiet)*1e3, metric.Quantile(quiet, 0.99)*1e3
 	note := fmt.Sprintf("at most %.1e from the logits of training", off)
-	if err := d.against(ctx, torch, dir, c, s, name, p50, note); err != nil {
+	if err := d.against(ctx, p, dir, c, s, name, p50, note); err != nil {
 		return err
 	}
 	d.report.add(name+", p99", p99, "ms", "")
@@ -74,25 +71,30 @@ func (d *dinSuite) serve(ctx context.Context, torch *peer, dir string, s serving
 	return nil
 }
 
-// against puts the median of a request beside PyTorch's.
-func (d *dinSuite) against(ctx context.Context, torch *peer, dir string, c din.Config, s serving, name string, p50 float64, note string) error {
-	if torch == nil {
-		d.report.add(name+", p50", p50, "ms", note)
-		return nil
-	}
+// against puts the median of a request beside those of the peers.
+func (d *dinSuite) against(ctx context.Context, p dinPeers, dir string, c din.Config, s serving, name string, p50 float64, note string) error {
 	path := filepath.Join(dir, "serve.json")
-	text, err := json.Marshal(c)
-	if err == nil {
-		err = os.WriteFile(path, text, 0o644)
-	}
-	if err != nil {
+	if err := hand(path, c); err != nil {
 		return err
 	}
-	f, err := torch.ask(ctx, "serve", path, strconv.Itoa(s.items), strconv.Itoa(s.past), "30", "1")
-	if err != nil {
-		return err
+	alone := true
+	for _, q := range []struct {
+		*peer
+		note string
+	}{{p.torch, "PyTorch by its modules, one thread"}, {p.onnx, "PyTorch's model exported, one thread"}} {
+		if q.peer == nil {
+			continue
+		}
+		theirs, err := s.ask(ctx, q.peer, path)
+		if err != nil {
+			return err
+		}
+		d.report.against(q.title, name+", p50", p50, theirs, "ms", "lower", note+"; "+q.note)
+		alone = false
 	}
-	d.report.against("pytorch", name+", p50", p50, value(f, "p50")*1e3, "ms", "lower", note+"; PyTorch by its modules, one thread")
+	if alone {
+		d.report.add(name+", p50", p50, "ms", note)
+	}
 	return nil
 }
 

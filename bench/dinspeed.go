@@ -2,9 +2,7 @@ package bench
 
 import (
 	"context"
-	_ "embed"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -12,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 	"time"
 
 	"github.com/eiderdb/eider/internal/metric"
@@ -21,38 +18,23 @@ import (
 	"github.com/eiderdb/eider/recsys/din"
 )
 
-//go:embed peers/din.py
-var dinPy []byte
-
-// speed times training and serving, beside PyTorch where it is installed.
+// speed times training and serving, beside the peers that are installed.
 func (d *dinSuite) speed(ctx context.Context) error {
 	shop, err := newWorkshop(nil)
 	if err != nil {
 		return err
 	}
 	defer shop.close()
-	var torch *peer
-	if len(d.o.peers([]string{"torch"})) > 0 {
-		torch = &peer{title: "pytorch", how: "Python", shop: shop}
-		script := filepath.Join(shop.temp, "din.py")
-		if err := os.WriteFile(script, dinPy, 0o644); err != nil {
-			return err
-		}
-		if err := torch.launch(ctx, shop.python(), script, "peer"); errors.Is(err, errAbsent) {
-			d.report.absent("pytorch", "pip install torch into the peers' environment; "+err.Error())
-			torch = nil
-		} else if err != nil {
-			return err
-		} else {
-			defer torch.close()
-			d.report.about = append(d.report.about, About{"pytorch", torch.how})
-		}
+	p, err := d.dinPeers(ctx, shop)
+	defer p.close()
+	if err != nil {
+		return err
 	}
-	if err := d.training(ctx, torch, shop.temp); err != nil {
+	if err := d.training(ctx, p, shop.temp); err != nil {
 		return err
 	}
 	for _, s := range []serving{{200, 50, 128, []int{80, 40}}, {1000, 50, 36, []int{36, 16}}} {
-		if err := d.serve(ctx, torch, shop.temp, s); err != nil {
+		if err := d.serve(ctx, p, shop.temp, s); err != nil {
 			return err
 		}
 	}
@@ -102,10 +84,6 @@ func (d *dinSuite) course() (*course, error) {
 // write hands configuration and batches to a peer, in the layout din.py states.
 func (c *course) write(dir string) (config, batches string, err error) {
 	config, batches = filepath.Join(dir, "din.json"), filepath.Join(dir, "batches.bin")
-	text, err := json.Marshal(c.config)
-	if err != nil {
-		return "", "", err
-	}
 	var b []byte
 	put := func(x int) { b = binary.LittleEndian.AppendUint32(b, uint32(x)) }
 	put(len(c.batches))
@@ -130,12 +108,12 @@ func (c *course) write(dir string) (config, batches string, err error) {
 			}
 		}
 	}
-	return config, batches, errors.Join(os.WriteFile(config, text, 0o644), os.WriteFile(batches, b, 0o644))
+	return config, batches, errors.Join(hand(config, c.config), os.WriteFile(batches, b, 0o644))
 }
 
 // training times the same steps on the same batches in turns, on one thread and on
 // two.
-func (d *dinSuite) training(ctx context.Context, torch *peer, dir string) error {
+func (d *dinSuite) training(ctx context.Context, p dinPeers, dir string) error {
 	c, err := d.course()
 	if err != nil {
 		return err
@@ -150,70 +128,64 @@ func (d *dinSuite) training(ctx context.Context, torch *peer, dir string) error 
 	}
 	runtime.GC()
 	debug.FreeOSMemory()
+	resetPeak()
 	for threads := 1; threads <= min(2, runtime.GOMAXPROCS(0)); threads++ {
-		r := race{threads: threads, config: config, batches: batches, theirs: map[string][]float64{}}
+		r := race{threads: threads, config: config, batches: batches, entrants: p.entrants(), peaks: map[*peer]float64{}}
 		for turn := range turns {
-			if err := r.turn(ctx, c, torch, turn*steps, steps); err != nil {
+			if err := r.turn(ctx, c, turn*steps, steps); err != nil {
 				return err
 			}
-			d.o.log("training, %d threads, turn %d of %d: %.0f samples/s, PyTorch %.0f", threads, turn+1, turns, r.own[turn], r.theirs["dense"])
+			d.o.log("training, %d threads, turn %d of %d: %.0f samples/s", threads, turn+1, turns, r.own[turn])
 		}
-		r.publish(d.report, c, torch)
+		r.publish(d.report, c)
 	}
 	return nil
 }
 
-// race is the samples per second of both sides on a number of threads.
+// race is the samples per second of all sides on a number of threads.
 type race struct {
 	threads         int
 	config, batches string // files
 	own             []float64
-	theirs          map[string][]float64 // by form of the tables' gradients
-	resident, bytes float64              // memory of the processes, ours and PyTorch's
+	entrants        []*entrant
+	peak            float64 // memory of this process in bytes, at most
+	peaks           map[*peer]float64
 }
 
-// forms are how PyTorch may hold gradients of tables.
-var forms = []string{"dense", "sparse"}
-
-func (r *race) turn(ctx context.Context, c *course, torch *peer, first, steps int) error {
+func (r *race) turn(ctx context.Context, c *course, first, steps int) error {
 	took, err := c.train(ctx, first, steps, r.threads)
 	if err != nil {
 		return err
 	}
 	r.own = append(r.own, float64(steps*c.rows)/took.Seconds())
-	r.resident = max(r.resident, float64(resident()))
-	if torch == nil {
-		return nil
-	}
-	for _, form := range forms {
-		_, err := torch.ask(ctx, "load", r.config, r.batches, form)
-		if err == nil {
-			_, err = torch.ask(ctx, "train", "0", strconv.Itoa(warm), strconv.Itoa(r.threads))
-		}
+	r.peak = float64(peak())
+	for _, e := range r.entrants {
+		most, err := e.turn(ctx, r, c.rows, first, steps)
 		if err != nil {
 			return err
 		}
-		f, err := torch.ask(ctx, "train", strconv.Itoa(first), strconv.Itoa(steps), strconv.Itoa(r.threads))
-		if err != nil {
-			return err
-		}
-		r.theirs[form] = append(r.theirs[form], float64(steps*c.rows)/value(f, "wall"))
-		r.bytes = max(r.bytes, value(f, "bytes"))
+		r.peaks[e.peer] = max(r.peaks[e.peer], most)
 	}
 	return nil
 }
 
-func (r *race) publish(report *report, c *course, torch *peer) {
+func (r *race) publish(report *report, c *course) {
 	name := fmt.Sprintf("training, threads=%d", r.threads)
-	if torch == nil {
-		report.add(name, metric.Median(r.own), "samples/s", "")
+	own := metric.Median(r.own)
+	if len(r.entrants) == 0 {
+		report.add(name, own, "samples/s", "")
+		report.add(name+", peak memory", r.peak/(1<<20), "MiB", "of the whole process, with the data set")
 		return
 	}
-	for _, form := range forms {
-		report.against("pytorch", name, metric.Median(r.own), metric.Median(r.theirs[form]), "samples/s", "higher",
-			fmt.Sprintf("batches of %d; PyTorch's tables have %s gradients, ours those of the rows used", c.rows, form))
+	for _, e := range r.entrants {
+		report.against(e.title, name, own, metric.Median(e.rates), "samples/s", "higher", fmt.Sprintf("batches of %d; %s", c.rows, e.note))
 	}
-	report.against("pytorch", name+", memory", r.resident/(1<<20), r.bytes/(1<<20), "MiB", "lower", "of the whole process, ours with the data set")
+	for i, e := range r.entrants {
+		if i > 0 && r.entrants[i-1].peer == e.peer {
+			continue
+		}
+		report.against(e.title, name+", peak memory", r.peak/(1<<20), r.peaks[e.peer]/(1<<20), "MiB", "lower", "of the whole processes: ours with the data set, Python with its libraries")
+	}
 }
 
 // warm is how many steps go before those that are timed.

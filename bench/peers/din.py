@@ -5,15 +5,18 @@
 writes what the tests of recsys/din compare with: values, gradients and losses of
 twenty steps. Torch 2.15.0 wrote the file.
 
-    python bench/peers/din.py peer
+    python bench/peers/din.py peer torch|deepctr|onnx
 
 trains and serves for `eider bench dinspeed`; see peer() for the lines it reads and writes.
 """
+import contextlib
 import json
 import math
 import os
+import resource
 import sys
 import time
+from importlib.metadata import version
 
 import numpy as np
 import torch
@@ -259,80 +262,158 @@ class Trainer:
     """Steps of a model on batches that a file holds: int32 counts of batches, rows and
     history, then per batch items, histories padded with 0, their lengths, labels."""
 
-    def __init__(self, config, path, sparse):
+    def __init__(self, config, path, form):
         with open(config) as f:
             config = json.load(f)
         torch.manual_seed(1)
-        self.model = DIN(config, sparse)
         raw = np.fromfile(path, dtype=np.int32)
-        n, rows, past = raw[:3]
-        self.batches = []
-        for b in raw[3:].reshape(n, -1):
-            items, history, lengths, labels = np.split(b, [rows, rows + rows * past, 2 * rows + rows * past])
-            history = torch.from_numpy(history.reshape(rows, past).astype(np.int64))
-            mask = torch.arange(past).unsqueeze(0) < torch.from_numpy(lengths.astype(np.int64)).unsqueeze(1)
-            self.batches.append(([torch.from_numpy(items.astype(np.int64))], [history], mask, torch.from_numpy(labels.astype(np.float32))))
-        if sparse:
+        n, self.rows, self.past = map(int, raw[:3])
+        at = [self.rows, self.rows * (self.past + 1), self.rows * (self.past + 2)]
+        self.build(config, form)
+        self.batches = [self.batch(*np.split(b, at)) for b in raw[3:].reshape(n, -1)]
+
+    def build(self, config, form):
+        self.model = DIN(config, form == "sparse")
+        if form == "sparse":
             self.optimizers = [torch.optim.Adam(self.model.dense(), 3e-3, fused=True), torch.optim.SparseAdam(self.model.tables(), 3e-3)]
         else:
             self.optimizers = [torch.optim.Adam(self.model.parameters(), 3e-3, fused=True)]
+
+    def batch(self, items, history, lengths, labels):
+        history = torch.from_numpy(history.reshape(self.rows, self.past).astype(np.int64))
+        mask = torch.arange(self.past).unsqueeze(0) < torch.from_numpy(lengths.astype(np.int64)).unsqueeze(1)
+        return torch.from_numpy(items.astype(np.int64)), history, mask, torch.from_numpy(labels.astype(np.float32))
+
+    def loss(self, items, past, mask, labels):
+        return F.binary_cross_entropy_with_logits(self.model([items], [past], mask, [], padded=True), labels)
 
     def train(self, first, count, threads):
         torch.set_num_threads(threads)
         self.model.train()
         total, began = 0.0, time.perf_counter()
         for i in range(first, first + count):
-            items, past, mask, labels = self.batches[i % len(self.batches)]
             for o in self.optimizers:
                 o.zero_grad()
-            loss = F.binary_cross_entropy_with_logits(self.model(items, past, mask, [], padded=True), labels)
+            loss = self.loss(*self.batches[i % len(self.batches)])
             loss.backward()
             for o in self.optimizers:
                 o.step()
             total += loss.item()
         wall = time.perf_counter() - began
-        with open("/proc/self/statm") as f:
-            resident = int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        return {"wall": wall, "loss": total / count, "bytes": resident}
+        return {"wall": wall, "loss": total / count, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10}
 
 
-def serve(config, items, past, times, threads):
+class DeepCTR(Trainer):
+    """The same steps by DeepCTR-Torch's network, as its fit() takes them but for a bar of
+    progress: one field of items, Adam on dense gradients, no decay."""
+
+    def build(self, config, form):
+        from deepctr_torch.inputs import SparseFeat, VarLenSparseFeat
+        from deepctr_torch.models import DIN as Network
+
+        if form != "dense" or len(config["item"]) != 1 or config.get("user"):
+            raise ValueError("DeepCTR-Torch runs with dense gradients and one field, of items")
+        field, unit, head = config["item"][0], config["unit"], config["head"]
+        item = SparseFeat("item", field["rows"], embedding_dim=field["dim"])
+        past = SparseFeat("hist_item", field["rows"], embedding_dim=field["dim"], embedding_name="item")
+        self.model = Network(
+            [item, VarLenSparseFeat(past, maxlen=self.past, length_name="length")], ["item"],
+            dnn_hidden_units=head["hidden"], dnn_activation=head["activation"], dnn_use_bn=head.get("norm", False),
+            att_hidden_size=unit["hidden"], att_activation=unit["activation"], att_weight_normalization=config.get("softmax", False),
+            l2_reg_embedding=0, init_std=config["spread"], seed=1)
+        self.optimizers = [torch.optim.Adam(self.model.parameters(), 3e-3, fused=True)]
+
+    def batch(self, items, history, lengths, labels):
+        columns = {"item": items.reshape(-1, 1), "hist_item": history.reshape(self.rows, self.past), "length": lengths.reshape(-1, 1)}
+        x = np.concatenate([columns[name] for name in self.model.feature_index], 1)
+        return torch.from_numpy(x.astype(np.float32)), torch.from_numpy(labels.astype(np.float32))
+
+    def loss(self, x, labels):
+        return F.binary_cross_entropy(self.model(x).flatten(), labels)
+
+
+class Offer(nn.Module):
+    """Logits of items for one history."""
+
+    def __init__(self, config):
+        super().__init__()
+        with open(config) as f:
+            self.model = DIN(json.load(f), False)
+        self.eval()
+
+    def forward(self, items, past):
+        shape = items.shape[0], past.shape[0]
+        return self.model([items], [past.unsqueeze(0).expand(shape)], torch.ones(shape, dtype=torch.bool), [], padded=True)
+
+
+def exported(model, items, past, folder, threads):
+    """The model as ONNX Runtime runs it; raises if it does not score as PyTorch does."""
+    import onnxruntime
+
+    path = os.path.join(folder, "din.onnx")
+    with contextlib.redirect_stdout(sys.stderr):  # the exporter talks
+        torch.onnx.export(model, (items, past), path, input_names=["items", "past"], dynamo=True)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def run(items, past):
+        return session.run(None, {"items": items.numpy(), "past": past.numpy()})[0]
+
+    off = np.abs(run(items, past) - model(items, past).numpy()).max()
+    if not off < 1e-4:
+        raise ValueError(f"the exported model is off by {off}")
+    return run
+
+
+def serve(kind, config, items, past, times, threads):
     """Seconds of each of so many requests: one user, items, a history."""
     torch.set_num_threads(threads)
-    with open(config) as f:
-        model = DIN(json.load(f), False)
-    model.eval()
-    rows = model.config["item"][0]["rows"]
+    torch.manual_seed(1)
+    run = model = Offer(config)
+    rows = model.model.config["item"][0]["rows"]
     spent = []
-    with torch.inference_mode():
-        mask = torch.ones(items, past, dtype=torch.bool)
-        for _ in range(times):
+    with torch.inference_mode(kind == "torch"), torch.no_grad():
+        if kind == "onnx":
+            run = exported(model, torch.randint(rows, (items,)), torch.randint(rows, (past,)), os.path.dirname(config), threads)
+        for i in range(times + 5):
             q, k = torch.randint(rows, (items,)), torch.randint(rows, (past,))
             began = time.perf_counter()
-            model([q], [k.expand(items, -1)], mask, [], padded=True)
-            spent.append(time.perf_counter() - began)
+            run(q, k)
+            if i >= 5:
+                spent.append(time.perf_counter() - began)
     return {"p50": float(np.median(spent))}
 
 
-def peer():
+def versions(kind):
+    """What takes part. Fails where it is not installed."""
+    names = {"torch": ["torch"], "deepctr": ["deepctr-torch", "torch"], "onnx": ["onnxruntime", "onnx", "onnxscript", "torch"]}[kind]
+    return ", ".join(f"{name} {version(name)}" for name in names)
+
+
+def peer(kind):
     """Lines in, lines out, fields separated by tabs, as bench/peers/README.md says:
 
         load CONFIG BATCHES dense|sparse     a model and its optimiser
-        train FIRST COUNT THREADS            wall, loss, resident bytes
+        train FIRST COUNT THREADS            wall, loss, peak of resident bytes
         serve CONFIG ITEMS PAST TIMES THREADS    p50
     """
     trainer = None
-    print("ok\tversion=" + torch.__version__, flush=True)
+    try:
+        print("ok\tversion=" + versions(kind), flush=True)
+    except ImportError as e:
+        print("error\t" + str(e), flush=True)
+        return
     for line in sys.stdin:
         word, *args = line.rstrip("\n").split("\t")
         try:
             out = {}
             if word == "load":
-                trainer = Trainer(args[0], args[1], args[2] == "sparse")
+                trainer = {"torch": Trainer, "deepctr": DeepCTR}[kind](*args)
             elif word == "train":
                 out = trainer.train(*map(int, args))
             elif word == "serve":
-                out = serve(args[0], *map(int, args[1:]))
+                out = serve(kind, args[0], *map(int, args[1:]))
             elif word == "quit":
                 return
             else:

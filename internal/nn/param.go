@@ -60,6 +60,19 @@ func (p *Param) Clear() {
 	p.Grad.Rows, p.Grad.Data = 0, p.Grad.Data[:0]
 }
 
+// L2 adds lambda·w to the gradient, of a table to that of every row, which makes
+// the step as long as the table.
+func (p *Param) L2(lambda float32) {
+	if p.slot == nil {
+		axpy(lambda, p.Value, p.Grad)
+		return
+	}
+	for id := range p.Value.Rows {
+		row := p.rowGrad(uint32(id))
+		simd.Axpy(lambda, p.Value.Row(id), p.Grad.Row(int(row)))
+	}
+}
+
 // Replica returns a parameter that shares the value and has a gradient of its
 // own, for a second tape that works on another part of the batch at the same
 // time. Merge brings its gradient home; only the original takes steps.

@@ -82,3 +82,24 @@ func TestSchedulesGoThroughTheirPoints(t *testing.T) {
 	}
 	nntest.Near(t, "plateau", got, []float64{1, 1, 1, 1, 0.5, 0.5, 0.4, 0.4}, 1e-6)
 }
+
+func TestDecayOfAWholeTableReachesRowsThatWereNotLookedUp(t *testing.T) {
+	p, table := nn.NewParam("p", 1, 2), nn.NewTable("t", 3, 1)
+	copy(p.Value.Data, []float32{1, 2})
+	copy(table.Value.Data, []float32{4, 6, 8})
+	var tape nn.Tape
+	tape.Backward(tape.Sum(tape.Embed(table, []uint32{2})))
+	p.L2(0.5)
+	table.L2(0.5)
+	if !slices.Equal(p.Grad.Data, []float32{0.5, 1}) {
+		t.Errorf("dense: %v", p.Grad.Data)
+	}
+	for i, id := range table.Touched() {
+		if want := []float32{2, 3, 5}[id]; table.Grad.Data[i] != want { // row 2 was looked up
+			t.Errorf("row %d: %v, want %v", id, table.Grad.Data[i], want)
+		}
+	}
+	if len(table.Touched()) != 3 {
+		t.Errorf("rows %v", table.Touched())
+	}
+}
