@@ -16,6 +16,7 @@ import os
 import resource
 import sys
 import time
+import types
 from importlib.metadata import version
 
 import numpy as np
@@ -387,6 +388,12 @@ def serve(kind, config, items, past, times, threads):
 
 def versions(kind):
     """What takes part. Fails where it is not installed."""
+    if kind == "deepctr":
+        # Importing it would ask the package index for a newer version, and print.
+        utils = types.ModuleType("deepctr_torch.utils")
+        utils.check_version = lambda version: None
+        sys.modules[utils.__name__] = utils
+        import deepctr_torch.models
     names = {"torch": ["torch"], "deepctr": ["deepctr-torch", "torch"], "onnx": ["onnxruntime", "onnx", "onnxscript", "torch"]}[kind]
     return ", ".join(f"{name} {version(name)}" for name in names)
 
