@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 //go:embed peers/din.py
@@ -35,7 +36,9 @@ func (d *dinSuite) dinPeers(ctx context.Context, shop *workshop) (p dinPeers, er
 	}{{"pytorch", "torch", &p.torch}, {"deepctr-torch", "deepctr", &p.deepctr}, {"onnxruntime", "onnx", &p.onnx}} {
 		q := &peer{title: s.title, how: "Python", shop: shop}
 		if err := q.launch(ctx, shop.python(), script, "peer", s.kind); errors.Is(err, errAbsent) {
-			d.report.absent(s.title, "run bench/peers/install --learning; "+err.Error())
+			why := strings.TrimPrefix(err.Error(), errAbsent.Error()+": ")
+			why = why[strings.LastIndexByte(why, '\n')+1:] // of a traceback, what was raised
+			d.report.absent(s.title, "run bench/peers/install --learning; "+why)
 			continue
 		} else if err != nil {
 			return p, err
@@ -91,7 +94,7 @@ func (e *entrant) turn(ctx context.Context, r *race, rows, first, steps int) (pe
 	return value(f, "peak"), nil
 }
 
-// serve asks a peer for the median of requests in milliseconds; config is a file
+// ask asks a peer for the median of requests in milliseconds; config is a file
 // that hand wrote.
 func (s serving) ask(ctx context.Context, p *peer, config string) (float64, error) {
 	f, err := p.ask(ctx, "serve", config, strconv.Itoa(s.items), strconv.Itoa(s.past), "30", "1")

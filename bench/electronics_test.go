@@ -259,6 +259,7 @@ func TestPicklesOfOtherThingsAreRefused(t *testing.T) {
 		"no value":          []byte("\x80\x02."),
 		"a negative item":   []byte("\x80\x02](K\x01]J\xff\xff\xff\xffK\x01te."),
 		"a type as type":    []byte("\x80\x02cnumpy\ndtype\n(]K\x00K\x01tR."),
+		"another codec":     []byte("\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x04\x00\x00\x00utf8\x86R."),
 		"a scalar of lists": []byte("\x80\x02cnumpy.core.multiarray\nscalar\n]]\x86R."),
 	} {
 		if _, err := decode(b); !errors.Is(err, errPickle) && !errors.Is(err, ErrSet) {
@@ -315,4 +316,11 @@ func FuzzPickle(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestBytesOfPython3ByProtocol2AreRead(t *testing.T) {
+	u := unpickler{r: bufio.NewReader(strings.NewReader("\x80\x02c_codecs\nencode\nq\x00X\x03\x00\x00\x00a\xc3\xbfq\x01X\x06\x00\x00\x00latin1q\x02\x86q\x03Rq\x04."))}
+	if v, err := u.read(nil); err != nil || v != "a\xff" {
+		t.Errorf("%q, %v", v, err)
+	}
 }

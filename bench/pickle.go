@@ -58,6 +58,7 @@ const (
 	scalar  name = "multiarray scalar"
 	ndarray name = "numpy ndarray"
 	dtype   name = "numpy dtype"
+	encode  name = "_codecs encode" // Python 3 writes bytes so with protocol 2
 )
 
 // memory of tuples.

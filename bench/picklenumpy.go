@@ -30,7 +30,7 @@ func (u *unpickler) global(stacked bool) error {
 		module = "multiarray"
 	}
 	switch n := name(module + " " + words[1]); n {
-	case rebuild, scalar, ndarray, dtype:
+	case rebuild, scalar, ndarray, dtype, encode:
 		return u.push(n)
 	}
 	return fmt.Errorf("%w: it names %q of %q", errPickle, words[1], words[0])
@@ -53,6 +53,9 @@ func (u *unpickler) numpy(fill bool) error {
 		u.held += len(a.ints)
 	} else if of, isName := on.(name); ok && !fill && isName {
 		made, ok = of.call(args)
+		if text, isText := made.(string); isText {
+			u.held += len(text)
+		}
 	} else {
 		ok = false
 	}
@@ -84,8 +87,26 @@ func (n name) call(args []any) (any, bool) {
 		return of.numbers(text)[0], true
 	case rebuild:
 		return &array{}, args[0] == ndarray
+	case encode:
+		if len(args) != 2 || args[1] != "latin1" {
+			return nil, false
+		}
+		return latin1(args[0])
 	}
 	return nil, false
+}
+
+// latin1 is a text's bytes, one of each character below 256.
+func latin1(v any) (any, bool) {
+	text, ok := v.(string)
+	b := make([]byte, 0, len(text))
+	for _, r := range text {
+		if r > 255 {
+			return nil, false
+		}
+		b = append(b, byte(r))
+	}
+	return string(b), ok
 }
 
 // fill takes the state of a type, (version, order of bytes, ..), or of an array,
