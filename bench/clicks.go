@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/eiderdb/eider/internal/metric"
 	"github.com/eiderdb/eider/internal/train"
 	"github.com/eiderdb/eider/recsys"
 	"github.com/eiderdb/eider/recsys/din"
@@ -30,6 +31,7 @@ type clicks struct {
 	columns  []din.Column
 	split    recsys.Split[uint32]
 	examples []click
+	valid    []click // as tests, to choose the epoch by; none where the protocol counts the last ones
 	tests    []click // the target is the first of items
 	draws    *recsys.Sampler[uint32]
 }
@@ -47,6 +49,8 @@ const (
 	historyLength = 50
 	testNegatives = 100
 	testSeed      = 777
+	validSeed     = 778
+	validUsers    = 5000 // at most, evenly over the users: they are judged after every epoch
 )
 
 // readClicks reads one of the sets that the suite knows from the data directory.
@@ -82,7 +86,7 @@ func movielens(dir string, valid bool) (*clicks, error) {
 			}
 			all = slices.DeleteFunc(all, func(s recsys.Sequence[uint32]) bool { return len(s.Events) == 0 })
 		}
-		c, _ = newClicks(name, all)
+		c, _ = newClicks(name, all, recsys.Rules{History: historyLength})
 		c.fields, c.columns = []din.Field{{Name: "item_id", Rows: c.items, Dim: 32}}, []din.Column{{}}
 		return nil
 	})
@@ -106,7 +110,8 @@ func ratings(lines *bufio.Scanner) iter.Seq2[recsys.Event[uint32], error] {
 
 // amazon reads a set of dir/amazon-lastfm-s3rec: lines of a user and items in order
 // of time, and the attributes (categories, brand) of items as JSON. An item is its
-// id and the mean of its attributes, 32 numbers each.
+// id and the mean of its attributes, 32 numbers each. The last click but one of each
+// user is held out as well.
 func amazon(dir, name, file string) (*clicks, error) {
 	dir = filepath.Join(dir, "amazon-lastfm-s3rec")
 	var all []recsys.Sequence[uint32]
@@ -141,7 +146,7 @@ func amazon(dir, name, file string) (*clicks, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, names := newClicks(name, recsys.Distinct(all))
+	c, names := newClicks(name, recsys.Distinct(all), recsys.Rules{History: historyLength, Valid: true})
 	column, rows := din.Column{Start: []int32{0}}, 0
 	for _, item := range names {
 		for _, a := range attributes[fmt.Sprint(item)] {
@@ -178,7 +183,7 @@ func unzipped(path string, read func(io.Reader) error) error {
 }
 
 // newClicks numbers items from 0, in the order of names, and splits.
-func newClicks(name string, all []recsys.Sequence[uint32]) (c *clicks, names []uint32) {
+func newClicks(name string, all []recsys.Sequence[uint32], rules recsys.Rules) (c *clicks, names []uint32) {
 	ids := map[uint32]uint32{}
 	names = recsys.Items(all)
 	for i, item := range names {
@@ -189,17 +194,28 @@ func newClicks(name string, all []recsys.Sequence[uint32]) (c *clicks, names []u
 			s.Events[i].Item = ids[s.Events[i].Item]
 		}
 	}
-	c = &clicks{name: name, items: len(ids), split: recsys.LeaveLastOut(all, recsys.Rules{History: historyLength})}
-	for e := range recsys.Examples(c.split.Train, historyLength) {
+	c = &clicks{name: name, items: len(ids), split: recsys.LeaveLastOut(all, rules)}
+	for e := range recsys.Examples(c.split.Train, rules.History) {
 		c.examples = append(c.examples, newClick(e))
 	}
 	c.draws = recsys.NewUniform(recsys.Items(all), recsys.NewSeen(all))
-	for r := range c.draws.Fixed(testSeed, c.split.Test, testNegatives) {
+	c.tests = c.lists(testSeed, c.split.Test)
+	var valid []recsys.Example[uint32]
+	for i := 0; i < len(c.split.Valid); i += (len(c.split.Valid) + validUsers - 1) / validUsers {
+		valid = append(valid, c.split.Valid[i])
+	}
+	c.valid = c.lists(validSeed, valid)
+	return c, names
+}
+
+// lists adds the fixed negatives to what was held out.
+func (c *clicks) lists(seed uint64, held []recsys.Example[uint32]) (all []click) {
+	for r := range c.draws.Fixed(seed, held, testNegatives) {
 		t := newClick(r.Example)
 		t.items = append(t.items, r.Negatives...)
-		c.tests = append(c.tests, t)
+		all = append(all, t)
 	}
-	return c, names
+	return all
 }
 
 func newClick(e recsys.Example[uint32]) click {
@@ -240,11 +256,21 @@ type judged struct {
 	start          []int32
 }
 
+// users is the AUC of each.
+func (j *judged) users() []float64 {
+	all := make([]float64, 0, len(j.start)-1)
+	for i, lo := range j.start[:len(j.start)-1] {
+		hi := j.start[i+1]
+		all = append(all, metric.AUC(j.scores[lo:hi], j.labels[lo:hi]).Value)
+	}
+	return all
+}
+
 // judge asks score for the items of each test; out has room for one number each.
-func (c *clicks) judge(score func(t *click, out []float32) error) (judged, error) {
+func judge(tests []click, score func(t *click, out []float32) error) (judged, error) {
 	j := judged{start: []int32{0}}
-	for i := range c.tests {
-		t := &c.tests[i]
+	for i := range tests {
+		t := &tests[i]
 		at := len(j.scores)
 		j.scores = append(j.scores, make([]float32, len(t.items))...)
 		j.labels = append(j.labels, make([]float32, len(t.items))...)

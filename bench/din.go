@@ -15,11 +15,13 @@ import (
 // Din measures how well the Deep Interest Network ranks MovieLens-100K (a hundred
 // fixed negatives, no user id, three seeds) beside its base model that averages
 // histories, popularity, item neighbours and BPR-MF, and what vectors as bytes cost.
-// ml-100k-valid holds the event before the last out, so that settings can be chosen
-// without the test. The sets beauty and sports, reviews of Amazon with attributes of items, have five
-// seeds. Which epoch counts is not chosen by the test: figures are means over the
-// last four. amazon-electronics and amazon-electronics-bars are trained by recipes of
-// their own (electronicsRecipe). Errors: ErrOption, ErrSet, the context's.
+// Which epoch counts is not chosen by the test: figures are means over the last
+// four. ml-100k-valid holds the event before the last out, so that settings can be
+// chosen without the test. The sets beauty and sports, reviews of Amazon with
+// attributes of items, have five seeds, and the epoch that ranks the click before
+// the last best is the one tested. amazon-electronics and amazon-electronics-bars
+// are trained by recipes of their own (electronicsRecipe). Errors: ErrOption,
+// ErrSet, the context's.
 func Din(ctx context.Context, o Options, w io.Writer) error {
 	if o.Set == electronicsOfficial || o.Set == electronicsBARS {
 		return dinElectronics(ctx, o, w)
@@ -94,14 +96,20 @@ const (
 	dinRate     = 3e-3
 )
 
-// settled is how many of the last epochs a figure is the mean of.
-const settled = 4
+// settled is how many of the last epochs a figure is the mean of, where there is
+// nothing to choose one by. Where there is, training ends after patience epochs that
+// are not better.
+const (
+	settled  = 4
+	patience = 2
+)
 
 // learned is what a model scored over seeds.
 type learned struct {
 	gauc, auc, loss, calibration []float64 // by seed
 	bytes                        []float64 // GAUC that the last epoch loses with vectors as bytes
-	interval                     metric.Estimate
+	epochs                       []int     // after which the model was tested, where one is chosen
+	users                        []float64 // AUC of each, sum over seeds
 }
 
 func (d *dinSuite) quality(ctx context.Context, seeds int) error {
@@ -114,7 +122,7 @@ func (d *dinSuite) quality(ctx context.Context, seeds int) error {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		j, err := d.clicks.judge(f.score)
+		j, err := judge(d.clicks.tests, f.score)
 		if err != nil {
 			return err
 		}
@@ -136,17 +144,28 @@ func (d *dinSuite) quality(ctx context.Context, seeds int) error {
 
 func (d *dinSuite) publish(own, base *learned, figures map[string]float64) {
 	r, gauc := d.report, metric.Mean(own.gauc)
-	r.against("mean pooling", "GAUC", gauc, metric.Mean(base.gauc), "", "higher",
-		fmt.Sprintf("seeds %.4f, mean pooling %.4f; of the users tested [%.4f, %.4f]", own.gauc, base.gauc, own.interval.Low, own.interval.High))
+	var bySeed, byUser []float64
+	for i, g := range own.gauc {
+		bySeed = append(bySeed, g-base.gauc[i])
+	}
+	for i, sum := range own.users {
+		byUser = append(byUser, (sum-base.users[i])/float64(len(own.gauc)))
+	}
+	note := fmt.Sprintf("seeds %.4f, mean pooling %.4f", own.gauc, base.gauc)
+	if len(d.clicks.valid) > 0 {
+		note += fmt.Sprintf("; after %d and %d epochs, chosen by the click before the last", own.epochs, base.epochs)
+	}
+	r.against("mean pooling", "GAUC", gauc, metric.Mean(base.gauc), "", "higher", note)
 	for _, name := range []string{"popularity", "item neighbours", "BPR-MF"} {
 		r.against(name, "GAUC", gauc, figures[name], "", "higher", "")
 	}
+	gain := metric.MeanOf(byUser, -1, 1)
 	r.add("gain over mean pooling", gauc-metric.Mean(base.gauc), "GAUC",
-		fmt.Sprintf("RelaImpr %.1f %%", 100*metric.RelaImpr(gauc, metric.Mean(base.gauc))))
+		fmt.Sprintf("by seed %+.4f; [%+.4f, %+.4f] over the users tested; RelaImpr %.1f %%", bySeed, gain.Low, gain.High, 100*metric.RelaImpr(gauc, metric.Mean(base.gauc))))
 	r.against("mean pooling", "AUC", metric.Mean(own.auc), metric.Mean(base.auc), "", "higher", "all tests together")
 	r.against("mean pooling", "log loss", metric.Mean(own.loss), metric.Mean(base.loss), "nats", "lower", "one click in 101, learned from one in two")
 	r.against("mean pooling", "calibration", metric.Mean(own.calibration), metric.Mean(base.calibration), "", "lower", "the same: 50.5 times as many clicks as came is right for it")
-	r.add("cost of vectors as bytes", metric.Mean(own.bytes), "GAUC", "after the last epoch")
+	r.add("cost of vectors as bytes", metric.Mean(own.bytes), "GAUC", "of the last model")
 }
 
 // learn trains one model and adds what it scores.
@@ -170,54 +189,74 @@ func (d *dinSuite) learn(ctx context.Context, pooling string, seed uint64, l *le
 			return err
 		}
 	}
-	var marks []train.Metrics
 	began := time.Now()
-	_, err = train.Run(ctx, m, source, train.Options{
-		Epochs: d.epochs, Seed: seed, Optimizer: nn.Adam{}, Rate: nn.Constant(dinRate), Clip: 10,
-		Evaluate: func(context.Context) (train.Metrics, error) { return d.measure(m) },
-		Progress: func(e train.Event) {
-			if e.Metrics != nil {
-				marks = append(marks, e.Metrics)
-				d.o.log("%s, seed %d, epoch %d: loss %.4f, GAUC %.4f (%.1f s)", pooling, seed, e.Epoch+1, e.Loss,
-					e.Metrics["gauc"].Value, time.Since(began).Seconds())
-			}
-		},
-	})
-	if err != nil {
-		return err
+	o := train.Options{Epochs: d.epochs, Seed: seed, Optimizer: nn.Adam{}, Rate: nn.Constant(dinRate), Clip: 10}
+	held, chosen := d.clicks.tests, len(d.clicks.valid) > 0
+	if chosen {
+		held, o.Metric, o.Patience = d.clicks.valid, "gauc", patience
 	}
-	marks = marks[max(0, len(marks)-settled):]
-	bytes, err := d.gauc(m.Scorer(true))
-	if err != nil {
-		return err
+	var marks []judged
+	o.Evaluate = func(context.Context) (train.Metrics, error) {
+		j, err := measure(m.Scorer(false), held)
+		marks = append(marks, j)
+		return j.metrics(), err
 	}
-	l.bytes = append(l.bytes, marks[len(marks)-1]["gauc"].Value-bytes)
-	for name, into := range map[string]*[]float64{"gauc": &l.gauc, "auc": &l.auc, "loss": &l.loss, "calibration": &l.calibration} {
-		sum := 0.0
-		for _, m := range marks {
-			sum += m[name].Value
+	o.Progress = func(e train.Event) {
+		if e.Metrics != nil {
+			d.o.log("%s, seed %d, epoch %d: loss %.4f, GAUC %.4f (%.1f s)", pooling, seed, e.Epoch+1, e.Loss,
+				e.Metrics["gauc"].Value, time.Since(began).Seconds())
 		}
-		*into = append(*into, sum/float64(len(marks)))
 	}
-	l.interval = marks[len(marks)-1]["gauc"]
+	result, err := train.Run(ctx, m, source, o)
+	if err != nil {
+		return err
+	}
+	if chosen { // the model is the best epoch's
+		j, err := measure(m.Scorer(false), d.clicks.tests)
+		if err != nil {
+			return err
+		}
+		marks = []judged{j}
+	}
+	l.epochs = append(l.epochs, result.BestEpoch+1)
+	return l.add(marks[max(0, len(marks)-settled):], m, d.clicks.tests)
+}
+
+// add is the mean over tests of one seed, the last of them of m.
+func (l *learned) add(marks []judged, m *din.Model, tests []click) error {
+	bytes, err := measure(m.Scorer(true), tests)
+	if err != nil {
+		return err
+	}
+	last := marks[len(marks)-1].metrics()["gauc"].Value
+	l.bytes = append(l.bytes, last-bytes.metrics()["gauc"].Value)
+	if l.users == nil {
+		l.users = make([]float64, len(tests))
+	}
+	sums := map[string]float64{}
+	for _, j := range marks {
+		for name, e := range j.metrics() {
+			sums[name] += e.Value / float64(len(marks))
+		}
+		for i, auc := range j.users() {
+			l.users[i] += auc / float64(len(marks))
+		}
+	}
+	l.gauc, l.auc = append(l.gauc, sums["gauc"]), append(l.auc, sums["auc"])
+	l.loss, l.calibration = append(l.loss, sums["loss"]), append(l.calibration, sums["calibration"])
 	return nil
 }
 
-func (d *dinSuite) judge(s *din.Scorer) (judged, error) {
-	return d.clicks.judge(func(t *click, out []float32) error {
+// measure judges a scorer.
+func measure(s *din.Scorer, held []click) (judged, error) {
+	return judge(held, func(t *click, out []float32) error {
 		return s.Score(din.Request{Past: t.past, Items: t.items}, out, nil)
 	})
 }
 
-func (d *dinSuite) gauc(s *din.Scorer) (float64, error) {
-	j, err := d.judge(s)
-	return metric.GAUC(j.scores, j.labels, j.start).Value, err
-}
-
-func (d *dinSuite) measure(m *din.Model) (train.Metrics, error) {
-	j, err := d.judge(m.Scorer(false))
+func (j *judged) metrics() train.Metrics {
 	return train.Metrics{
 		"gauc": metric.GAUC(j.scores, j.labels, j.start), "auc": metric.AUC(j.scores, j.labels),
 		"loss": metric.LogLoss(j.scores, j.labels), "calibration": metric.Calibration(j.scores, j.labels),
-	}, err
+	}
 }

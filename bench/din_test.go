@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/eiderdb/eider/recsys/din"
@@ -55,6 +56,51 @@ func TestDinReportsQuality(t *testing.T) {
 		find(t, all, name, "")
 	}
 	find(t, all, "GAUC", "popularity")
+}
+
+// Users of one half of the items, with attributes that say which half it is.
+func TestDinChoosesTheEpochBeforeTheTest(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 6))
+	var users, items bytes.Buffer
+	for u := range 150 {
+		fmt.Fprint(&users, u+1)
+		for _, it := range rng.Perm(30)[:8] {
+			fmt.Fprint(&users, " ", 2*it+u%2+1)
+		}
+		fmt.Fprintln(&users)
+	}
+	for it := range 60 {
+		fmt.Fprintf(&items, `%c"%d": [%d]`, "{,"[min(it, 1)], it+1, it%2)
+	}
+	items.WriteString("}")
+	dir := amazonFiles(t, users.String(), items.String())
+	var out bytes.Buffer
+	o := Options{Quick: true, JSON: true, Data: dir, Set: "beauty", Peers: []string{"none"}}
+	if err := Din(context.Background(), o, &out); err != nil {
+		t.Fatal(err)
+	}
+	all := lines(t, out.Bytes())
+	if f := find(t, all, "GAUC", "mean pooling"); f.Value < 0.65 || !strings.Contains(f.Note, "chosen by the click before the last") {
+		t.Errorf("%+v", f)
+	}
+	if f := find(t, all, "gain over mean pooling", ""); !strings.Contains(f.Note, "over the users tested") {
+		t.Errorf("%+v", f)
+	}
+}
+
+func amazonFiles(t *testing.T, users, attributes string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	folder := filepath.Join(dir, "amazon-lastfm-s3rec")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"Beauty.txt": users, "Beauty_item2attributes.json": attributes} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 func TestDinSpeedReportsTrainingAndServing(t *testing.T) {
@@ -134,18 +180,7 @@ func TestClicksNeverHoldTheirOwnTarget(t *testing.T) {
 }
 
 func TestSequencesOfAmazonComeWithAttributes(t *testing.T) {
-	dir := t.TempDir()
-	folder := filepath.Join(dir, "amazon-lastfm-s3rec")
-	if err := os.Mkdir(folder, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range map[string]string{
-		"Beauty.txt": "1 5 9 5 7\n2 9 7\n3 5 9 8\n", "Beauty_item2attributes.json": `{"5": [2, 3], "8": [4], "9": [1]}`,
-	} {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	dir := amazonFiles(t, "1 5 9 5 7\n2 9 7\n3 5 9 8\n", `{"5": [2, 3], "8": [4], "9": [1]}`)
 	c, err := readClicks(dir, "beauty")
 	if err != nil {
 		t.Fatal(err)
@@ -156,6 +191,10 @@ func TestSequencesOfAmazonComeWithAttributes(t *testing.T) {
 	}
 	if len(c.tests) != 3 || !slices.Equal(c.tests[0].past, []uint32{0, 3}) || c.tests[0].items[0] != 1 || c.fields[1].Rows != 5 {
 		t.Errorf("%+v, %+v", c.tests, c.fields)
+	}
+	// Of the first user 9 is ranked after 5 to choose the epoch, and not learned from.
+	if len(c.examples) != 0 || len(c.valid) != 2 || c.valid[0].items[0] != 3 || !slices.Equal(c.valid[0].past, []uint32{0}) {
+		t.Errorf("%d examples, %+v", len(c.examples), c.valid)
 	}
 	if _, err := din.NewItems(c.items, c.fields, c.columns); err != nil {
 		t.Error(err)

@@ -140,7 +140,7 @@ func (e *electronics) learnBy(ctx context.Context, c electronicsRecipe, o Option
 // half).
 func (e *electronics) measure(m *din.Model, history int) (train.Metrics, error) {
 	s := m.Scorer(false)
-	j, err := e.judge(func(t *click, out []float32) error {
+	j, err := judge(e.tests, func(t *click, out []float32) error {
 		return s.Score(din.Request{Past: most(t.past, history), Items: t.items}, out, nil)
 	})
 	if err != nil {
