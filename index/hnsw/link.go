@@ -23,6 +23,7 @@ type linker struct {
 	}
 	vec          []float32
 	list         []uint32
+	settles      bool     // what it links, and those that give way
 	doubts       []uint32 // nodes that a list at level 0 dropped since link began
 	stays, fresh []uint32 // neighbours of a mended node, from before and new
 	local        pool     // candidates of one node
@@ -76,7 +77,7 @@ func (x *Index) link(c *linker, slot uint32) error {
 		}
 	}
 	held := false
-	c.doubts = c.doubts[:0]
+	c.doubts, c.settles = c.doubts[:0], x.selfish() && !x.bulk()
 	for _, n := range c.levels[0] {
 		held = x.back(c, n, slot, 0, false) || held
 	}
@@ -86,7 +87,9 @@ func (x *Index) link(c *linker, slot uint32) error {
 	if e := x.entry.Load(); e == noEntry || level > int(e&0xff) {
 		x.raise(slot, level)
 	}
-	x.settle(c, slot)
+	if c.settles {
+		x.settle(c, slot)
+	}
 	return nil
 }
 
@@ -192,7 +195,7 @@ func (x *Index) back(c *linker, n, slot uint32, level int, force bool) bool {
 		kept[len(kept)-1], held = slot, true
 	}
 	put(row, kept)
-	if level == 0 {
+	if level == 0 && c.settles {
 		for _, e := range c.local.e {
 			if s := e.slot & slotMask; s != slot && !slices.Contains(kept, s) {
 				c.doubts = append(c.doubts, s)

@@ -5,11 +5,11 @@ import "sync/atomic"
 // settled is how many nodes a link looks after at most.
 const settled = 32
 
-// bulk reports whether so many nodes are new that the tender will ask for all when the
-// linkers are done.
+// bulk reports whether so many nodes are new, or about to be, that the tender will ask
+// for all when the linkers are done.
 func (x *Index) bulk() bool {
-	u := &x.upkeep
-	return x.selfish() && u.unsure.Load() > int64(x.set.Len()/2) && u.dirty.Load() > x.untidy()
+	u, fresh := &x.upkeep, int64(x.fresh.len())
+	return x.selfish() && u.unsure.Load()+fresh > int64(x.set.Len()/2) && u.dirty.Load()+fresh > x.untidy()
 }
 
 // wide is how many of the EfConstruction candidates of a new node are expanded, the
@@ -28,9 +28,6 @@ func (x *Index) wide() int {
 // itself however long it is until the next audit. In a bulk load that is soon. It
 // costs 3 to 20 % of linking.
 func (x *Index) settle(c *linker, slot uint32) {
-	if !x.selfish() || x.bulk() {
-		return
-	}
 	doubts := append(c.doubts, slot)
 	for n := 0; len(doubts) > 0 && n < settled; n++ {
 		s := doubts[len(doubts)-1]

@@ -229,9 +229,9 @@ func (x *Index) linkAll() {
 			x.linkOne(c, slot, position)
 			// Linkers take every core for as long as there is work. Whoever waits for
 			// one, a commit or a search, then waits for one link and not for the
-			// scheduler's 10 ms. The linker itself may wait as long for its turn, so where
-			// it is behind it links several a turn.
-			if n%stint == 0 || x.fresh.len() < min(x.cfg.MaxFresh/2, behind) {
+			// scheduler's 10 ms. The linker itself waits as long for its turn where searches
+			// take every core, so if it is behind it then links several a turn.
+			if n%stint == 0 || x.fresh.len() < min(x.cfg.MaxFresh/2, behind) || !u.searching() {
 				runtime.Gosched()
 			}
 			continue
