@@ -94,7 +94,7 @@ func FuzzDinArtefact(f *testing.F) {
 		m := format.Model{Name: "din", Version: 1, Kind: "din", Config: config}
 		infos, err := format.InfoOf(tensors)
 		if err != nil {
-			t.Skip()
+			return // no set of tensors, which format's own targets try
 		}
 		for _, x := range infos {
 			m.Tensors = append(m.Tensors, format.ModelTensor{TensorInfo: x})

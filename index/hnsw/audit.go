@@ -49,6 +49,7 @@ func (x *Index) audit(c *linker, bereft *bitset) {
 	u.mu.Unlock()
 	if all {
 		u.unsure.Store(0)
+		u.audited.Store(int64(x.set.Len() - x.fresh.len()))
 	}
 	var degree []uint32
 	var among *bitset

@@ -108,10 +108,7 @@ func TestDrainEndsAndFindsAllAmongCopies(t *testing.T) {
 func strangers(r *rand.Rand, n, dim int) [][]float32 {
 	out := make([][]float32, n)
 	for i := range out {
-		out[i] = make([]float32, dim)
-		for j := range out[i] {
-			out[i][j] = float32(r.NormFloat64())
-		}
+		out[i] = gaussian(r, dim, nil, 1)
 	}
 	return out
 }

@@ -55,6 +55,7 @@ func (x *Index) Ready(ctx context.Context) error {
 	}
 	x.set.Learn()
 	x.upkeep.dirty.Add(1)
+	x.upkeep.audited.Store(int64(x.set.Len() - x.fresh.len()))
 	x.ready.Store(true)
 	x.wake()
 	return nil
@@ -106,6 +107,7 @@ func (x *Index) Adopt(ctx context.Context, live *roaring.Bitmap, src index.Sourc
 	}
 	x.loose = nil
 	x.upkeep.dirty.Add(1)
+	x.upkeep.audited.Store(int64(x.set.Len() - x.fresh.len()))
 	x.ready.Store(true)
 	x.wake()
 	return loose, nil

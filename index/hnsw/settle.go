@@ -5,11 +5,13 @@ import "sync/atomic"
 // settled is how many nodes a link looks after at most.
 const settled = 32
 
-// bulk reports whether so many nodes are new, or about to be, that the tender will ask
-// for all when the linkers are done.
+// bulk reports whether so many nodes are new that the tender will ask for all when the
+// linkers are done. It counts nodes that were linked, in order, and not what waits:
+// with one linker equal input makes equal graphs, however fast it comes.
 func (x *Index) bulk() bool {
-	u, fresh := &x.upkeep, int64(x.fresh.len())
-	return x.selfish() && u.unsure.Load()+fresh > int64(x.set.Len()/2) && u.dirty.Load()+fresh > x.untidy()
+	u := &x.upkeep
+	unsure := u.unsure.Load()
+	return x.selfish() && unsure > u.audited.Load() && u.dirty.Load() > (u.audited.Load()+unsure)/2+1000
 }
 
 // wide is how many of the EfConstruction candidates of a new node are expanded, the

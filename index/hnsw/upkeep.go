@@ -48,6 +48,7 @@ type upkeep struct {
 	dirty     atomic.Int64 // lists changed since the last sweep
 	vacated   atomic.Int64 // slots freed since the last compaction
 	unsure    atomic.Int64 // nodes that came or went since all were audited
+	audited   atomic.Int64 // nodes that there were then, or after loading
 	unordered atomic.Int64 // nodes that were linked since the last ordering
 	worth     int          // bytes of what walks read from which an ordering pays
 	spare     sync.Pool    // of *linker
