@@ -217,9 +217,11 @@ func (c *Collection) retire(old, next *state) {
 	})
 }
 
-// Ready returns when every vector index is loaded, with the vectors that it keeps
-// in memory, and every vector linked. Bulk
-// loads call it at their end; searches need not, they see every write at once.
+// Ready returns when every vector index is loaded, with the vectors that it keeps in
+// memory, and every vector is linked and found by itself. Bulk loads call it at their
+// end; searches need not, they see every write at once, but for a vector far from all
+// others whose way was cut by what came or went since: such a one may be missed until
+// Ready, or until no writes came for a second.
 func (c *Collection) Ready(ctx context.Context) error {
 	for _, name := range c.state.Load().vectorOrder {
 		l := c.state.Load().lives[name]

@@ -98,6 +98,9 @@ func verifyTurned(t *testing.T, dir string, round int, state map[string]*history
 	db := open(t, dir, &Options{ReadOnly: true})
 	defer db.Close()
 	c := must(db.Collection("c"))(t)
+	if err := c.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
 	live := 0
 	for id, h := range state {
 		d, token := h.verify(t, c, round, id)

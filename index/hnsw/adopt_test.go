@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -80,6 +81,49 @@ func asked(t testing.TB, x index.Index, queries [][]float32, allow *roaring.Bitm
 // another kernel than one in memory.
 func alike(a, b []index.Hit) bool {
 	return slices.EqualFunc(a, b, func(a, b index.Hit) bool { return math.Abs(float64(a.Distance-b.Distance)) < 1e-5 })
+}
+
+// A snapshot leaves the dead out, and with them what led to others; nodes that were
+// linked in bulk nobody asked for yet.
+func TestAnAdoptedGraphFindsWhatTheDeadLedTo(t *testing.T) {
+	r := rand.New(rand.NewSource(11))
+	for name, vecs := range map[string][][]float32{
+		"single writes": append(natives(r, 1500, 48), strangers(r, 300, 48)...),
+		"bulk":          clustered(r, 12000, 48),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := context.Background()
+			cfg := index.Config{Dim: 48, Codes: index.Int8, M: 6, EfConstruction: 60}
+			x, _ := pair(t, cfg)
+			fill(t, x, vecs[:1500])
+			for i, v := range vecs[1500:] {
+				if err := x.Insert(ctx, uint32(1500+i), v); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for x.Stats().Fresh > 0 {
+				time.Sleep(time.Millisecond)
+			}
+			live := span(0, len(vecs))
+			for i := 1500; i < 1800; i += 3 { // they stay in the graph: nothing is released
+				x.Delete(uint32(i), 1)
+				live.Remove(uint32(i))
+			}
+			y, _ := adopted(t, cfg, save(t, x), live, store(vecs))
+			for i, v := range vecs {
+				if err := y.Refill(uint32(i), v); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := errors.Join(y.Attach(), y.Drain(ctx)); err != nil {
+				t.Fatal(err)
+			}
+			if lost := unfound(t, y, vecs, func(i int) bool { return live.Contains(uint32(i)) }); lost > 0 {
+				t.Errorf("%d of %d are not found", lost, live.GetCardinality())
+			}
+		})
+	}
 }
 
 func TestAnAdoptedGraphAnswersLikeTheSavedOneBeforeAndAfterItsVectorsCome(t *testing.T) {

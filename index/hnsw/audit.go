@@ -32,29 +32,31 @@ func (x *Index) selfish() bool { return x.cfg.Metric != index.IP }
 // some may stay unfound.
 //
 // All nodes are asked for once half as many came or went as there are, or a
-// sixteenth while someone waits in Drain; otherwise those that few link to, and of
-// those bereft of a link those that are not anchored. A link more can lead another
+// sixteenth while someone waits in Drain; see doubt.go for what is asked otherwise. A
+// link more can lead another
 // walk astray, so then all are asked for again until none is missed, or, where they
 // are many and few links were added, those near them: one link in a few thousand
 // leads a walk astray that began further off. A walk ends where it meets its node;
 // asking for all once takes about a twentieth of what linking them took (20,000 x
 // 784, int8).
-func (x *Index) audit(c *linker, bereft *bitset) {
+func (x *Index) audit(c *linker) {
 	u := &x.upkeep
 	if !x.selfish() {
 		return
 	}
 	u.mu.Lock()
-	all := x.doubtful() && (u.draining > 0 || u.unsure.Load() > int64(x.set.Len()/2))
+	due := x.doubtful() && (u.draining > 0 || u.unsure.Load() > int64(x.set.Len()/2))
 	u.mu.Unlock()
-	if all {
-		u.unsure.Store(0)
-		u.audited.Store(int64(x.set.Len() - x.fresh.len()))
+	if !due {
+		return
 	}
+	unsettled := u.unsettled.Load()
+	u.unsure.Store(0)
+	u.audited.Store(int64(x.set.Len() - x.fresh.len()))
 	var degree []uint32
 	var among *bitset
 	for pass := 0; pass < passes && !u.isStopped(); pass++ {
-		led, lost := x.unfound(c, all, among, bereft)
+		led, lost := x.unfound(c, among)
 		missed := len(led)/2 + len(lost)
 		among = nil
 		if len(lost) > 0 {
@@ -70,9 +72,12 @@ func (x *Index) audit(c *linker, bereft *bitset) {
 		} else if n := x.set.Len(); n > many && missed < n/rare {
 			among = x.vicinity(c, led)
 		}
-		if !all || missed == 0 {
-			return
+		if missed == 0 {
+			break
 		}
+	}
+	if !u.isStopped() {
+		u.unsettled.Add(-unsettled)
 	}
 }
 
@@ -103,15 +108,9 @@ func (x *Index) vicinity(c *linker, nodes []uint32) *bitset {
 	return near
 }
 
-// unfound asks for all nodes, or those among some, or those that few link to and
-// those bereft that are not anchored. It
-// links those that are not found where there is room for it, and returns both ends
-// of such links, and the others.
-func (x *Index) unfound(c *linker, all bool, among, bereft *bitset) (led, lost []uint32) {
-	var degree []uint32
-	if !all {
-		degree = x.degrees(c)
-	}
+// unfound asks for all nodes, or those among some. It links those that are not found
+// where there is room for it, and returns both ends of such links, and the others.
+func (x *Index) unfound(c *linker, among *bitset) (led, lost []uint32) {
 	var mu sync.Mutex
 	x.spread(c, func(c *linker, from, to int) {
 		x.gate.RLock()
@@ -122,8 +121,6 @@ func (x *Index) unfound(c *linker, all bool, among, bereft *bitset) (led, lost [
 		for s := uint32(from); s < min(uint32(to), c.limit); s++ {
 			switch {
 			case among != nil && !among.has(s):
-				continue
-			case !all && (int(s) >= len(degree) || degree[s] > few) && (!bereft.has(s) || x.anchored(c, s)):
 				continue
 			case x.finds(c, s):
 				continue
@@ -186,6 +183,9 @@ func (x *Index) finds(c *linker, slot uint32) bool {
 	}
 	at, d := x.descend(c.searcher, q, c.entry, 0)
 	c.turn()
+	for _, s := range c.without {
+		c.see(s)
+	}
 	c.pool.reset(counted)
 	c.see(at)
 	c.pool.insert(d, at)

@@ -13,7 +13,7 @@ import (
 //
 // A snapshot holds the structure of the graph and the codes of the vectors, not
 // the vectors. Integers are little-endian. n, M, the levels, the kind of code and
-// the number of loose ids decide the length of everything, so there are no other
+// the number of loose ids and doubts decide the length of everything, so there are no other
 // lengths to be wrong.
 //
 //	header, 64 bytes
@@ -31,7 +31,7 @@ import (
 //	36  4  entry level
 //	40  8  seed of the level generator
 //	48  8  lists: number of upper lists, the sum of the levels
-//	56  4  loose: number of loose ids, 0 without codes
+//	56  4  loose: number of loose ids and of doubts
 //	60  4  CRC32C of bytes 0..59 and of the widths that divide codes, 4 bytes each
 //	sections
 //	levels   n × 1 byte: highest level of the slot, 0..31; 255: not in the graph
@@ -40,7 +40,10 @@ import (
 //	links    n × 2M × 4 bytes: level 0 of each slot
 //	codes    n × size bytes: the code of the slot (package index/quant), zeros if
 //	         it is not in the graph; nothing without codes
-//	loose    loose × 4 bytes: ids that were live and not yet in the graph
+//	loose    loose × 4 bytes: ids that were live and not yet in the graph; then ids of
+//	         nodes in doubt, which may not be found by their vectors since links to
+//	         them are lacking, and 2^32-1 in every unused place; the last is 2^32-2
+//	         instead if they had no room: then all are in doubt
 //	rotation dimension² × 4 bytes: float32 by rows, what vectors were multiplied with
 //	         before codes were made of them; nothing if byte 22 says so
 //
@@ -205,8 +208,6 @@ func (h *header) decode(b []byte, cfg index.Config, most int) error {
 		return damaged("it is of an index that rotates vectors")
 	case int64(h.n) > int64(most) || h.nodes > h.n || h.lists > uint64(h.nodes)*maxLevel || int64(h.loose) > int64(most):
 		return damaged("%d slots, %d nodes, %d upper lists, %d loose", h.n, h.nodes, h.lists, h.loose)
-	case h.codes == 0 && h.loose > 0:
-		return damaged("%d loose ids without codes", h.loose)
 	case (h.nodes == 0) != (h.entry == none) || h.nodes > 0 && (h.entry >= h.n || h.level > maxLevel):
 		return damaged("entry point %d at level %d of %d slots", h.entry, h.level, h.n)
 	}

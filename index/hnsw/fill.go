@@ -56,6 +56,8 @@ func (x *Index) Ready(ctx context.Context) error {
 	x.set.Learn()
 	x.upkeep.dirty.Add(1)
 	x.upkeep.audited.Store(int64(x.set.Len() - x.fresh.len()))
+	x.reassure(x.loose)
+	x.loose = nil
 	x.ready.Store(true)
 	x.wake()
 	return nil
@@ -101,13 +103,17 @@ func (x *Index) Adopt(ctx context.Context, live *roaring.Bitmap, src index.Sourc
 		}
 	}
 	for _, id := range x.loose {
+		if id >= unlisted {
+			continue
+		}
 		if _, ok := x.set.Bound(id); !ok && has(id) {
 			loose = append(loose, id)
 		}
 	}
-	x.loose = nil
 	x.upkeep.dirty.Add(1)
 	x.upkeep.audited.Store(int64(x.set.Len() - x.fresh.len()))
+	x.reassure(x.loose)
+	x.loose = nil
 	x.ready.Store(true)
 	x.wake()
 	return loose, nil

@@ -86,7 +86,10 @@ type Index struct {
 	// moment in which repair condemns slots: afterwards nobody links to them.
 	gate      sync.RWMutex
 	condemned atomic.Pointer[bitset]
-	saving    sync.RWMutex // held shared by Save, and exclusively while nodes get other slots
+	saving    sync.RWMutex              // held shared by Save, and exclusively while nodes get other slots
+	suspects  marks                     // nodes in doubt
+	watching  sync.Mutex                // guards changes of snapshots
+	snapshots atomic.Pointer[[]*bitset] // that are being written: what loses links
 
 	upkeep upkeep
 	ready  atomic.Bool // false from Load to Ready or Adopt

@@ -3,6 +3,7 @@ package hnsw
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/eiderdb/eider/index"
 )
@@ -49,6 +50,7 @@ func (x *Index) insert(id uint32, vec []float32) error {
 	if slot == learnAt {
 		x.set.Learn()
 	}
+	x.upkeep.came.Store(time.Now().UnixNano())
 	x.fresh.push(slot)
 	x.wake()
 	return nil

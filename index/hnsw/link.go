@@ -8,6 +8,9 @@ import (
 	"github.com/eiderdb/eider/index/vectors"
 )
 
+// drop is a link that gave way.
+type drop struct{ from, to uint32 }
+
 // linker is a searcher that also changes links.
 type linker struct {
 	*searcher
@@ -24,8 +27,10 @@ type linker struct {
 	vec          []float32
 	list         []uint32
 	settles      bool     // what it links, and those that give way
-	doubts       []uint32 // nodes that a list at level 0 dropped since link began
+	doubts       []drop   // of lists at level 0 since link began
 	stays, fresh []uint32 // neighbours of a mended node, from before and new
+	gone         []uint32 // neighbours that it had and that have to do without it
+	without      []uint32 // nodes that walks of finds pass by
 	local        pool     // candidates of one node
 	levels       [maxLevel + 1][]uint32
 }
@@ -89,6 +94,8 @@ func (x *Index) link(c *linker, slot uint32) error {
 	}
 	if c.settles {
 		x.settle(c, slot)
+	} else if x.selfish() {
+		x.upkeep.unsettled.Add(1)
 	}
 	return nil
 }
@@ -195,10 +202,11 @@ func (x *Index) back(c *linker, n, slot uint32, level int, force bool) bool {
 		kept[len(kept)-1], held = slot, true
 	}
 	put(row, kept)
-	if level == 0 && c.settles {
+	if level == 0 && (c.settles || x.snapshots.Load() != nil) {
 		for _, e := range c.local.e {
 			if s := e.slot & slotMask; s != slot && !slices.Contains(kept, s) {
-				c.doubts = append(c.doubts, s)
+				c.doubts = append(c.doubts, drop{n, s})
+				x.doubt(s)
 			}
 		}
 	}

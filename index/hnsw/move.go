@@ -35,6 +35,9 @@ func (x *Index) move(from, to []uint32) (free []uint32) {
 			free = append(free, to[i])
 			continue
 		}
+		if x.suspects.has(f) {
+			x.suspects.add(to[i])
+		}
 		free = append(free, f)
 		forward[f] = to[i]
 		moved.add(f)

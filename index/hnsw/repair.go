@@ -19,15 +19,6 @@ const (
 type removal struct {
 	dead   *bitset
 	mended *bitset // nodes that have found what they need among the living
-	bereft *bitset // living nodes that fewer link to than before
-}
-
-// bereave notes that fewer link to slot; slots beyond those there were at the start are
-// linked since, and looked after by that.
-func (r *removal) bereave(slot uint32) {
-	if int(slot/32) < len(r.bereft.words) {
-		r.bereft.add(slot)
-	}
 }
 
 // repair takes dead slots out of the graph and frees them:
@@ -35,7 +26,7 @@ func (r *removal) bereave(slot uint32) {
 //  1. condemn them, with all linkers at rest: from now on nobody links to them
 //  2. give every node that has one as a neighbour new neighbours around it; the
 //     dead stay in its list where there is room
-//  3. link what would be out of reach without the dead
+//  3. link what would be out of reach without the dead, or not found by its vector
 //  4. take the dead out of all lists
 //  5. wait for the searches that may still hold one
 //  6. free the slots
@@ -43,11 +34,10 @@ func (r *removal) bereave(slot uint32) {
 // Searches go on all the while, and reach what lives: nothing is cut before its
 // replacement is there. O(n·M) reads of links, plus work for the nodes concerned.
 //
-// It returns the nodes that fewer link to than before, and whether all that lives is
-// reachable.
-func (x *Index) repair(c *linker, batch []uint32) (bereft *bitset, whole bool) {
+// It reports whether all that lives is reachable.
+func (x *Index) repair(c *linker, batch []uint32) (whole bool) {
 	capacity := x.view.Load().cap
-	r := &removal{newBitset(capacity), newBitset(capacity), newBitset(capacity)}
+	r := &removal{newBitset(capacity), newBitset(capacity)}
 	for _, s := range batch {
 		r.dead.add(s)
 	}
@@ -57,18 +47,17 @@ func (x *Index) repair(c *linker, batch []uint32) (bereft *bitset, whole bool) {
 	x.abdicate(r.dead)
 	x.everywhere(c, r, x.mend)
 	whole = x.sweep(c)
+	x.bereave(c, batch)
+	x.reask(c, batch)
 	x.everywhere(c, r, x.strip)
 	x.set.Wait()
 	if x.upkeep.isStopped() {
-		return r.bereft, false
+		return false
 	}
 	// The condemned still link to each other: Check must not come in between.
 	x.gate.RLock()
 	v := x.view.Load()
 	for _, s := range batch {
-		for _, n := range take(v.base(s), c.list[:0]) {
-			r.bereave(n)
-		}
 		x.unblock(atomic.LoadUint32(&v.towers[s]))
 		atomic.StoreUint32(&v.towers[s], 0)
 	}
@@ -80,7 +69,22 @@ func (x *Index) repair(c *linker, batch []uint32) (bereft *bitset, whole bool) {
 	x.upkeep.dirty.Add(1)
 	x.upkeep.vacated.Add(int64(len(batch)))
 	x.upkeep.unsure.Add(int64(len(batch)))
-	return r.bereft, whole
+	return whole
+}
+
+// bereave puts those in doubt that the dead link to.
+func (x *Index) bereave(c *linker, batch []uint32) {
+	x.gate.RLock()
+	defer x.gate.RUnlock()
+	x.set.Move.RLock()
+	defer x.set.Move.RUnlock()
+	v := x.view.Load()
+	for _, s := range batch {
+		c.list = take(v.base(s), c.list[:0])
+		for _, n := range c.list {
+			x.doubt(n)
+		}
+	}
 }
 
 // everywhere calls do for each list that holds a dead slot, from as many
@@ -187,6 +191,9 @@ func (x *Index) mend(c *linker, r *removal, slot uint32, level int, row []uint32
 	for _, n := range c.fresh {
 		x.join(c, r, n, slot, level)
 	}
+	for _, n := range c.gone {
+		x.doubt(n)
+	}
 }
 
 // remake is mend but for the links back; those are due from c.fresh. The list
@@ -199,7 +206,7 @@ func (x *Index) remake(c *linker, r *removal, slot uint32, level int, row []uint
 	defer mu.Unlock()
 	c.turn()
 	c.see(slot)
-	c.stays, c.bridge, c.fresh = c.stays[:0], c.bridge[:0], c.fresh[:0]
+	c.stays, c.bridge, c.fresh, c.gone = c.stays[:0], c.bridge[:0], c.fresh[:0], c.gone[:0]
 	for _, n := range take(row, c.list[:0]) {
 		switch {
 		case !c.see(n):
@@ -230,7 +237,7 @@ func (x *Index) remake(c *linker, r *removal, slot uint32, level int, row []uint
 		if level == 0 {
 			for _, n := range c.stays {
 				if !slices.Contains(kept, n) {
-					r.bereave(n)
+					c.gone = append(c.gone, n)
 				}
 			}
 		}

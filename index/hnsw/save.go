@@ -23,6 +23,7 @@ func (x *Index) Save(ctx context.Context, w io.Writer) error {
 	}
 	defer x.set.Leave(t)
 	s := x.freeze()
+	defer x.unwatch(s.doubts)
 	s.ctx = ctx
 	head := s.head.encode()
 	s.out = &units{w: w, crc: s.head.crc, buf: make([]byte, 0, min(unitSize, int(s.head.run(x.set.CodeSize()))+4))}
@@ -47,6 +48,9 @@ type saver struct {
 	codes  []byte
 	size   int // of a code
 	loose  []uint32
+	doubts *bitset   // nodes in the graph, which may lack links in the snapshot
+	room   int       // for doubts: whether they fit shows when all else is written
+	all    bool      // nodes are in doubt
 	rotate []float32 // the rotation of the codes, nil for none
 	head   header
 	out    *units
@@ -54,10 +58,13 @@ type saver struct {
 
 // freeze decides what is in the snapshot.
 func (x *Index) freeze() *saver {
+	x.gate.Lock() // what is being linked is settled
+	n := x.set.Slots()
+	s := &saver{gv: x.view.Load(), levels: make([]byte, n), size: x.set.CodeSize(), doubts: x.watch(n)}
+	s.all = x.upkeep.unsettled.Load() > 0
+	x.gate.Unlock()
 	x.gate.RLock() // no repair begins while the nodes are listed
 	defer x.gate.RUnlock()
-	n := x.set.Slots()
-	s := &saver{gv: x.view.Load(), levels: make([]byte, n), size: x.set.CodeSize()}
 	s.ids, s.codes, s.rotate = x.set.View().IDs, x.set.View().Code, x.set.Rotation()
 	metric, storage, codes := code(x.cfg)
 	s.head = header{
@@ -68,7 +75,11 @@ func (x *Index) freeze() *saver {
 	for i := range s.levels {
 		slot := uint32(i)
 		s.levels[i] = absent
-		if s.gv.linked(slot) && !condemned.has(slot) {
+		switch {
+		case !s.gv.linked(slot):
+		case condemned.has(slot):
+			s.orphan(slot)
+		default:
 			s.levels[i] = byte(s.gv.level(slot))
 		}
 	}
@@ -78,6 +89,9 @@ func (x *Index) freeze() *saver {
 		id := atomic.LoadUint32(&s.ids[slot])
 		// An id may have two slots, one of them dead or about to be.
 		if at, ok := x.set.Bound(id); !ok || at != slot {
+			if level != absent {
+				s.orphan(slot)
+			}
 			s.levels[i] = absent
 			continue
 		}
@@ -93,8 +107,21 @@ func (x *Index) freeze() *saver {
 			s.head.entry, s.head.level = slot, uint32(level)
 		}
 	}
-	s.head.loose = uint32(len(s.loose))
+	s.room = n/8 + 1024
+	s.head.loose = uint32(len(s.loose) + s.room + 1)
 	return s
+}
+
+// orphan puts those in doubt that a dead slot links to.
+func (s *saver) orphan(slot uint32) {
+	row := s.gv.base(slot)
+	for i := range row {
+		n := atomic.LoadUint32(&row[i])
+		if n == none {
+			break
+		}
+		s.doubts.mark(n)
+	}
 }
 
 // tick is the context's error, looked at now and then.
@@ -171,7 +198,21 @@ func (s *saver) writeCodes() error {
 }
 
 func (s *saver) writeLoose() error {
-	for _, id := range s.loose {
+	ids := s.loose
+	for slot, level := range s.levels {
+		if level != absent && s.doubts.has(uint32(slot)) && len(ids) <= len(s.loose)+s.room {
+			ids = append(ids, atomic.LoadUint32(&s.ids[slot]))
+		}
+	}
+	end := len(s.loose) + s.room
+	last := uint32(none)
+	if s.all || len(ids) > end {
+		ids, last = ids[:len(s.loose)], unlisted
+	}
+	for len(ids) < end {
+		ids = append(ids, none)
+	}
+	for _, id := range append(ids, last) {
 		if err := s.out.add(id); err != nil {
 			return err
 		}

@@ -2,8 +2,10 @@ package hnsw
 
 import "sync/atomic"
 
-// settled is how many nodes a link looks after at most.
-const settled = 32
+const (
+	settled = 32   // nodes that a link looks after at most
+	load    = 4096 // nodes linked one by one before more count as a bulk load
+)
 
 // bulk reports whether so many nodes are new that the tender will ask for all when the
 // linkers are done. It counts nodes that were linked, in order, and not what waits:
@@ -11,7 +13,7 @@ const settled = 32
 func (x *Index) bulk() bool {
 	u := &x.upkeep
 	unsure := u.unsure.Load()
-	return x.selfish() && unsure > u.audited.Load() && u.dirty.Load() > (u.audited.Load()+unsure)/2+1000
+	return x.selfish() && unsure > u.audited.Load() && u.dirty.Load() > (u.audited.Load()+unsure)/2+load
 }
 
 // wide is how many of the EfConstruction candidates of a new node are expanded, the
@@ -30,30 +32,47 @@ func (x *Index) wide() int {
 // itself however long it is until the next audit. In a bulk load that is soon. It
 // costs 3 to 20 % of linking.
 func (x *Index) settle(c *linker, slot uint32) {
-	doubts := append(c.doubts, slot)
+	doubts := append(c.doubts, drop{none, slot})
 	for n := 0; len(doubts) > 0 && n < settled; n++ {
-		s := doubts[len(doubts)-1]
+		d := doubts[len(doubts)-1]
 		doubts = doubts[:len(doubts)-1]
-		if s != slot && x.anchored(c, s) || x.finds(c, s) || x.lead(c, s, nil, nil) != none {
+		if d.from != none && x.bypassed(c, d) && x.anchored(c, d.to) || x.finds(c, d.to) || x.lead(c, d.to, nil, nil) != none {
 			continue
 		}
-		if gone := x.displace(c, s); gone != none {
+		if gone := x.displace(c, d.to); gone.to != none {
 			doubts = append(doubts, gone)
 		}
 	}
 	c.doubts = doubts[:0]
 }
 
-// anchored reports whether more than few of slot's own neighbours link to it: a walk
-// for it comes by them.
-func (x *Index) anchored(c *linker, slot uint32) bool {
-	row, links := c.gv.base(slot), 0
+// bypassed reports whether a neighbour of where d came from still leads to where it
+// went: what came by the one comes by the other.
+func (x *Index) bypassed(c *linker, d drop) bool {
+	row := c.gv.base(d.from)
 	for i := range row {
 		n := atomic.LoadUint32(&row[i])
 		if n == none {
 			break
 		}
-		if n < c.limit && leads(c.gv.base(n), slot) {
+		if n < c.limit && leads(c.gv.base(n), d.to) {
+			return true
+		}
+	}
+	return false
+}
+
+// anchored reports whether more than few of slot's own neighbours link to it: a walk
+// for it comes by them.
+func (x *Index) anchored(c *linker, slot uint32) bool {
+	row, links := c.gv.base(slot), 0
+	condemned := x.condemned.Load()
+	for i := range row {
+		n := atomic.LoadUint32(&row[i])
+		if n == none {
+			break
+		}
+		if n < c.limit && !condemned.has(n) && leads(c.gv.base(n), slot) {
 			if links++; links > few {
 				return true
 			}
@@ -73,23 +92,24 @@ func leads(row []uint32, slot uint32) bool {
 }
 
 // displace links slot from the nearest node where a walk for it ended, c.pool, that
-// has a neighbour which is anchored without it, in place of that. It returns the
-// neighbour, or none.
-func (x *Index) displace(c *linker, slot uint32) uint32 {
+// can do without a neighbour, in place of that. It returns the link that gave way, or
+// one to none.
+func (x *Index) displace(c *linker, slot uint32) drop {
 	for _, e := range c.pool.e {
 		n := e.slot & slotMask
 		if n == slot || !x.set.IsLive(n) {
 			continue
 		}
 		if gone := x.supplant(c, n, slot); gone != none {
-			return gone
+			return drop{n, gone}
 		}
 	}
-	return none
+	return drop{none, none}
 }
 
-// supplant puts slot in the place of the last anchored neighbour of n, which it
-// returns, or none.
+// supplant puts slot in the place of the last neighbour of n, which it returns, that is
+// anchored and bypassed, or returns none. A link that is the way to nodes far from all
+// others is not bypassed: were it to give way to another of them, that would in turn.
 func (x *Index) supplant(c *linker, n, slot uint32) uint32 {
 	mu := x.lock(n)
 	mu.Lock()
@@ -97,8 +117,9 @@ func (x *Index) supplant(c *linker, n, slot uint32) uint32 {
 	row := c.gv.base(n)
 	for i := len(row) - 1; i >= 0; i-- {
 		m := atomic.LoadUint32(&row[i])
-		if m < c.limit && m != slot && x.anchored(c, m) {
+		if m < c.limit && m != slot && x.bypassed(c, drop{n, m}) && x.anchored(c, m) {
 			atomic.StoreUint32(&row[i], slot)
+			x.doubt(m)
 			return m
 		}
 	}

@@ -115,7 +115,7 @@ func TestInsertWaitsForTheLinkersAndForItsContext(t *testing.T) {
 
 func TestEqualInputGivesAnEqualGraph(t *testing.T) {
 	// More than are looked after one by one before a load counts as bulk.
-	vecs := clustered(rand.New(rand.NewSource(34)), 5000, 8)
+	vecs := clustered(rand.New(rand.NewSource(34)), 12000, 8)
 	var first []byte
 	for _, fresh := range []int{1 << 20, 300, 1 << 20} { // how far inserts are ahead of the linker does not count
 		x, err := hnsw.New(index.Config{Dim: 8, EfConstruction: 30, Workers: 1, Seed: 5, MaxFresh: fresh})

@@ -192,6 +192,7 @@ func (x *Index) give(c *linker, n, slot uint32, degree []uint32) (given bool, ou
 			if int(m) < len(degree) && degree[m] > least {
 				degree[m]--
 				atomic.StoreUint32(&row[i], slot)
+				x.doubt(m)
 				return true, m
 			}
 		}

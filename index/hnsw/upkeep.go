@@ -19,6 +19,9 @@ const (
 	behind = 4096 // fresh vectors, which each search scans
 
 	lull = 100 * time.Millisecond // after a search, until another is not expected
+
+	calm   = time.Second      // without inserts, until what they left is tidied unasked
+	endure = 10 * time.Second // with that, where inserts never cease for so long
 )
 
 // grave is a dead slot and the LSN of its delete.
@@ -43,16 +46,19 @@ type upkeep struct {
 	stopped  bool
 	changed  chan struct{} // closed at every change that a waiter may wait for
 	took     time.Duration // of the last repair
+	untidy   time.Time     // since when what inserts left waits for calm, or zero
 	err      error         // why linking failed, for Drain and Check
 
 	dirty     atomic.Int64 // lists changed since the last sweep
 	vacated   atomic.Int64 // slots freed since the last compaction
 	unsure    atomic.Int64 // nodes that came or went since all were audited
 	audited   atomic.Int64 // nodes that there were then, or after loading
+	unsettled atomic.Int64 // nodes linked in bulk and not audited since
 	unordered atomic.Int64 // nodes that were linked since the last ordering
 	worth     int          // bytes of what walks read from which an ordering pays
 	spare     sync.Pool    // of *linker
 
+	came  atomic.Int64 // Unix nanoseconds of the last insert
 	asked atomic.Bool  // a search began since someone looked
 	until atomic.Int64 // Unix nanoseconds to which searches count as going on
 
@@ -204,12 +210,18 @@ func (x *Index) chores() bool {
 	if u.linkers > 0 || x.fresh.len() > 0 {
 		return false
 	}
-	d := u.dirty.Load()
-	return x.roomy() || x.scattered() && !u.calibrating || d > 0 && (u.draining > 0 || d > x.untidy()) || u.draining > 0 && x.doubtful()
+	return x.roomy() || x.scattered() && !u.calibrating || x.untidied() || x.suspects.some.Load() || u.draining > 0 && x.doubtful()
 }
 
-// untidy is how many changed lists make the tender look after the graph unasked.
-func (x *Index) untidy() int64 { return int64(x.set.Slots()/4 + 1000) }
+// untidied reports whether enough lists changed for a sweep, any while someone waits in
+// Drain. Called under upkeep.mu, or by the tender.
+func (x *Index) untidied() bool {
+	d := x.upkeep.dirty.Load()
+	return d > 0 && x.upkeep.draining > 0 || d > x.slack()
+}
+
+// slack is how many changed lists make the tender look after the graph unasked.
+func (x *Index) slack() int64 { return int64(x.set.Slots()/4 + 1000) }
 
 // linkAll links fresh slots until none waits.
 func (x *Index) linkAll() {
@@ -319,14 +331,18 @@ func (x *Index) tend() {
 			paused = x.sleep(pause, changed)
 			continue
 		}
-		paused, u.pausing = false, false
+		if wait := x.unrest(); owed == 0 && wait > 0 {
+			u.mu.Unlock()
+			x.sleep(wait, changed)
+			continue
+		}
+		paused, u.pausing, u.untidy = false, false, time.Time{}
 		u.mu.Unlock()
 		batch := x.exhume()
 		start := time.Now()
-		bereft := &bitset{}
 		whole := false
 		if len(batch) > 0 {
-			bereft, whole = x.repair(c, batch)
+			whole = x.repair(c, batch)
 		}
 		if owed > 0 && len(batch) == 0 {
 			// The dead are still fresh: a linker is about to get to them.
@@ -336,10 +352,11 @@ func (x *Index) tend() {
 		if owed == 0 && x.roomy() {
 			x.compact()
 		}
-		if !whole {
+		if !whole && x.untidied() {
 			x.sweep(c)
 		}
-		x.audit(c, bereft)
+		x.audit(c)
+		x.reask(c, nil)
 		u.mu.Lock()
 		scattered := owed == 0 && x.scattered() && !u.calibrating
 		u.mu.Unlock()
@@ -351,6 +368,24 @@ func (x *Index) tend() {
 		u.notify()
 		u.mu.Unlock()
 	}
+}
+
+// unrest is how long the tender waits before it tidies what inserts left: until no
+// more come. Where a load merely falters it would else come in between, and equal
+// input not make equal graphs. Called under mu.
+func (x *Index) unrest() time.Duration {
+	u := &x.upkeep
+	if u.draining > 0 || x.roomy() {
+		return 0
+	}
+	if x.set.Filling() {
+		return calm // nodes would be asked for by their codes
+	}
+	now := time.Now()
+	if u.untidy.IsZero() {
+		u.untidy = now
+	}
+	return min(time.Unix(0, u.came.Load()).Add(calm).Sub(now), u.untidy.Add(endure).Sub(now))
 }
 
 // sleep waits for d, or until changed; it reports whether d passed.
