@@ -33,12 +33,11 @@ func (x *Index) selfish() bool { return x.cfg.Metric != index.IP }
 //
 // All nodes are asked for once half as many came or went as there are, or a
 // sixteenth while someone waits in Drain; see doubt.go for what is asked otherwise. A
-// link more can lead another
-// walk astray, so then all are asked for again until none is missed, or, where they
-// are many and few links were added, those near them: one link in a few thousand
-// leads a walk astray that began further off. A walk ends where it meets its node;
-// asking for all once takes about a twentieth of what linking them took (20,000 x
-// 784, int8).
+// link more can lead another walk astray, so then all are asked for again until none is
+// missed, or, where they are many and few links were added, those near them: one link
+// in a few thousand leads a walk astray that began further off. A walk ends where it
+// meets its node; asking for all once takes about a twentieth of what linking them
+// took (20,000 x 784, int8).
 func (x *Index) audit(c *linker) {
 	u := &x.upkeep
 	if !x.selfish() {

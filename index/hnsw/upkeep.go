@@ -226,10 +226,7 @@ func (x *Index) slack() int64 { return int64(x.set.Slots()/4 + 1000) }
 // linkAll links fresh slots until none waits.
 func (x *Index) linkAll() {
 	u := &x.upkeep
-	c, _ := u.spare.Get().(*linker)
-	if c == nil {
-		c = x.newLinker()
-	}
+	c := x.hire()
 	for n := 0; ; n++ {
 		if n > 0 && n%alone == 0 {
 			x.wake() // the graph may be large enough for other linkers now, or searches be over
@@ -260,6 +257,14 @@ func (x *Index) linkAll() {
 	}
 	u.spare.Put(c)
 	x.wake()
+}
+
+// hire is a linker that is idle, or a new one. Whoever hires it puts it back.
+func (x *Index) hire() *linker {
+	if c, ok := x.upkeep.spare.Get().(*linker); ok {
+		return c
+	}
+	return x.newLinker()
 }
 
 // resign ends a linker, and reports true, if there are more than crew allows.
@@ -313,7 +318,8 @@ func (x *Index) linkOne(c *linker, slot uint32, position int64) {
 // tend repairs and sweeps until there is nothing to do.
 func (x *Index) tend() {
 	u := &x.upkeep
-	c := x.newLinker()
+	c := x.hire()
+	defer u.spare.Put(c)
 	for paused := false; ; {
 		u.mu.Lock()
 		if u.stopped || !x.chores() {
