@@ -30,7 +30,7 @@ func (x *Index) wide() int {
 // settle sees to it that slot, which was just linked, is found by its own vector, and
 // those that gave way to it in the lists of others, unless what led to them is near
 // and leads there still: a write must be found by itself however long it is until the
-// next audit. In a bulk load that is soon. It costs a tenth to a quarter of linking.
+// next audit. In a bulk load that is soon. It costs up to a third of linking.
 func (x *Index) settle(c *linker, slot uint32) {
 	doubts := append(c.doubts, drop{none, slot})
 	for n := 0; len(doubts) > 0 && n < settled; n++ {
