@@ -198,7 +198,11 @@ func (t *dinTrainer) run(ctx context.Context, j *Job, o train.Options) (string, 
 	if len(k.valid) > 0 {
 		o.Evaluate, o.Metric, o.Patience = t.validate, "gauc", t.spec.Patience
 	}
-	r, err := train.Run(ctx, net, t.source, o)
+	var replicas []train.Model[*din.Batch]
+	for range t.spec.Threads - 1 {
+		replicas = append(replicas, net.Replica())
+	}
+	r, err := train.RunParallel(ctx, net, replicas, (*din.Batch).Part, t.source, o)
 	return r.Reason, err
 }
 

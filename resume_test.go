@@ -178,6 +178,31 @@ func TestTrainingThatCloseInterruptsIsResumed(t *testing.T) {
 	codeIs(t, err, CodeNotFound)
 }
 
+func TestTrainingOnTwoThreadsIsResumedToTheBytesOfAStraightOne(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, dir, &Options{CheckpointInterval: -1})
+	synthetic(t, db, 60, 6)
+	spec := long()
+	spec.Batch, spec.Threads = 4, 2
+	straight := trained(t, db, spec).Version.SHA256
+	if again := trained(t, db, spec).Version.SHA256; again != straight {
+		t.Fatal("equal data and seeds give other tensors")
+	}
+	for s := range must(db.Train(ctx, spec))(t).Watch(ctx) {
+		if s.Progress.Step > 20 {
+			break
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = open(t, dir, nil)
+	s := must(must(db.Resume(ctx, interrupted(t, db).ID))(t).Wait(ctx))(t)
+	if s.Spec.Threads != 2 || s.Version == nil || s.Version.SHA256 != straight {
+		t.Errorf("job %+v, want the tensors %s", s, straight)
+	}
+}
+
 // stopped is a directory with a training that was interrupted after its twentieth step.
 func stopped(t *testing.T) (dir, straight string) {
 	t.Helper()

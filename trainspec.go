@@ -43,7 +43,8 @@ type TrainSpec struct {
 	Epochs    int     `json:"epochs,omitempty"`    // at most, 1 to 1000, default 20
 	Patience  int     `json:"patience,omitempty"`  // epochs that may be worse in a row, default 3
 	Rate      float64 `json:"rate,omitempty"`      // of Adam, default 0.003
-	Seed      uint64  `json:"seed,omitempty"`      // equal ones give equal models of equal data
+	Seed      uint64  `json:"seed,omitempty"`      // equal ones give equal models of equal data, with as many threads
+	Threads   int     `json:"threads,omitempty"`   // that share each batch, 1 to 64, default 1, which leaves the rest to searches
 	Bytes     bool    `json:"bytes,omitempty"`     // serve with vectors as bytes: a quarter of the memory
 	// Budget ends the training; the best epoch by then is stored. 0 is none.
 	Budget Duration `json:"budget,omitempty"`
@@ -87,6 +88,7 @@ func (s *TrainSpec) complete() error {
 	}{
 		{"history", &s.History, 50, maxDinHistory}, {"candidates", &s.Candidates, 100, MaxLimit}, {"dim", &s.Dim, 32, 256},
 		{"negatives", &s.Negatives, 1, 20}, {"batch", &s.Batch, 128, 4096}, {"epochs", &s.Epochs, 20, 1000}, {"patience", &s.Patience, 3, 1000},
+		{"threads", &s.Threads, 1, 64},
 	} {
 		if *d.v == 0 {
 			*d.v = d.def

@@ -22,6 +22,7 @@ type trainCmd struct {
 	Batch     int           `help:"Events of a step." default:"128"`
 	Rate      float64       `help:"Learning rate." default:"0.003"`
 	Seed      uint64        `help:"Equal seeds give equal models of equal data."`
+	Threads   int           `help:"Threads that share each batch, 1 to 64; more is sooner, and slows searches that go on." default:"1"`
 	Bytes     bool          `help:"Serve with vectors as bytes: a quarter of the memory."`
 	Budget    time.Duration `help:"End after this time with the best epoch so far, as 10m." placeholder:"TIME"`
 	Promote   bool          `help:"Let the version serve if it ranks no worse than the one that does, on the same events."`
@@ -100,7 +101,7 @@ func (c *trainCmd) job(ctx context.Context, db *eider.DB, since time.Time) (*eid
 	return db.Train(ctx, eider.TrainSpec{
 		Model: c.Model, Collection: items.Name(), Fields: c.Field, Events: c.Event, Since: since, Repeats: c.Repeats, History: c.History,
 		Split: c.Split, Candidates: c.Candidates, Dim: c.Dim, Negatives: c.Negatives, Batch: c.Batch, Epochs: c.Epochs, Patience: c.Patience,
-		Rate: c.Rate, Seed: c.Seed, Bytes: c.Bytes, Budget: eider.Duration(c.Budget), Promote: c.Promote, Alias: c.Alias, Margin: c.Margin,
+		Rate: c.Rate, Seed: c.Seed, Threads: c.Threads, Bytes: c.Bytes, Budget: eider.Duration(c.Budget), Promote: c.Promote, Alias: c.Alias, Margin: c.Margin,
 	})
 }
 
