@@ -3,6 +3,7 @@ package eider
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -154,4 +155,56 @@ func BenchmarkEvents(b *testing.B) {
 		}
 		b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
 	})
+}
+
+// BenchmarkRankBesideTraining is a search of a hundred candidates ranked by a trained
+// din, alone and while another trains: run it with GOMAXPROCS=1 for one processor.
+func BenchmarkRankBesideTraining(b *testing.B) {
+	db := open(b, "", nil)
+	c := create(b, db, "films", Schema{Fields: map[string]Field{"genre": {Type: Keyword}}, Vectors: map[string]Vector{"v": {Dim: 32}}})
+	r := rand.New(rand.NewPCG(5, 5))
+	const items, users = 2000, 1000
+	var docs []Doc
+	for i := range items {
+		docs = append(docs, Doc{ID: fmt.Sprint("f", i), Fields: map[string]any{"genre": genre(i)}, Vectors: map[string][]float32{"v": vec(r, 32)}})
+	}
+	var events []Event
+	for u := range users {
+		for n := range 50 {
+			events = append(events, Event{User: fmt.Sprint("u", u), Item: fmt.Sprint("f", r.IntN(items)), Type: "click", Time: time.Unix(int64(1e6+n*users+u), 0)})
+		}
+	}
+	must(c.Upsert(ctx, docs...))(b)
+	must(db.Events().Append(ctx, events...))(b)
+	if err := c.Ready(ctx); err != nil {
+		b.Fatal(err)
+	}
+	spec := TrainSpec{Model: "din", Collection: "films", Fields: []string{"genre"}, Epochs: 1, Promote: true}
+	trained(b, db, spec)
+	spec.Model, spec.Epochs, spec.Patience, spec.Promote = "other", 1000, 1000, false
+	for _, name := range []string{"alone", "beside training"} {
+		b.Run(name, func(b *testing.B) {
+			if name != "alone" {
+				j := must(db.Train(ctx, spec))(b)
+				defer j.Wait(ctx)
+				defer j.Cancel()
+				for s := range j.Watch(ctx) {
+					if s.Progress.Step > 0 {
+						break
+					}
+				}
+			}
+			var spent []float64
+			for i := 0; b.Loop(); i++ {
+				due := time.Now().Add(time.Millisecond)
+				time.Sleep(time.Millisecond)
+				must(c.Search(ctx, Query{Retrieve: []Retrieve{{Near: &Near{Value: vec(r, 32)}}}, Limit: 100, Fields: []string{},
+					Rank: []Rank{{Model: "din@production", User: fmt.Sprint("u", i%users)}}}))(b)
+				spent = append(spent, time.Since(due).Seconds()) // what it waited for a processor too
+			}
+			slices.Sort(spent)
+			b.ReportMetric(spent[len(spent)/2]*1e6, "us/p50")
+			b.ReportMetric(spent[len(spent)*99/100]*1e6, "us/p99")
+		})
+	}
 }

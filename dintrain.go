@@ -191,6 +191,7 @@ func (t *dinTrainer) run(ctx context.Context, j *Job, o train.Options) (string, 
 		p.Epoch, p.Batches = max(1, p.Epoch), (len(t.choices)+t.spec.Batch-1)/t.spec.Batch
 	})
 	o.Epochs, o.Seed, o.Optimizer, o.Rate, o.Clip = t.spec.Epochs, t.spec.Seed, nn.Adam{}, nn.Constant(float32(t.spec.Rate)), 10
+	o.Yield = giveWay
 	o.Progress = func(e train.Event) {
 		j.update(func(s *JobState) { s.Progress.follow(e) })
 		giveWay()

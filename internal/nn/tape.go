@@ -12,6 +12,9 @@ type Tape struct {
 	NoGrad bool
 	// Seed and Step choose the dropout masks. The caller counts steps.
 	Seed, Step uint64
+	// Yield is called before each operation, forward and back, unless nil: a step of
+	// milliseconds then lets others have the processor in between.
+	Yield func()
 
 	floats   slab[float32]
 	doubles  slab[float64]
@@ -50,6 +53,12 @@ type Var struct {
 // backward pass.
 type Op interface {
 	Backward(t *Tape, out *Var, in []*Var)
+}
+
+func (t *Tape) yield() {
+	if t.Yield != nil {
+		t.Yield()
+	}
 }
 
 // Reset forgets every node. Matrices of the tape are invalid from here on.
@@ -121,6 +130,7 @@ func (t *Tape) leaf(m Matrix, needs bool) *Var {
 // node appends a node with a new value of rows x cols, which the caller fills.
 // Its backward function runs only if one of the inputs needs a gradient.
 func (t *Tape) node(rows, cols int, back func(*Tape, *Var), in ...*Var) *Var {
+	t.yield()
 	v := t.leaf(t.Matrix(rows, cols), false)
 	t.join(v, back, in)
 	return v
@@ -165,6 +175,7 @@ func (t *Tape) Backward(loss *Var) {
 	t.Grad(loss).Data[0] = 1
 	for i := len(t.nodes) - 1; i >= 0; i-- {
 		if v := t.nodes[i]; v.back != nil && v.grad.Data != nil {
+			t.yield()
 			v.back(t, v)
 		}
 	}

@@ -43,6 +43,9 @@ type Options struct {
 	Every  int
 	Resume []byte
 
+	// Yield is called several times a step, by every worker, unless nil; see nn.Tape.
+	Yield func()
+
 	// Progress is told of each step and each epoch; it runs in the loop, so it is
 	// brief. nil for nobody.
 	Progress func(Event)

@@ -24,6 +24,7 @@ type worker[B any] struct {
 func (r *run[B]) hire(replicas []Model[B]) error {
 	for i, m := range append([]Model[B]{r.m}, replicas...) {
 		w := worker[B]{m: m, params: m.Params()}
+		w.tape.Yield = r.o.Yield
 		w.tape.Seed = r.o.Seed + uint64(i)<<32 // masks of its own
 		m.Stats(func(_ string, s *nn.Stats) { w.stats = append(w.stats, s) })
 		if i > 0 && (len(w.params) != len(r.params) || len(w.stats) != len(r.workers[0].stats)) {
