@@ -240,8 +240,7 @@ func (s *Scorer) byMatrix(w *work, items, past int) {
 		for c := lo; c < hi; c++ {
 			m := w.pair[(c-lo)*h*d : (c-lo+1)*h*d]
 			repeat(m, w.q[c*d:(c+1)*d])
-			simd.Mul(m, s.wp.Data)
-			simd.Add(m, s.wk.Data)
+			simd.MulAdd(m, m, s.wp.Data, s.wk.Data)
 		}
 		n := hi - lo // rows of x are history by item
 		simd.GemmBias(false, true, past, n*h, d, 1, w.k, d, w.pair, d, w.byItem[lo*h:hi*h], simd.None, w.x, n*h)
