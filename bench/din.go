@@ -81,21 +81,22 @@ type dinSuite struct {
 	epochs int
 }
 
-// config is the model of the reference runs. Scores of the unit are summed, as in
-// the paper, not put through a softmax: three seeds of ml-100k-valid have a GAUC of
-// .8963 with sums, .8946 with a softmax.
+// config is the model of the reference runs. Two seeds of ml-100k-valid have a GAUC of
+// .8984 with a softmax and .8981 with sums, and .8951 and .8967 at one rate throughout.
 func (c *clicks) config() din.Config {
 	return din.Config{
-		Item: c.fields, Pooling: "attention", Scaled: true,
+		Item: c.fields, Pooling: "attention", Softmax: true, Scaled: true,
 		Product: true, Bias: true, Unit: din.Layers{Hidden: []int{32, 16}, Activation: "sigmoid"},
 		Head: din.Layers{Hidden: []int{64, 32}, Activation: "prelu"}, Spread: 0.05, Lambda: 0.01,
 	}
 }
 
-// Of training: clicks with a negative each, and the rate.
+// Of training: clicks with a negative each, and the rate, a tenth of it for the last
+// epochs where their number is fixed.
 const (
 	dinRequests = 128
 	dinRate     = 3e-3
+	dinLast     = 4
 )
 
 // settled is how many of the last epochs a figure is the mean of, where there is
@@ -183,10 +184,12 @@ func (d *dinSuite) learn(ctx context.Context, pooling string, seed uint64, l *le
 		return err
 	}
 	source := d.clicks.source(seed, dinRequests)
+	steps := 0
 	for b, err := range source(0) { // n_j, negatives of the first epoch included
 		if err == nil {
 			err = m.Count(b)
 		}
+		steps++
 		if err != nil {
 			return err
 		}
@@ -196,6 +199,8 @@ func (d *dinSuite) learn(ctx context.Context, pooling string, seed uint64, l *le
 	held, chosen := d.clicks.tests, len(d.clicks.valid) > 0
 	if chosen {
 		held, o.Metric, o.Patience = d.clicks.valid, "gauc", patience
+	} else {
+		o.Rate = nn.Exponential(dinRate, 0.1, steps*max(1, d.epochs-dinLast))
 	}
 	var marks []judged
 	o.Evaluate = func(context.Context) (train.Metrics, error) {
