@@ -45,6 +45,7 @@ export async function call(method, path, body, signal) {
 const seg = encodeURIComponent;
 export const collections = () => call('GET', 'v1/collections');
 export const stats = () => call('GET', 'v1/stats');
+export const models = () => call('GET', 'v1/models');
 export const advice = () => call('GET', 'v1/advice');
 export const search = (c, q, signal) => call('POST', `v1/collections/${seg(c)}/search`, q, signal);
 export const scroll = (c, q, signal) => call('POST', `v1/collections/${seg(c)}/docs/scroll`, q, signal);

@@ -11,7 +11,7 @@ const remembered = new Map(); // collection -> model, for as long as the tab liv
 
 function fresh(c) {
   const vectors = Object.keys(c.schema.vectors || {});
-  return { text: '', like: null, vector: vectors.find((v) => c.schema.vectors[v].encoder) || vectors[0] || '', limit: pageSize, table: false, join: 'and', rows: [], sort: '', exact: false };
+  return { text: '', like: null, vector: vectors.find((v) => c.schema.vectors[v].encoder) || vectors[0] || '', limit: pageSize, table: false, join: 'and', rows: [], sort: '', rank: '', user: '', exact: false };
 }
 
 // facetFields are the indexed fields whose values are worth counting. A field
@@ -29,7 +29,8 @@ function request(m, c, cursor) {
   if (q.retrieve && m.exact) q.retrieve[0].exact = true;
   const f = tree(m, c.schema.fields || {});
   if (f) q.filter = f;
-  if (m.sort) q.sort = [{ field: m.sort.replace(/^-/, ''), desc: m.sort.startsWith('-') }];
+  if (m.rank) q.rank = [{ model: m.rank, ...(m.user.trim() ? { user: m.user.trim() } : {}) }];
+  else if (m.sort) q.sort = [{ field: m.sort.replace(/^-/, ''), desc: m.sort.startsWith('-') }];
   if (cursor) q.cursor = cursor; // of the same query, or the server refuses it
   return q;
 }
@@ -39,6 +40,7 @@ export function searchView(root, c) {
   const m = remembered.get(c.name);
   const vectors = Object.entries(c.schema.vectors || {});
   const texts = vectors.filter(([, v]) => v.encoder);
+  let models = []; // that serve, and are not of another collection
   let running = null;
   let hits = [];
 
@@ -65,15 +67,27 @@ export function searchView(root, c) {
     h('div', { class: 'row options' },
       vectors.length > 1 ? h('label', { class: 'inline' }, 'Vector ', h('select', { on: { change: (e) => { m.vector = e.target.value; run(); } } },
         (m.like ? vectors : texts).map(([n]) => h('option', { value: n, selected: n === m.vector }, n)))) : null,
-      h('label', { class: 'inline' }, 'Sort ', h('select', { on: { change: (e) => { m.sort = e.target.value; run(); } } },
+      h('label', { class: 'inline' }, 'Sort ', h('select', { disabled: !!m.rank, on: { change: (e) => { m.sort = e.target.value; run(); } } },
         h('option', { value: '' }, 'best first'),
         Object.entries(c.schema.fields || {}).filter(([, f]) => f.index && f.type !== 'geo').flatMap(([n]) => [
           h('option', { value: n, selected: m.sort === n }, `${n} ↑`), h('option', { value: '-' + n, selected: m.sort === '-' + n }, `${n} ↓`)]))),
+      models.length ? h('label', { class: 'inline' }, 'Rank by ', h('select', { id: 'rank', on: { change: (e) => { m.rank = e.target.value; queryBar(); run(); } } },
+        h('option', { value: '' }, 'no model'), models.map((name) => h('option', { value: name, selected: m.rank === name }, name)))) : null,
+      m.rank ? h('label', { class: 'inline' }, 'for ', h('input', { id: 'user', type: 'text', value: m.user, size: 12, placeholder: 'user', 'aria-label': 'User',
+        on: { change: (e) => { m.user = e.target.value; run(); } } })) : null,
       h('label', { class: 'inline' }, h('input', { type: 'checkbox', checked: m.exact, on: { change: (e) => { m.exact = e.target.checked; run(); } } }), ' exact'),
       h('span', { class: 'grow' }),
       h('div', { class: 'seg', role: 'group', 'aria-label': 'Layout' },
         ['Cards', 'Table'].map((label) => h('button', { type: 'button', 'aria-pressed': String(m.table === (label === 'Table')),
           on: { click: (e) => { m.table = label === 'Table'; for (const b of e.target.parentNode.children) b.setAttribute('aria-pressed', String(b === e.target)); draw(); } } }, label)))));
+  }
+
+  // A key that may not list models gets no choice of one.
+  async function listModels() {
+    const { data } = await api.models().catch(() => ({ data: { models: [] } }));
+    const fits = (v) => ((v.config || {}).training || { collection: c.name }).collection === c.name;
+    models = data.models.filter((x) => x.aliases.some((a) => a.alias === 'production' && x.versions.some((v) => v.version === a.version && fits(v)))).map((x) => x.name);
+    if (models.length) queryBar();
   }
 
   async function run(cursor) {
@@ -132,7 +146,7 @@ export function searchView(root, c) {
       return;
     }
     const best = Math.max(...hits.map((x) => Math.abs(x.score)), 1e-12);
-    const scored = m.like || m.text.trim();
+    const scored = m.like || m.text.trim() || m.rank;
     const cards = results.querySelector('.cards');
     if (page && cards && !m.table) {
       cards.append(...page.map((x) => card(x, scored, best)));
@@ -164,6 +178,7 @@ export function searchView(root, c) {
         long ? h('p', { class: 'long' }, long[1]) : null,
         h('dl', { class: 'fields' }, rest.filter((e) => e !== long).slice(0, 8).map(([n, v]) => h('div', {}, h('dt', {}, n), h('dd', {}, show(v))))),
         h('div', { class: 'row card-actions' }, actions(x), h('span', { class: 'grow' }),
+          (x.ranked || []).map((r) => h('span', { class: 'tag' }, `${r.model}: was ${r.from}`)),
           scored ? (x.explain || []).map((e) => h('span', { class: 'tag' }, `${x.explain.length > 1 ? `source ${e.source + 1}: ` : ''}rank ${e.rank} · distance ${score(e.distance)}`)) : null)));
   }
 
@@ -211,6 +226,7 @@ export function searchView(root, c) {
   fill(root, h('div', { class: 'split' },
     h('div', { class: 'primary-col' }, bars, filters.box, summary, results),
     side));
+  listModels();
   run();
   return () => { if (running) running.abort(); };
 }

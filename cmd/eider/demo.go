@@ -20,6 +20,7 @@ const demoVector = "meaning"
 
 // demoFields are the columns shown of each demo collection.
 var demoFields = map[string][]string{
+	"cuisines": {"name", "region"},
 	"emoji":    {"emoji", "group", "name"},
 	"films":    {"year", "title", "about"},
 	"packages": {"name", "section", "description"},
@@ -57,8 +58,20 @@ func (c *demoCmd) Run(ctx context.Context, t *terminal) (err error) {
 			return err
 		}
 	}
-	for i, set := range sets {
-		if err := showDemo(ctx, t, db, dir, i+1, set); err != nil {
+	number := 0
+	for _, set := range sets {
+		number++
+		if err := showDemo(ctx, t, db, dir, number, set, false); err != nil {
+			return err
+		}
+		if set.Taste == nil {
+			continue
+		}
+		if err := learnTaste(ctx, t, db, set); err != nil {
+			return err
+		}
+		number++
+		if err := showDemo(ctx, t, db, dir, number, set, true); err != nil {
 			return err
 		}
 	}
@@ -153,9 +166,9 @@ func listDemo(t *terminal, db *eider.DB, sets []demo.Collection) error {
 	return nil
 }
 
-// showDemo runs the first search of set and prints it with the command that
-// would do the same.
-func showDemo(ctx context.Context, t *terminal, db *eider.DB, dir string, number int, set demo.Collection) error {
+// showDemo runs the first search of set, ranked by its taste or not, and prints it
+// with the command that would do the same.
+func showDemo(ctx context.Context, t *terminal, db *eider.DB, dir string, number int, set demo.Collection, ranked bool) error {
 	coll, err := db.Collection(set.Name)
 	if err != nil {
 		return err
@@ -168,6 +181,13 @@ func showDemo(ctx context.Context, t *terminal, db *eider.DB, dir string, number
 		Limit:    5,
 		Explain:  true,
 	}
+	title := search.Title
+	if ranked {
+		q.Rank = []eider.Rank{{Model: set.Taste.Model, User: set.Taste.User}}
+		if title, err = tasteTitle(ctx, db, title, set.Taste.User); err != nil {
+			return err
+		}
+	}
 	res, err := coll.Search(ctx, q)
 	if err != nil {
 		return err
@@ -178,13 +198,16 @@ func showDemo(ctx context.Context, t *terminal, db *eider.DB, dir string, number
 			Title      string       `json:"title"`
 			Query      eider.Query  `json:"query"`
 			Result     eider.Result `json:"result"`
-		}{set.Name, search.Title, q, res})
+		}{set.Name, title, q, res})
 	}
 	command := fmt.Sprintf("eider search %s -c %s --text '%s'", dir, set.Name, search.Text)
 	for _, f := range search.Filter {
 		command += " --where '" + conditionText(f) + "'"
 	}
-	t.printf("\n%s\n%s\n\n", t.style(bold, fmt.Sprintf("%d. %s", number, search.Title)), t.style(dim, "   "+command+" --explain"))
+	for _, r := range q.Rank {
+		command += fmt.Sprintf(" --rank %s --user %s", r.Model, r.User)
+	}
+	t.printf("\n%s\n%s\n\n", t.style(bold, fmt.Sprintf("%d. %s", number, title)), t.style(dim, "   "+command+" --explain"))
 	printResult(t, res, q.Fields, nil)
 	return nil
 }

@@ -87,12 +87,11 @@ func (c *trainCmd) Run(ctx context.Context, t *terminal) (err error) {
 // job begins a training, or goes on with one.
 func (c *trainCmd) job(ctx context.Context, db *eider.DB, since time.Time) (*eider.Job, error) {
 	if c.Resume {
-		for _, s := range db.Jobs() {
-			if s.Status == eider.JobInterrupted && s.Spec.Model == c.Model {
-				return db.Resume(ctx, s.ID)
-			}
+		j, err := resumed(ctx, db, c.Model)
+		if err == nil && j == nil {
+			err = failed("no training of "+c.Model+" was interrupted", "leave out --resume to begin one")
 		}
-		return nil, failed("no training of "+c.Model+" was interrupted", "leave out --resume to begin one")
+		return j, err
 	}
 	items, err := c.of(db)
 	if err != nil {
@@ -103,6 +102,17 @@ func (c *trainCmd) job(ctx context.Context, db *eider.DB, since time.Time) (*eid
 		Split: c.Split, Candidates: c.Candidates, Dim: c.Dim, Negatives: c.Negatives, Batch: c.Batch, Epochs: c.Epochs, Patience: c.Patience,
 		Rate: c.Rate, Seed: c.Seed, Threads: c.Threads, Bytes: c.Bytes, Budget: eider.Duration(c.Budget), Promote: c.Promote, Alias: c.Alias, Margin: c.Margin,
 	})
+}
+
+// resumed goes on with the newest training of a model that was interrupted; nil if
+// there is none.
+func resumed(ctx context.Context, db *eider.DB, model string) (*eider.Job, error) {
+	for _, s := range db.Jobs() {
+		if s.Status == eider.JobInterrupted && s.Spec.Model == model {
+			return db.Resume(ctx, s.ID)
+		}
+	}
+	return nil, nil
 }
 
 // follow shows how far a training is until it has ended.

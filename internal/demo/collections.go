@@ -26,6 +26,30 @@ func emoji() Collection {
 	}
 }
 
+func cuisines() Collection {
+	return Collection{
+		Name:        "cuisines",
+		Description: "Traditional cuisines, and which of them 1,252 people like.",
+		License:     "CC BY 4.0: FiveThirtyEight (food-world-cup)",
+		Count:       40,
+		Fields: []Field{
+			{"name", "text", false, "country"},
+			{"about", "text", false, "where that is, for the encoder"},
+			{"region", "keyword", true, "such as Western Asia"},
+			{"continent", "keyword", true, "such as Asia"},
+			{"rated", "int64", true, "respondents who rated it"},
+			{"liked", "float64", true, "share of those who gave it 4 or 5 of 5"},
+		},
+		Source: []string{"name", "about"},
+		Searches: []Search{
+			{"dinner from Asia or Africa", "food of Africa", []Condition{{"continent", "in", []string{"Asia", "Africa"}}}, "ghana"},
+			{"little known in South America", "South America", []Condition{{"rated", "lt", int64(500)}}, "uruguay"},
+			{"what most people like in the south of Europe", "Southern Europe", []Condition{{"liked", "gte", 0.5}}, "greece"},
+		},
+		Taste: &Taste{Model: "taste", Fields: []string{"region"}, People: 1252, Likes: 12218, User: "r446"},
+	}
+}
+
 func films() Collection {
 	return Collection{
 		Name:        "films",

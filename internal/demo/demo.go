@@ -61,11 +61,34 @@ type Collection struct {
 	Fields      []Field
 	Source      []string // text fields that are encoded, joined by a space
 	Searches    []Search
+	Taste       *Taste // nil if nobody's is known
 }
 
-// Collections returns the demo collections, smallest first. The slices belong
-// to the caller.
-func Collections() []Collection { return []Collection{emoji(), films(), packages()} }
+// Taste is what people like of a collection, to learn a ranking from.
+type Taste struct {
+	Model  string   // legal as a model's name
+	Fields []string // of the collection, to learn from
+	People int      // that Each gives
+	Likes  int      // in all
+	User   string   // whose taste shows something in the collection's first search
+}
+
+// Each calls fn for each person with the ids of the documents liked, until fn
+// returns an error, which it returns. Nobody asked when: the order of likes is fixed,
+// but means nothing. The slice belongs to fn.
+func (t *Taste) Each(fn func(user string, likes []string) error) error {
+	return each("likes", func(id string, raw map[string]any) error {
+		likes, err := value("keyword", raw["likes"])
+		if err != nil {
+			return err
+		}
+		return fn(id, likes.([]string))
+	})
+}
+
+// Collections returns the demo collections, smallest first, but last those of which
+// a taste is known. The slices belong to the caller.
+func Collections() []Collection { return []Collection{emoji(), films(), packages(), cuisines()} }
 
 // Text returns what is encoded for a document: its Source fields joined by a
 // space.
@@ -84,18 +107,30 @@ func (c Collection) Text(doc map[string]any) string {
 // int64, float64 or bool as the field's type says; fields without a value are
 // left out. The map belongs to fn.
 func (c Collection) Each(fn func(id string, doc map[string]any) error) error {
-	f, err := files.Open("data/" + c.Name + ".jsonl.gz")
+	types := make(map[string]string, len(c.Fields))
+	for _, f := range c.Fields {
+		types[f.Name] = f.Type
+	}
+	return each(c.Name, func(id string, doc map[string]any) (err error) {
+		for name, v := range doc {
+			if doc[name], err = value(types[name], v); err != nil {
+				return fmt.Errorf("demo: %s %s, field %s: %w", c.Name, id, name, err)
+			}
+		}
+		return fn(id, doc)
+	})
+}
+
+// each calls fn for every line of a file, until fn returns an error.
+func each(file string, fn func(id string, raw map[string]any) error) error {
+	f, err := files.Open("data/" + file + ".jsonl.gz")
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
 	defer f.Close()
 	z, err := gzip.NewReader(bufio.NewReader(f))
 	if err != nil {
-		return fmt.Errorf("demo: %s: %w", c.Name, err)
-	}
-	types := make(map[string]string, len(c.Fields))
-	for _, f := range c.Fields {
-		types[f.Name] = f.Type
+		return fmt.Errorf("demo: %s: %w", file, err)
 	}
 	in := json.NewDecoder(z)
 	in.UseNumber()
@@ -104,18 +139,13 @@ func (c Collection) Each(fn func(id string, doc map[string]any) error) error {
 		if err := in.Decode(&raw); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
-			return fmt.Errorf("demo: %s line %d: %w", c.Name, line, err)
+			return fmt.Errorf("demo: %s line %d: %w", file, line, err)
 		}
 		id, _ := raw["id"].(string)
 		if id == "" {
-			return fmt.Errorf("demo: %s line %d has no id", c.Name, line)
+			return fmt.Errorf("demo: %s line %d has no id", file, line)
 		}
 		delete(raw, "id")
-		for name, v := range raw {
-			if raw[name], err = value(types[name], v); err != nil {
-				return fmt.Errorf("demo: %s line %d, field %s: %w", c.Name, line, name, err)
-			}
-		}
 		if err := fn(id, raw); err != nil {
 			return err
 		}

@@ -198,6 +198,36 @@ func compare[N int64 | float64](v N, c Condition) bool {
 	return false
 }
 
+func TestEveryLikeIsOfADocumentAndNobodyLikesOneTwice(t *testing.T) {
+	for _, c := range Collections() {
+		if c.Taste == nil {
+			continue
+		}
+		known, seen, likes := map[string]bool{}, map[string]bool{}, 0
+		for _, r := range read(t, c) {
+			known[r.id] = true
+		}
+		if err := c.Taste.Each(func(user string, liked []string) error {
+			if seen[user] {
+				t.Errorf("%s comes twice", user)
+			}
+			seen[user] = true
+			likes += len(liked)
+			for i, id := range liked {
+				if !known[id] || slices.Contains(liked[:i], id) {
+					t.Errorf("%s likes %v", user, liked)
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if len(seen) != c.Taste.People || likes != c.Taste.Likes || !seen[c.Taste.User] {
+			t.Errorf("%s: %d people with %d likes, declared %+v", c.Name, len(seen), likes, c.Taste)
+		}
+	}
+}
+
 func TestDataStaysBelowThreeMegabytesWithItsLicences(t *testing.T) {
 	size := int64(0)
 	for _, tree := range []fs.FS{files, Licenses} {

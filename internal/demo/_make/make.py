@@ -16,6 +16,7 @@ Each output is gzipped JSON lines, one document a line with its id in "id".
 import argparse
 import csv
 import gzip
+import hashlib
 import html
 import io
 import json
@@ -160,6 +161,50 @@ def emoji(root):
             "subgroup": e["subcategory"], "version": float(e["added_in"]), "skin_tones": "skin_variations" in e}
 
 
+# Regions of the United Nations' M49 standard, and in which order the survey asks.
+REGIONS = {
+    "Northern Africa": ["Algeria"], "Middle Africa": ["Cameroon"], "Eastern Africa": ["Ethiopia"],
+    "Western Africa": ["Ghana", "Ivory Coast", "Nigeria"],
+    "Northern America": ["United States"], "Central America": ["Costa Rica", "Honduras", "Mexico"], "Caribbean": ["Cuba"],
+    "South America": ["Argentina", "Brazil", "Chile", "Colombia", "Ecuador", "Uruguay"],
+    "Eastern Asia": ["China", "Japan", "South Korea"], "Southern Asia": ["India", "Iran"],
+    "South-eastern Asia": ["Thailand", "Vietnam"], "Western Asia": ["Turkey"],
+    "Northern Europe": ["England", "Ireland"], "Western Europe": ["Belgium", "France", "Germany", "Netherlands", "Switzerland"],
+    "Southern Europe": ["Bosnia and Herzegovina", "Croatia", "Greece", "Italy", "Portugal", "Spain"], "Eastern Europe": ["Russia"],
+    "Australia and New Zealand": ["Australia"],
+}
+CONTINENTS = {"America": "Americas", "Caribbean": "Americas", "Zealand": "Oceania"}
+
+
+def survey(root):
+    """The Food World Cup table: countries in order of its columns, and rows of ratings, "1" to "5" where there is one."""
+    with tarfile.open(os.path.join(root, "tables-fivethirtyeight", "fivethirtyeight-csv.tar.gz")) as tar:
+        head, *rows = csv.reader(io.StringIO(tar.extractfile("food-world-cup/food-world-cup-data.csv").read().decode("mac-roman")))
+    countries = [re.search(r"cuisine\sof\s+(?:the )?(.+?)[.:]$", c)[1] for c in head[3:43]]
+    return countries, [(r[0], r[3:43]) for r in rows]
+
+
+def cuisines(root):
+    """Cuisines with what the respondents of the survey think of them all in all."""
+    countries, rows = survey(root)
+    region = {c: r for r, all_of in REGIONS.items() for c in all_of}
+    for i, c in enumerate(countries):
+        given = [int(r[i]) for _, r in rows if r[i] in "12345" and r[i]]
+        last = region[c].split()[-1]
+        yield slug(c), {"name": c, "about": "traditional food of " + region[c], "region": region[c], "continent": CONTINENTS.get(last, last),
+                        "rated": len(given), "liked": round(sum(g >= 4 for g in given) / len(given), 3)}
+
+
+def likes(root):
+    """What each respondent gave 4 or 5 of 5. The survey has no times: the order is that of a hash."""
+    countries, rows = survey(root)
+    for n, (respondent, given) in enumerate(rows, 1):
+        liked = [slug(c) for c, g in zip(countries, given) if g in ("4", "5")]
+        liked.sort(key=lambda c: hashlib.sha256((respondent + " " + c).encode()).digest())
+        if liked:
+            yield f"r{n}", {"likes": liked}
+
+
 def write(path, docs):
     n = 0
     with open(path, "wb") as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=9, mtime=0) as z:
@@ -174,7 +219,7 @@ def main():
     p.add_argument("--data", required=True, help="folder of the public data sets")
     p.add_argument("--out", default=os.path.join(os.path.dirname(__file__), "..", "data"))
     a = p.parse_args()
-    for name, docs in (("films", films), ("packages", packages), ("emoji", emoji)):
+    for name, docs in (("films", films), ("packages", packages), ("emoji", emoji), ("cuisines", cuisines), ("likes", likes)):
         write(os.path.join(a.out, name + ".jsonl.gz"), docs(a.data))
 
 
