@@ -36,7 +36,8 @@ type JobState struct {
 	Ended   time.Time `json:"ended,omitzero"`
 	// Progress is how far the training is, or came.
 	Progress TrainProgress `json:"progress,omitzero"`
-	// Reason says why the training ended: "finished", "early stop", "out of time".
+	// Reason says why the training ended: "finished", "early stop", "out of time"; it is
+	// empty where the process was killed between storing the version and saying so.
 	Reason  string        `json:"reason,omitempty"`
 	Version *ModelVersion `json:"version,omitempty"` // that was stored
 	// Promotion is what became of TrainSpec.Promote, or Refused says why it was not
@@ -63,11 +64,12 @@ const (
 // time. It ends by itself, by Cancel, or with the database. All methods may be
 // called from many goroutines.
 type Job struct {
-	cancel func()
-	turn   chan struct{} // closed when it may run
-	done   chan struct{} // closed when it has ended
-	number uint64        // its id
-	stored jobRecord     // the running job's alone
+	cancel  func()
+	turn    chan struct{} // closed when it may run
+	done    chan struct{} // closed when it has ended
+	number  uint64        // its id
+	resumed bool          // it was interrupted before
+	stored  jobRecord     // the running job's alone
 
 	mu      sync.Mutex
 	state   JobState

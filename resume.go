@@ -119,7 +119,7 @@ func (db *DB) giveUp(j *Job) {
 // deleted since (by erasing a user, by retention) the job fails with ErrConflict.
 //
 // A process killed after the version was stored, before the job was done, leaves a job
-// that can be resumed too: it stores the same tensors as another version. Errors:
+// that can be resumed too: it stores no other version, and promotes that one. Errors:
 // ErrNotFound, ErrConflict if the job is not interrupted, ErrOverloaded, ErrReadOnly,
 // ErrClosed; those of Train for what is no longer there.
 func (db *DB) Resume(ctx context.Context, id string) (*Job, error) {
@@ -138,6 +138,7 @@ func (db *DB) Resume(ctx context.Context, id string) (*Job, error) {
 		return nil, db.Models().fail("resume", fmt.Errorf("%w: job %s is %s, not interrupted", ErrConflict, s.ID, s.Status))
 	}
 	j := db.newJob(old.number, old.stored)
+	j.resumed = true
 	if err = j.stored.Spec.complete(); err == nil {
 		_, err = db.dinFields(j.stored.Spec.Collection, j.stored.Spec.Fields)
 	}

@@ -249,6 +249,39 @@ func TestJobIsNotResumedOnOtherData(t *testing.T) {
 	}
 }
 
+// The disk after a kill between the commit of the version and the end of the job is
+// that after the job, with the job's file.
+func TestJobKilledAfterItStoredItsVersionPromotesThatAndStoresNoOther(t *testing.T) {
+	dir, _ := shop(t)
+	db := open(t, dir, everyStep)
+	j := must(db.Train(ctx, long()))(t)
+	for s := range j.Watch(ctx) {
+		if s.Progress.Step > 20 {
+			break
+		}
+	}
+	file := files(t, dir)[0]
+	b := must(os.ReadFile(file))(t)
+	stored := must(j.Wait(ctx))(t).Version
+	must(db.Models().Rollback(ctx, "din", "", ""))(t)
+	must(db.Events().Erase(ctx, "u7"))(t) // the training could not go on without
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	db = open(t, dir, nil)
+	s := must(must(db.Resume(ctx, interrupted(t, db).ID))(t).Wait(ctx))(t)
+	if s.Status != JobDone || s.Version == nil || s.Version.LSN != stored.LSN || s.Promotion == nil || s.Promotion.Version != stored.Version {
+		t.Errorf("job %+v, want the version %+v", s, stored)
+	}
+	if m := must(db.Models().Show(ctx, "din"))(t); len(m.Versions) != 2 || len(files(t, dir)) != 0 {
+		t.Errorf("%d versions, files %v", len(m.Versions), files(t, dir))
+	}
+	predictsBy(t, db, stored.Version)
+}
+
 func TestDamagedCheckpointCostsTimeOnly(t *testing.T) {
 	dir, straight := stopped(t)
 	file := files(t, dir)[0]

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/eiderdb/eider/storage/format"
 )
 
 // Train trains a model on events and documents as of one LSN and stores it as a new
@@ -47,28 +49,18 @@ func (db *DB) Train(ctx context.Context, spec TrainSpec) (*Job, error) {
 // train is the work of a job.
 func (db *DB) train(ctx context.Context, j *Job) error {
 	spec := &j.stored.Spec
-	t, reason, err := db.learn(ctx, j)
-	if err != nil {
-		return err
-	}
-	m := t.model.manifest(spec.Model)
-	m.From, m.To, m.Seed, m.Code = t.clicks.from, t.clicks.lsn, spec.Seed, revision()
-	if m.Metrics, err = t.measure(ctx); err != nil {
-		return err
-	}
-	stored, err := db.registry.Put(ctx, m, t.model.tensors())
+	stored, held, err := db.trained(ctx, j)
 	if err != nil {
 		return err
 	}
 	j.update(func(s *JobState) {
 		v := describeVersion(stored)
-		s.Reason, s.Version = reason, &v
+		s.Version = &v
 	})
-	db.log.Info("model trained", "model", stored.Name, "version", stored.Version, "why", reason)
 	if !spec.Promote {
 		return nil
 	}
-	p, err := db.promoteBetter(ctx, spec, t.clicks, stored.Version)
+	p, err := db.promoteBetter(ctx, spec, held, stored.Version)
 	if ctx.Err() != nil {
 		return err
 	}
@@ -80,6 +72,51 @@ func (db *DB) train(ctx context.Context, j *Job) error {
 		}
 	})
 	return nil
+}
+
+// trained returns the version of a job, and the clicks to measure it on: it trains
+// and stores it, unless the job had when it was interrupted. The weights have the
+// job's number, which tells.
+func (db *DB) trained(ctx context.Context, j *Job) (*format.Model, *clicks, error) {
+	spec := &j.stored.Spec
+	if j.resumed {
+		stored, err := db.registry.Find(spec.Model, j.number)
+		if err == nil && stored != nil {
+			held, err := db.clicksUntil(ctx, spec, stored.To)
+			return stored, held, err
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	t, reason, err := db.learn(ctx, j)
+	if err != nil {
+		return nil, nil, err
+	}
+	m := t.model.manifest(spec.Model)
+	m.Weights, m.From, m.To, m.Seed, m.Code = j.number, t.clicks.from, t.clicks.lsn, spec.Seed, revision()
+	if m.Metrics, err = t.measure(ctx); err != nil {
+		return nil, nil, err
+	}
+	stored, err := db.registry.Put(ctx, m, t.model.tensors())
+	if err != nil {
+		return nil, nil, err
+	}
+	j.update(func(s *JobState) { s.Reason = reason })
+	db.log.Info("model trained", "model", stored.Name, "version", stored.Version, "why", reason)
+	return stored, t.clicks, nil
+}
+
+// clicksUntil reads what is left of the clicks that a training had, up to an LSN.
+func (db *DB) clicksUntil(ctx context.Context, spec *TrainSpec, until uint64) (*clicks, error) {
+	view, err := db.viewAt(0)
+	if err != nil {
+		return nil, err
+	}
+	defer view.Release()
+	q := spec.clicks()
+	q.until = until
+	return readClicks(ctx, view, q)
 }
 
 // promoteBetter promotes a version whose GAUC is not below that of the version that

@@ -216,16 +216,20 @@ type Upload struct {
 	buf []byte
 }
 
-// NewUpload begins one; the caller must Keep or Close it. Error: ErrReadOnly.
-func (s *Store) NewUpload() (*Upload, error) {
+// NewUpload begins one, under an id drawn at random that was never used, or a fresh
+// one if that is 0; the caller must Keep or Close it. Error: ErrReadOnly.
+func (s *Store) NewUpload(id uint64) (*Upload, error) {
 	if s.opts.ReadOnly {
 		return nil, ErrReadOnly
 	}
-	var b [8]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		return nil, err
+	if id == 0 {
+		var b [8]byte
+		if _, err := rand.Read(b[:]); err != nil {
+			return nil, err
+		}
+		id = binary.LittleEndian.Uint64(b[:])
 	}
-	u := &Upload{s: s, id: binary.LittleEndian.Uint64(b[:])}
+	u := &Upload{s: s, id: id}
 	s.uploadsMu.Lock()
 	defer s.uploadsMu.Unlock()
 	s.uploads = append(s.uploads, u.id)

@@ -17,7 +17,7 @@ import (
 )
 
 // Put stores a new version of a model and returns its manifest: m with Version,
-// Weights, LSN, Created, Tensors and SHA256 filled in. Durable on return; before,
+// Weights (unless given, for Find), LSN, Created, Tensors and SHA256 filled in. Durable on return; before,
 // nobody sees any of it, and after an error or a crash nothing is there. Tensors
 // of floats must be finite. Neither m nor the tensors are kept. Errors: ErrValue
 // naming the tensor or the field, ErrLimit, ErrUnknown (List tells), and those of
@@ -43,7 +43,7 @@ func (r *Registry) put(ctx context.Context, m format.Model, infos []format.Tenso
 	if err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
-	u, err := r.store.NewUpload()
+	u, err := r.store.NewUpload(m.Weights)
 	if err != nil {
 		return nil, err
 	}

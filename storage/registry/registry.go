@@ -143,6 +143,28 @@ func At(view *storage.View, ref string) (*Version, error) {
 	return &Version{Model: m, view: view.Retain()}, nil
 }
 
+// Find returns the version of a model that was stored with an id of its weights, so
+// that who was interrupted can tell whether it had stored one; nil if there is none.
+// O(versions of the model). Errors: storage's.
+func (r *Registry) Find(model string, weights uint64) (found *format.Model, err error) {
+	view, err := r.store.Acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer view.Release()
+	err = view.Models().Scan(format.VersionsKey(model), func(_, value []byte) error {
+		v, err := format.ParseModel(value)
+		if err == nil && v.Weights == weights {
+			found = v
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("registry: model %s: %w", model, err)
+	}
+	return found, nil
+}
+
 // Entry is one model: its versions, oldest first, and the newest promotion of
 // each alias it has, in order of alias.
 type Entry struct {
