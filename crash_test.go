@@ -22,6 +22,14 @@ import (
 
 const childDir = "EIDER_CRASH_DIR"
 
+// die ends a child, unless err is nil: the parent's test fails with it.
+func die(err error) {
+	if err != nil {
+		fmt.Println("fail", err)
+		os.Exit(1)
+	}
+}
+
 // TestCrashChild is the child; on its own it does nothing.
 func TestCrashChild(t *testing.T) {
 	dir := os.Getenv(childDir)
@@ -30,15 +38,9 @@ func TestCrashChild(t *testing.T) {
 	}
 	seed, _ := strconv.ParseUint(os.Getenv("EIDER_CRASH_SEED"), 10, 64)
 	db, err := Open(dir, &Options{SnapshotInterval: 30 * time.Millisecond})
-	if err != nil {
-		fmt.Println("fail", err)
-		os.Exit(1)
-	}
+	die(err)
 	c, err := db.CreateCollection(ctx, "c", crashSchema)
-	if err != nil {
-		fmt.Println("fail", err)
-		os.Exit(1)
-	}
+	die(err)
 	var mu sync.Mutex
 	out := bufio.NewWriter(os.Stdout)
 	say := func(format string, args ...any) {
@@ -98,13 +100,7 @@ type history struct {
 }
 
 func TestKilledProcessLosesNoAcknowledgedWrite(t *testing.T) {
-	kills := 12
-	if s := os.Getenv("EIDER_SOAK"); s != "" {
-		kills = 250
-	}
-	if testing.Short() {
-		kills = 4
-	}
+	kills := kills(12, 250)
 	dir := t.TempDir()
 	seed := uint64(1)
 	r := rand.New(rand.NewPCG(seed, 0))

@@ -23,41 +23,32 @@ func TestCrashRotatingChild(t *testing.T) {
 		return
 	}
 	seed, _ := strconv.ParseUint(os.Getenv("EIDER_CRASH_SEED"), 10, 64)
-	fail := func(err error) {
-		if err != nil {
-			fmt.Println("fail", err)
-			os.Exit(1)
-		}
-	}
 	db, err := Open(dir, &Options{SnapshotInterval: 30 * time.Millisecond})
-	fail(err)
+	die(err)
 	c, err := db.Collection("c")
-	fail(err)
+	die(err)
 	vi := c.Schema().Vectors["v"].Index
 	vi.Rotate = seed%3 != 0
-	fail(c.SetVectorIndex(ctx, "v", vi))
+	die(c.SetVectorIndex(ctx, "v", vi))
 	r := rand.New(rand.NewPCG(seed, 1))
 	for n := uint64(1); ; n++ {
 		id, token := fmt.Sprintf("w%d", r.IntN(60)), seed<<20|n
 		if r.IntN(4) == 0 {
 			fmt.Printf("try delete %s 0\n", id)
 			_, err = c.Delete(ctx, id)
-			fail(err)
+			die(err)
 			fmt.Printf("ack delete %s 0\n", id)
 			continue
 		}
 		fmt.Printf("try put %s %d\n", id, token)
 		_, err = c.Upsert(ctx, turnedDoc(id, token))
-		fail(err)
+		die(err)
 		fmt.Printf("ack put %s %d\n", id, token)
 	}
 }
 
 func TestAProcessKilledWhileItRotatesLosesNothing(t *testing.T) {
-	kills := 8
-	if testing.Short() {
-		kills = 3
-	}
+	kills := kills(8, 8)
 	dir := t.TempDir()
 	db := open(t, dir, nil)
 	c := create(t, db, "c", rotating)

@@ -137,14 +137,9 @@ func TestKilledProcessKeepsAcknowledgedEventsAndErasures(t *testing.T) {
 		if kill%50 == 49 {
 			dir, held, generation = filepath.Join(t.TempDir(), "store"), make([]uint64, eventWorkers), generation+1
 		}
-		child, err := fault.Start("events", "EIDER_DIR="+dir, fmt.Sprint("EIDER_GENERATION=", generation), "EIDER_HELD="+fmt.Sprint(held))
+		acks, err := fault.Kill("events", time.Duration(5+rng.IntN(60))*time.Millisecond, "EIDER_DIR="+dir, fmt.Sprint("EIDER_GENERATION=", generation), "EIDER_HELD="+fmt.Sprint(held))
 		if err != nil {
-			t.Fatal(err)
-		}
-		child.KillAfter(time.Duration(5+rng.IntN(60))*time.Millisecond, 20*time.Second)
-		acks, code, stderr, hung := child.Wait(30 * time.Second)
-		if code != -1 || hung {
-			t.Fatalf("kill %d: the child ended by itself with code %d: %s", kill, code, stderr)
+			t.Fatalf("kill %d: %v", kill, err)
 		}
 		for _, a := range acks {
 			held[a.Worker] = a.Count

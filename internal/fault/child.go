@@ -131,3 +131,18 @@ func (c *Child) Wait(limit time.Duration) (acks []Ack, code int, stderr string, 
 	}
 	return c.acks, code, c.stderr.String(), hung
 }
+
+// Kill starts a child, kills it that long after its first ack, and returns what it
+// acknowledged. Error: the child did not start, or ended by itself.
+func Kill(mode string, delay time.Duration, env ...string) ([]Ack, error) {
+	c, err := Start(mode, env...)
+	if err != nil {
+		return nil, err
+	}
+	c.KillAfter(delay, 20*time.Second)
+	acks, code, stderr, hung := c.Wait(30 * time.Second)
+	if code != -1 || hung {
+		return nil, fmt.Errorf("the child ended by itself with code %d: %s", code, stderr)
+	}
+	return acks, nil
+}

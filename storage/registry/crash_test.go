@@ -121,14 +121,9 @@ func TestKilledProcessServesAWholeVersion(t *testing.T) {
 	dir := t.TempDir()
 	acked, step := 0, uint64(0)
 	for kill := range kills {
-		child, err := fault.Start("kill", "EIDER_DIR="+dir, fmt.Sprint("EIDER_STEP=", step))
+		acks, err := fault.Kill("kill", time.Duration(5+rng.IntN(600))*time.Millisecond, "EIDER_DIR="+dir, fmt.Sprint("EIDER_STEP=", step))
 		if err != nil {
-			t.Fatal(err)
-		}
-		child.KillAfter(time.Duration(5+rng.IntN(600))*time.Millisecond, 20*time.Second)
-		acks, code, stderr, hung := child.Wait(30 * time.Second)
-		if code != -1 || hung {
-			t.Fatalf("kill %d of seed %d: the child ended by itself with code %d: %s", kill, seed, code, stderr)
+			t.Fatalf("kill %d of seed %d: %v", kill, seed, err)
 		}
 		for _, a := range acks {
 			step = max(step, a.Count)
