@@ -74,6 +74,12 @@ func TestModelIsTrainedWatchedAndServedOverHTTP(t *testing.T) {
 	if do(t, h, "GET", "/v1/jobs", nil).want(t, 200).into(t, &l); len(l.Jobs) != 1 || l.Jobs[0].ID != s.ID {
 		t.Errorf("jobs %+v", l)
 	}
+	metrics := string(do(t, h, "GET", "/metrics", nil).want(t, 200).body)
+	for _, line := range []string{"eider_events 200", "eider_event_users 40", "eider_models 1", "eider_model_versions 1", `eider_jobs{status="done"} 1`, `eider_jobs{status="failed"} 0`} {
+		if !strings.Contains(metrics, line+"\n") {
+			t.Errorf("no line %q in the metrics", line)
+		}
+	}
 	var p eider.Prediction
 	do(t, h, "POST", "/v1/models/din/predict", `{"collection":"films","ids":["f1","f2"],"user":"u1","explain":true}`).want(t, 200).into(t, &p)
 	if p.Version != 1 || p.Scores[0] <= p.Scores[1] || len(p.Explain[0]) != 5 {

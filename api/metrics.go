@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/eiderdb/eider"
 )
 
 // meter counts requests and shows the database's sizes. It has its own set, so
@@ -79,6 +81,14 @@ func (a *api) metrics(c *call) error {
 	if err != nil {
 		return err
 	}
+	events, err := a.db.Events().Stats(c.ctx)
+	if err != nil {
+		return err
+	}
+	models, err := a.db.Models().List(c.ctx)
+	if err != nil {
+		return err
+	}
 	c.w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	set := metrics.NewSet()
 	gauge := func(name string, v float64) { set.NewGauge(name, func() float64 { return v }) }
@@ -86,6 +96,22 @@ func (a *api) metrics(c *call) error {
 	gauge("eider_live_bytes", float64(s.Storage.LiveBytes))
 	gauge("eider_dead_bytes", float64(s.Storage.DeadBytes))
 	gauge("eider_cache_bytes", float64(s.Storage.Cache.Bytes))
+	gauge("eider_events", float64(events.Events))
+	gauge("eider_event_users", float64(events.Users))
+	gauge("eider_event_bytes", float64(events.Bytes))
+	versions := 0
+	for _, m := range models {
+		versions += len(m.Versions)
+	}
+	gauge("eider_models", float64(len(models)))
+	gauge("eider_model_versions", float64(versions))
+	jobs := map[eider.JobStatus]int{eider.JobQueued: 0, eider.JobRunning: 0, eider.JobDone: 0, eider.JobFailed: 0, eider.JobCancelled: 0, eider.JobInterrupted: 0}
+	for _, j := range a.db.Jobs() {
+		jobs[j.Status]++
+	}
+	for status, n := range jobs {
+		gauge(`eider_jobs{status="`+string(status)+`"}`, float64(n))
+	}
 	for _, coll := range s.Collections {
 		at := `{collection="` + coll.Name + `"`
 		gauge("eider_docs"+at+"}", float64(coll.Docs))

@@ -133,8 +133,10 @@ func getModelAlias(c *call) error {
 	return c.reply(http.StatusOK, promotionList{all})
 }
 
+var unaliasParams = []param{{"note", false, "string", "who and why, kept in the history"}}
+
 func deleteModelAlias(c *call) error {
-	if err := c.models().Unalias(c.ctx, c.path("m"), c.path("a"), ""); err != nil {
+	if err := c.models().Unalias(c.ctx, c.path("m"), c.path("a"), c.query.Get("note")); err != nil {
 		return err
 	}
 	return c.nothing()

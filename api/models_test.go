@@ -62,7 +62,10 @@ func TestModelIsPromotedRolledBackAndDeletedOverHTTP(t *testing.T) {
 	if do(t, h, "GET", "/v1/models/ctr/aliases/production", nil).want(t, 200).into(t, &past); len(past.Promotions) != 3 || !past.Promotions[0].Rollback {
 		t.Errorf("history %+v", past)
 	}
-	do(t, h, "DELETE", "/v1/models/ctr/aliases/production", nil).want(t, 204)
+	do(t, h, "DELETE", "/v1/models/ctr/aliases/production?note=never", nil).want(t, 204)
+	if do(t, h, "GET", "/v1/models/ctr/aliases/production", nil).want(t, 200).into(t, &past); past.Promotions[0].Version != 0 || past.Promotions[0].Note != "never" {
+		t.Errorf("history %+v", past)
+	}
 	post("/v1/models/ctr/predict", `{"rows":[{}]}`).want(t, 404)
 	if p := do(t, h, "GET", "/v1/models/crt", nil).want(t, 404).problem(t); !strings.Contains(p.Hint, "ctr") {
 		t.Errorf("problem %+v", p)

@@ -16,6 +16,8 @@ type modelsCmd struct {
 	Show     modelsShowCmd     `cmd:"" help:"Show the versions of a model, or one version: ctr@7, ctr@production."`
 	Promote  modelsPromoteCmd  `cmd:"" help:"Make an alias point to a version, if it passes the gate."`
 	Rollback modelsRollbackCmd `cmd:"" help:"Make an alias point to the version that served before."`
+	History  modelsHistoryCmd  `cmd:"" help:"Show where an alias pointed, and why it moved."`
+	Unalias  modelsUnaliasCmd  `cmd:"" help:"Remove an alias, so that nothing serves by it; rollback brings it back."`
 	Export   modelsExportCmd   `cmd:"" help:"Write a version as a folder that PyTorch's safetensors reads."`
 	Import   modelsImportCmd   `cmd:"" help:"Store a folder as a new version."`
 	Delete   modelsDeleteCmd   `cmd:"" help:"Delete a version that no alias needs."`
@@ -168,9 +170,22 @@ func (c *modelsPromoteCmd) Run(ctx context.Context, t *terminal) (err error) {
 	return printPromotion(t, p, err)
 }
 
+// aliased is the argument of verbs that take an alias.
+type aliased struct {
+	Ref string `arg:"" name:"model" help:"Model, or model@alias; ctr is ctr@production."`
+}
+
+func (a aliased) split() (model, alias string) {
+	model, alias, ok := strings.Cut(a.Ref, "@")
+	if !ok {
+		alias = eider.Production
+	}
+	return model, alias
+}
+
 type modelsRollbackCmd struct {
 	directory
-	Ref  string `arg:"" name:"model" help:"Model, or model@alias; ctr is ctr@production."`
+	aliased
 	Note string `help:"Who and why, kept in the history."`
 }
 
@@ -181,7 +196,7 @@ func (c *modelsRollbackCmd) Run(ctx context.Context, t *terminal) (err error) {
 		return err
 	}
 	defer closing(db, &err)
-	name, alias, _ := strings.Cut(c.Ref, "@")
+	name, alias := c.split()
 	p, err := db.Models().Rollback(ctx, name, alias, c.Note)
 	return printPromotion(t, p, err)
 }
@@ -207,6 +222,76 @@ func printPromotion(t *terminal, p eider.Promotion, err error) error {
 		t.printf("; forced")
 	}
 	t.printf("\n")
+	return nil
+}
+
+type modelsHistoryCmd struct {
+	directory
+	aliased
+}
+
+// Run lists the promotions of an alias, newest first.
+func (c *modelsHistoryCmd) Run(ctx context.Context, t *terminal) (err error) {
+	db, err := c.read()
+	if err != nil {
+		return err
+	}
+	defer closing(db, &err)
+	name, alias := c.split()
+	all, err := db.Models().History(ctx, name, alias)
+	if err != nil || t.json {
+		return answer(t, all, err)
+	}
+	b := columns("time", ">LSN", ">version", ">was", "how", "note")
+	for _, p := range all {
+		version, was, how := "none", "", "promoted"
+		if p.Version != 0 {
+			version = strconv.FormatUint(uint64(p.Version), 10)
+		}
+		if p.Previous != 0 {
+			was = strconv.FormatUint(uint64(p.Previous), 10)
+		}
+		switch {
+		case p.Rollback:
+			how = "rolled back"
+		case p.Version == 0:
+			how = "removed"
+		case p.Forced:
+			how = "forced"
+		}
+		if p.Metric != "" {
+			how += fmt.Sprintf(", %s %.4g", p.Metric, p.Candidate)
+			if p.Previous != 0 {
+				how += fmt.Sprintf(" against %.4g", p.Served)
+			}
+		}
+		b.add(p.Time.Format(time.DateTime), p.LSN, version, was, how, p.Note)
+	}
+	b.write(t)
+	return nil
+}
+
+type modelsUnaliasCmd struct {
+	directory
+	aliased
+	Note string `help:"Who and why, kept in the history."`
+}
+
+// Run removes an alias.
+func (c *modelsUnaliasCmd) Run(ctx context.Context, t *terminal) (err error) {
+	db, err := c.write(false)
+	if err != nil {
+		return err
+	}
+	defer closing(db, &err)
+	name, alias := c.split()
+	if err := db.Models().Unalias(ctx, name, alias, c.Note); err != nil {
+		return err
+	}
+	if t.json {
+		return t.print(map[string]any{"model": name, "alias": alias, "lsn": db.LSN()})
+	}
+	t.printf("  %s@%s is removed\n", name, alias)
 	return nil
 }
 
