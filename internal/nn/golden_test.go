@@ -63,7 +63,74 @@ func TestScaledDescentAndCubicScheduleHaveTheGoldenValues(t *testing.T) {
 	new(nn.SCALE).Step([]*nn.Param{p}, -1)
 	nntest.Near(t, "step", nntest.Numbers(p.Value), []float64{.8485281, 1.1313708, 0, 1.4142136}, 1e-5)
 
+	// A table by column over its whole vocabulary: rows that were not looked up count as 0.
+	table := nn.NewTable("t", 4, 2)
+	rows := nn.NewMatrix(2, 2)
+	copy(rows.Data, []float32{3, 0, 4, 1})
+	var tape nn.Tape
+	tape.Backward(tape.Sum(tape.Mul(tape.Embed(table, []uint32{1, 3}), tape.Input(rows))))
+	before := nntest.Numbers(table.Value)
+	new(nn.SCALE).Step([]*nn.Param{table}, -1)
+	moved := nntest.Numbers(table.Value)
+	for i := range moved {
+		moved[i] -= before[i]
+	}
+	nntest.Near(t, "table", moved, []float64{0, 0, 1.2, 0, 0, 0, 1.6, 2}, 1e-5)
+
+	// The last layer: the momentum .1 g, then .09 g + .1 g', each by row.
+	last := nn.NewParam("last", 2, 2)
+	o := &nn.SCALE{Last: last}
+	copy(last.Grad.Data, []float32{3, 4, 1, 0})
+	o.Step([]*nn.Param{last}, -1)
+	copy(last.Grad.Data, []float32{0, 0, 0, 1})
+	o.Step([]*nn.Param{last}, -1)
+	nntest.Near(t, "last layer", nntest.Numbers(last.Value), []float64{1.6970563, 2.2627417, 2.3602726, 1.0511767}, 1e-5)
+
 	s := nn.Cubic(0, 0.9, 100, 10, 100)
 	got := []float64{float64(s(100)), float64(s(600)), float64(s(1100)), float64(s(9999)), float64(s(0))}
 	nntest.Near(t, "sparsity", got, []float64{0, .7875, .9, .9, 0}, 1e-6)
+}
+
+// divergence is the mean over rows of KL(softmax(a) ‖ softmax(b)).
+func divergence(t *nn.Tape, a, b *nn.Var) *nn.Var {
+	p := t.Softmax(a, nil)
+	return t.Scale(t.Sum(t.Mul(p, t.Sub(t.Log(p), t.Log(t.Softmax(b, nil))))), 1/float32(a.Rows))
+}
+
+func TestDivergencesHaveTheGoldenValues(t *testing.T) {
+	var tape nn.Tape
+	a := tape.Input(wave(4, 8, func(i float64) float64 { return math.Sin(1 + i) }))
+	p := tape.Leaf(wave(4, 8, func(i float64) float64 { return math.Cos(1 + 0.7*i) }))
+	near := func(what string, x *nn.Var, want float64) {
+		t.Helper()
+		nntest.Near(t, what, nntest.Numbers(x.Matrix), one(want), 1e-5)
+	}
+	near("of coordinates", divergence(&tape, tape.Scale(a, 1/0.3), tape.Scale(p, 1/0.3)), 2.4148817)
+
+	labels := []uint32{0, 1, 2, 3}
+	full := tape.MatMul(a, p, false, true)
+	half := tape.MatMul(tape.Columns(a, 0, 4), tape.Columns(p, 0, 4), false, true)
+	all, some, kl := tape.CE(full, labels, 0), tape.CE(half, labels, 0), divergence(&tape, tape.Stop(full), half)
+	near("full width", all, 1.6323327)
+	near("half width", some, 1.4027029)
+	near("of scores", kl, .2114165)
+	near("sum", tape.Add(tape.Add(all, some), kl), 3.2464522)
+}
+
+func TestAdaptorLossesHaveTheGoldenValues(t *testing.T) {
+	var tape nn.Tape
+	e := tape.Unit(tape.Input(wave(4, 8, func(i float64) float64 { return math.Sin(1 + i) })), 1e-12)
+	f := tape.Scale(tape.Sin(tape.Scale(e, 3)), 0.1)
+	abs := func(x *nn.Var) *nn.Var { return tape.Add(tape.ReLU(x), tape.ReLU(tape.Scale(x, -1))) }
+	cosines := func(x *nn.Var) *nn.Var { u := tape.Unit(x, 1e-12); return tape.MatMul(u, u, false, true) }
+	pairs := func(m int) *nn.Var { return tape.Sum(abs(tape.Sub(cosines(e), cosines(tape.Columns(tape.Add(e, f), 0, m))))) }
+	nntest.Near(t, "pairs", nntest.Numbers(tape.Add(pairs(4), pairs(2)).Matrix), one(2.8548685), 1e-5)
+	nntest.Near(t, "reconstruction", nntest.Numbers(tape.Sum(abs(f)).Matrix), one(2.3866134), 1e-5)
+}
+
+func TestGradientOfValuesThatAreAveragedHasTheGoldenValue(t *testing.T) {
+	var tape nn.Tape
+	v := tape.Leaf(nn.Wrap(2, 2, []float32{-.3891662, -.5180617, -.3891662, -.5180617}))
+	tape.Backward(tape.CE(tape.SegmentMean(v, nn.Segments{0, 2}, nil), []uint32{0}, 0.1))
+	nntest.Near(t, "gradient", nntest.Numbers(tape.Grad(v)), []float64{-.2089103, .2089103, -.2089103, .2089103}, 1e-5)
 }

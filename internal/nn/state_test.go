@@ -48,14 +48,16 @@ func TestGradientNoiseHasItsVarianceAndReplays(t *testing.T) {
 	if !slices.Equal(a, draw(9)) || slices.Equal(a, draw(10)) {
 		t.Error("noise is not a function of the step")
 	}
-	sum, sq := 0.0, 0.0
-	for _, x := range a {
-		sum += float64(x)
-		sq += float64(x) * float64(x)
-	}
-	n, want := float64(len(a)), 0.3/math.Pow(10, 0.55)
-	if math.Abs(sum/n) > 0.02 || math.Abs(sq/n/want-1) > 0.08 {
-		t.Errorf("mean %v, variance %v, want 0 and %v", sum/n, sq/n, want)
+	for _, step := range []uint64{0, 9, 9999} {
+		sum, sq := 0.0, 0.0
+		for _, x := range draw(step) {
+			sum += float64(x)
+			sq += float64(x) * float64(x)
+		}
+		n, want := 1e4, 0.3/math.Pow(1+float64(step), 0.55)
+		if math.Abs(sum/n) > 4*math.Sqrt(want/n) || math.Abs(sq/n/want-1) > 0.08 {
+			t.Errorf("step %d: mean %v, variance %v, want 0 and %v", step, sum/n, sq/n, want)
+		}
 	}
 }
 
