@@ -109,10 +109,17 @@ func TestDinScoresWhatItDoesNotKnow(t *testing.T) {
 	must(c.Upsert(ctx, Doc{ID: "bare", Vectors: map[string][]float32{"v": {50, 0}}}, Doc{ID: "strange", Fields: map[string]any{"kind": []string{"odd", "new"}}, Vectors: map[string][]float32{"v": {51, 0}}}))(t)
 	servedDin(t, db, "din", untrained(t, 1, nil))
 	clicked(t, db, "lost", "nowhere")
+	var first []float64
 	for _, user := range []string{"nobody", "lost"} {
 		p := must(db.Predict(ctx, "din", Inputs{Collection: "shelf", IDs: []string{"d0", "d10", "bare", "strange"}, User: user, Explain: true}))(t)
 		if len(p.Explain[0]) != 0 {
 			t.Errorf("%s has no history, and %v carried the score", user, p.Explain[0])
+		}
+		if first == nil {
+			first = p.Scores
+		}
+		if !slices.Equal(p.Scores, first) {
+			t.Errorf("items it does not know are in the history: %v, without %v", p.Scores, first)
 		}
 		if p.Scores[1] == p.Scores[2] {
 			t.Error("the kind of an item it does not know is not read")

@@ -123,7 +123,9 @@ func TestAdaptorLossesHaveTheGoldenValues(t *testing.T) {
 	f := tape.Scale(tape.Sin(tape.Scale(e, 3)), 0.1)
 	abs := func(x *nn.Var) *nn.Var { return tape.Add(tape.ReLU(x), tape.ReLU(tape.Scale(x, -1))) }
 	cosines := func(x *nn.Var) *nn.Var { u := tape.Unit(x, 1e-12); return tape.MatMul(u, u, false, true) }
-	pairs := func(m int) *nn.Var { return tape.Sum(abs(tape.Sub(cosines(e), cosines(tape.Columns(tape.Add(e, f), 0, m))))) }
+	pairs := func(m int) *nn.Var {
+		return tape.Sum(abs(tape.Sub(cosines(e), cosines(tape.Columns(tape.Add(e, f), 0, m)))))
+	}
 	nntest.Near(t, "pairs", nntest.Numbers(tape.Add(pairs(4), pairs(2)).Matrix), one(2.8548685), 1e-5)
 	nntest.Near(t, "reconstruction", nntest.Numbers(tape.Sum(abs(f)).Matrix), one(2.3866134), 1e-5)
 }
