@@ -115,6 +115,34 @@ traces = [
     trace("adagrad", lambda p: O.Adagrad(p, 0.1), lambda p: O.Adagrad(p, 0.1)),
 ]
 
+
+
+def conv(height, width, rows, cols, above, beside, stride):
+    """Rows of pixels with channels as columns, in and out; two images."""
+    def f(x, w, b):
+        image = x.reshape(2, height, width, 3).permute(0, 3, 1, 2)
+        y = F.conv2d(image, w.reshape(4, 3, rows, cols), b.flatten(), stride, (above, beside))
+        return y.permute(0, 2, 3, 1).reshape(-1, 4)
+    return f
+
+
+def conv1d(x, w, b):
+    y = F.conv1d(x.reshape(2, 6, 3).permute(0, 2, 1), w.reshape(4, 3, 3), b.flatten(), padding=2)
+    return y.permute(0, 2, 1).reshape(-1, 4)
+
+
+def gru(x, h, wx, wh, bx, bh):
+    """Two steps of a cell, the second on the same input."""
+    for _ in range(2):
+        h = torch.gru_cell(x, h, wx, wh, bx.flatten(), bh.flatten())
+    return h
+
+
+case("conv1d", conv1d, rand(12, 3), rand(4, 9), rand(1, 4))
+case("conv2d", conv(4, 3, 3, 2, 1, 1, 1), rand(24, 3), rand(4, 18), rand(1, 4))
+case("conv2d-strides", conv(5, 4, 2, 3, 1, 0, 2), rand(40, 3), rand(4, 18), rand(1, 4))
+case("gru", gru, rand(3, 4), rand(3, 2), rand(6, 4), rand(6, 2), rand(1, 6), rand(1, 6))
+
 with open(sys.argv[1], "w") as f:
     json.dump({
         "torch": torch.__version__, "cases": cases, "ids": ids, "targets": numbers(y), "labels": labels.tolist(),

@@ -56,6 +56,10 @@ func dice(t *nn.Tape, in vars) *nn.Var {
 	return t.Dice(in[0], in[1], nn.NewStats(5, 1e-9, 0.01), nil)
 }
 
+func conv(window string) func(t *nn.Tape, in vars) *nn.Var {
+	return func(t *nn.Tape, in vars) *nn.Var { return t.Conv(in[0], in[1], in[2], windows[window]) }
+}
+
 func torchOps(d dump) map[string]func(t *nn.Tape, in vars) *nn.Var {
 	return map[string]func(t *nn.Tape, in vars) *nn.Var{
 		"linear":          func(t *nn.Tape, in vars) *nn.Var { return t.Linear(in[0], in[1], in[2]) },
@@ -81,6 +85,12 @@ func torchOps(d dump) map[string]func(t *nn.Tape, in vars) *nn.Var {
 		"logistic": func(t *nn.Tape, in vars) *nn.Var { return t.Logistic(in[0], in[1]) },
 		"listwise": func(t *nn.Tape, in vars) *nn.Var {
 			return t.Listwise(in[0], []float32{1, 0, 3, 0, 2, 0}, nn.Segments{0, 3, 6})
+		},
+		"conv1d":         conv("sequence"),
+		"conv2d":         conv("image"),
+		"conv2d-strides": conv("strides"),
+		"gru": func(t *nn.Tape, in vars) *nn.Var {
+			return t.GRU(in[0], t.GRU(in[0], in[1], in[2], in[3], in[4], in[5]), in[2], in[3], in[4], in[5])
 		},
 		"infonce": func(t *nn.Tape, in vars) *nn.Var { return t.InfoNCE(in[0], in[1], 20) },
 	}
