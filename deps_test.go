@@ -55,6 +55,7 @@ storage/format, internal/nn < recsys/din;
 simd < internal/dataset;
 internal/dataset < internal/ingest;
 simd, storage/format, embed < embed/text;
+simd, storage/format < embed/bottleneck;
 
 # Fusion and reordering of results.
 index < rank;
