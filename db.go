@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,6 +92,8 @@ type DB struct {
 	registry *registry.Registry
 	serving  serving
 	jobs     jobs
+
+	bottlenecks bottlenecks
 }
 
 // Open opens or creates the database in dir; "" is a database in memory. nil
@@ -450,11 +453,15 @@ func (db *DB) Collections() []Info {
 	return infos
 }
 
-// DropCollection removes a collection, its documents and its aliases.
+// DropCollection removes a collection, its documents, its aliases and, first, its
+// bottlenecks.
 func (db *DB) DropCollection(ctx context.Context, name string) error {
 	c, err := db.Collection(name)
 	if err == nil && c.name != name {
 		err = fmt.Errorf("%w: %q is an alias of %q; drop the collection by its own name, or remove the alias", ErrInvalid, name, c.name)
+	}
+	if err == nil {
+		err = db.bottlenecks.dropAll(ctx, c)
 	}
 	if err == nil {
 		err = db.store.DropCollection(ctx, c.id)
@@ -509,6 +516,9 @@ func (db *DB) Aliases() map[string]string {
 func (db *DB) PutSetting(ctx context.Context, key string, value []byte) error {
 	if len(value) == 0 {
 		value = nil
+	}
+	if strings.HasPrefix(key, bottleneckKeys) {
+		return db.fail("put setting", "", key, fmt.Errorf("%w: keys that begin with %s are the database's", ErrInvalid, bottleneckKeys))
 	}
 	_, err := db.store.Commit(ctx, []storage.Op{{Kind: storage.Set, Name: key, Body: value}})
 	return db.fail("put setting", "", key, err)

@@ -67,7 +67,7 @@ NONE < rank/linear;
 internal/metric < recsys;
 
 # The facade glues storage, indexes, encoders, ranking and models together.
-storage/registry, index/flat, index/hnsw, index/rotate, embed/text, rank, rank/linear, internal/metric, internal/train, recsys, recsys/din < eider;
+storage/registry, index/flat, index/hnsw, index/rotate, embed/bottleneck, embed/text, rank, rank/linear, internal/metric, internal/train, recsys, recsys/din < eider;
 
 # The doors: HTTP, measurements, command line.
 eider, internal/ingest < api;

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/eiderdb/eider/embed"
+	"github.com/eiderdb/eider/embed/bottleneck"
 	"github.com/eiderdb/eider/index"
 	"github.com/eiderdb/eider/storage"
 	"github.com/eiderdb/eider/storage/registry"
@@ -70,6 +71,7 @@ var lower = []struct{ from, to error }{
 	{storage.ErrConflict, ErrConflict}, {storage.ErrExists, ErrExists}, {storage.ErrNotFound, ErrNotFound},
 	{storage.ErrLimit, ErrTooLarge}, {storage.ErrValue, ErrInvalid}, {storage.ErrID, ErrInvalid},
 	{storage.ErrTrimmed, ErrTrimmed}, {embed.ErrEmpty, ErrInvalid},
+	{bottleneck.ErrConfig, ErrInvalid}, {bottleneck.ErrInput, ErrInvalid}, {bottleneck.ErrUnknown, ErrNotFound}, {bottleneck.ErrState, ErrCorrupt},
 	{registry.ErrMismatch, ErrMismatch}, {registry.ErrGate, ErrGate}, {registry.ErrInUse, ErrInUse},
 }
 

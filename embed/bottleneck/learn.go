@@ -160,15 +160,12 @@ func (m *Model) TeachTargets(r *Record, row string, keys []uint16, targets []flo
 	if err := m.teachable(row, keys); err != nil {
 		return 0, err
 	}
-	if m.Targets == 0 || len(targets) != m.Targets {
-		return 0, fmt.Errorf("%w: %d targets, want %d", ErrInput, len(targets), m.Targets)
+	if err := m.checkTargets(targets); err != nil {
+		return 0, err
 	}
 	r.begin(row, "", keys, m.Targets)
 	m.means(r.Step, keys)
 	for j, y := range targets {
-		if x := float64(y); math.IsNaN(x) || math.Abs(x) > 1e30 {
-			return 0, fmt.Errorf("%w: target %d is %v", ErrInput, j, y)
-		}
 		r.Step[j] -= y
 		loss += float64(r.Step[j]) * float64(r.Step[j]) / 2
 	}
@@ -176,6 +173,44 @@ func (m *Model) TeachTargets(r *Record, row string, keys []uint16, targets []flo
 		return 0, fmt.Errorf("%w: steps grow without bound; lower the rate or set a clip", ErrInput)
 	}
 	return loss, nil
+}
+
+// CheckExample reports what Teach or TeachTargets would refuse of an example, but for a
+// class too many and steps without bound.
+func (m *Model) CheckExample(row, label string, targets []float32) error {
+	if row != "" {
+		if err := checkName(row); err != nil {
+			return err
+		}
+	}
+	if m.Targets > 0 {
+		if label != "" {
+			return fmt.Errorf("%w: a label, but this is a regression", ErrInput)
+		}
+		return m.checkTargets(targets)
+	}
+	if len(targets) > 0 {
+		return fmt.Errorf("%w: targets, but this is no regression", ErrInput)
+	}
+	if err := checkName(label); err != nil {
+		return err
+	}
+	if _, known := m.slots[label]; !known {
+		return m.room(label)
+	}
+	return nil
+}
+
+func (m *Model) checkTargets(targets []float32) error {
+	if m.Targets == 0 || len(targets) != m.Targets {
+		return fmt.Errorf("%w: %d targets, want %d", ErrInput, len(targets), m.Targets)
+	}
+	for j, y := range targets {
+		if x := math.Abs(float64(y)); !(x <= 1e30) {
+			return fmt.Errorf("%w: target %d is %v", ErrInput, j, y)
+		}
+	}
+	return nil
 }
 
 // begin makes r a Learn with room for a step of n numbers.
