@@ -16,10 +16,10 @@ import (
 // BottleneckSpec is how a bottleneck is made. The zero value of a field is its default;
 // Dim is that of the vector.
 type BottleneckSpec struct {
-	Vector string `json:"vector,omitempty"` // name; may be left out if there is one
-	bottleneck.Config
-	Start  bottleneck.Start `json:"start,omitzero"`   // of keys; 4 epochs by default
-	Sample int              `json:"sample,omitempty"` // vectors that keys are made of, default 16384, at most 1,000,000
+	Vector string            `json:"vector,omitempty"` // name; may be left out if there is one
+	Config bottleneck.Config `json:"config,omitzero"`
+	Start  bottleneck.Start  `json:"start,omitzero"`   // of keys; 4 epochs by default
+	Sample int               `json:"sample,omitempty"` // vectors that keys are made of, default 16384, at most 1,000,000
 }
 
 const (
@@ -122,7 +122,7 @@ func (c *Collection) createBottleneck(ctx context.Context, name string, spec Bot
 	if err != nil {
 		return nil, err
 	}
-	rows, err := sampleVectors(ctx, view, lv, spec.Sample, spec.Seed)
+	rows, err := sampleVectors(ctx, view, lv, spec.Sample, spec.Config.Seed)
 	if err != nil {
 		return nil, err
 	}

@@ -207,7 +207,7 @@ func TestARefusedCallTeachesNothing(t *testing.T) {
 func TestStepsWithoutBoundAreRefusedAndLeaveNothing(t *testing.T) {
 	c := kinds4(t, memory(t, nil), 50)
 	spec := smallBottleneck
-	spec.Targets, spec.Rate = 1, 1e6
+	spec.Config.Targets, spec.Config.Rate = 1, 1e6
 	b := must(c.CreateBottleneck(ctx, "y", spec))(t)
 	want := stateOf(t, b)
 	var all []Example
@@ -225,7 +225,7 @@ func TestStepsWithoutBoundAreRefusedAndLeaveNothing(t *testing.T) {
 func TestARegressionBottleneckPredictsTargets(t *testing.T) {
 	c := kinds4(t, memory(t, nil), 300)
 	spec := smallBottleneck
-	spec.Targets = 1
+	spec.Config.Targets = 1
 	b := must(c.CreateBottleneck(ctx, "y", spec))(t)
 	for range 3 {
 		for i := range 200 {

@@ -14,7 +14,7 @@ import (
 
 // concrete fills the parameters of a route's path.
 func concrete(path string) string {
-	return strings.NewReplacer("{c}", "shop", "{id}", "p0", "{f}", "stock", "{v}", "v", "{a}", "alias", "{s}", "snap", "{k}", "0123456789ab", "{m}", "ctr", "{ref}", "1", "*", "app.js").Replace(path)
+	return strings.NewReplacer("{c}", "shop", "{id}", "p0", "{f}", "stock", "{v}", "v", "{a}", "alias", "{s}", "snap", "{k}", "0123456789ab", "{m}", "ctr", "{b}", "kind", "{ref}", "1", "*", "app.js").Replace(path)
 }
 
 // bodyFor is a body that a route takes, or nil.

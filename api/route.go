@@ -109,6 +109,7 @@ var (
 		"c":   {isName, `^[a-z0-9_-]{1,64}$`, "a collection name is 1 to 64 of a-z 0-9 _ -"},
 		"a":   {isName, `^[a-z0-9_-]{1,64}$`, "an alias is 1 to 64 of a-z 0-9 _ -"},
 		"v":   {isName, `^[a-z0-9_-]{1,64}$`, "a vector name is 1 to 64 of a-z 0-9 _ -"},
+		"b":   {isName, `^[a-z0-9_-]{1,64}$`, "a bottleneck name is 1 to 64 of a-z 0-9 _ -"},
 		"s":   {isName, `^[a-z0-9_-]{1,64}$`, "a snapshot name is 1 to 64 of a-z 0-9 _ -"},
 		"m":   {isName, `^[a-z0-9_-]{1,64}$`, "a model name is 1 to 64 of a-z 0-9 _ -"},
 		"ref": {isName, `^[a-z0-9_-]{1,64}$`, "a version is a number from 1, an alias 1 to 64 of a-z 0-9 _ -"},

@@ -34,6 +34,7 @@ type commands struct {
 	Events      eventsCmd      `cmd:"" help:"Count events, show those of a user, erase a user, keep events for an age."`
 	Collections collectionsCmd `cmd:"" help:"List collections, or show the schema of one."`
 	Models      modelsCmd      `cmd:"" help:"List, promote, roll back, import and export models."`
+	Bottleneck  bottleneckCmd  `cmd:"" help:"Classifiers on vectors that learn one label at a time, explain and unlearn."`
 	Train       trainCmd       `cmd:"" help:"Train a model on events and documents."`
 	Eval        evalCmd        `cmd:"" help:"Measure a model on events that are held out."`
 	Predict     predictCmd     `cmd:"" help:"Score rows or documents by a model."`
