@@ -72,6 +72,7 @@ func Suites() []Suite {
 		{"latency", "search p50 and p99 while writers take half of the machine, and while it is idle", checked(Latency)},
 		{"kernels", "distance kernels beside the same in C with intrinsics", checked(Kernels)},
 		{"din", "Deep Interest Network on MovieLens-100K beside simpler rankers", checked(Din)},
+		{"bottleneck", "classes that come two at a time, beside probes that forget, class means and nearest neighbours", checked(Bottleneck)},
 		{"dinspeed", "training and serving of the Deep Interest Network beside PyTorch, DeepCTR-Torch and ONNX Runtime", checked(DinSpeed)},
 		{"http", "search over HTTP beside the library call, and 1,000 requests/s", checked(HTTP)},
 	}
