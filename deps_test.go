@@ -48,6 +48,9 @@ simd < internal/nn;
 internal/nn < internal/nn/nntest;
 storage/format, internal/metric, internal/nn < internal/train;
 
+# Tables: columns, transforms, splits; rows come from whoever calls.
+internal/metric < tabular;
+
 # Recommenders learn and score; what they read comes from whoever calls.
 storage/format, internal/nn < recsys/din;
 
@@ -70,7 +73,7 @@ storage/registry, index/flat, index/hnsw, index/rotate, embed/text, rank, rank/l
 
 # The doors: HTTP, measurements, command line.
 eider, internal/ingest < api;
-eider, internal/dataset, internal/metric, internal/train, recsys/din < bench;
+eider, internal/ingest, internal/dataset, internal/metric, internal/train, recsys/din, tabular < bench;
 api, bench, internal/demo < cmd/eider;
 `
 
