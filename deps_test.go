@@ -50,6 +50,7 @@ storage/format, internal/metric, internal/nn < internal/train;
 
 # Tables: columns, transforms, splits; rows come from whoever calls.
 internal/metric < tabular;
+storage/format, internal/train, tabular < tabular/tabm;
 
 # Recommenders learn and score; what they read comes from whoever calls.
 storage/format, internal/nn < recsys/din;
@@ -73,7 +74,7 @@ storage/registry, index/flat, index/hnsw, index/rotate, embed/text, rank, rank/l
 
 # The doors: HTTP, measurements, command line.
 eider, internal/ingest < api;
-eider, internal/ingest, internal/dataset, internal/metric, internal/train, recsys/din, tabular < bench;
+eider, internal/ingest, internal/dataset, internal/metric, internal/train, recsys/din, tabular/tabm < bench;
 api, bench, internal/demo < cmd/eider;
 `
 

@@ -52,7 +52,7 @@ func newTransform(m Method, values []float64, seed, column uint64) transform {
 	for i, x := range values {
 		noisy[i] = x + dev*rng.NormFloat64()
 	}
-	t.Quantiles = quantiles(noisy, min(len(values), max(min(len(values)/rowsPerQuantile, mostQuantiles), leastQuantiles)))
+	t.Quantiles = Quantiles(noisy, min(len(values), max(min(len(values)/rowsPerQuantile, mostQuantiles), leastQuantiles)))
 	return t
 }
 
@@ -68,8 +68,9 @@ func moments(x []float64) (mean, std float64) {
 	return mean, math.Sqrt(std / float64(len(x)))
 }
 
-// quantiles are n of them at equal distances, linear between values. x is sorted.
-func quantiles(x []float64, n int) []float64 {
+// Quantiles are n of them, from least to greatest at equal steps of rank, linear between
+// values as numpy's. It sorts x, which is not empty.
+func Quantiles(x []float64, n int) []float64 {
 	slices.Sort(x)
 	q := make([]float64, n)
 	for i := range q {

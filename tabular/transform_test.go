@@ -23,7 +23,7 @@ func TestQuantileTransformIsScikitLearns(t *testing.T) {
 		t.Fatal(err, len(dump.Cases))
 	}
 	for _, c := range dump.Cases {
-		f := transform{Quantiles: quantiles(append([]float64(nil), c.Fit...), len(c.Quantiles))}
+		f := transform{Quantiles: Quantiles(append([]float64(nil), c.Fit...), len(c.Quantiles))}
 		for i, q := range f.Quantiles {
 			if math.Abs(q-c.Quantiles[i]) > 1e-12*max(1, math.Abs(q)) {
 				t.Fatalf("%s: quantile %d is %v, want %v", c.Name, i, q, c.Quantiles[i])
