@@ -9,7 +9,7 @@ import (
 	"github.com/eiderdb/eider/simd"
 )
 
-// layer is a linear layer of k members: y_i = relu(s_i ⊙ (W·(r_i ⊙ x_i)) + b_i).
+// layer is a linear layer of k members: y_i = s_i ⊙ (W·(r_i ⊙ x_i)) + b_i.
 type layer struct {
 	weight  *nn.Param // out x in
 	r       *nn.Param // k x in
@@ -61,17 +61,15 @@ func (l *layer) forward(t *nn.Tape, x *nn.Var, threads int) *nn.Var {
 	return o.forward(t, x, t.Param(l.weight), t.Param(l.r), t.Param(l.s), t.Param(l.bias))
 }
 
-// layerOp is the layer as an operation of a tape, with the ReLU. With G the gradient
-// of its output where that is over 0, else 0, and z = W·(r ⊙ x):
+// layerOp is the layer as an operation of a tape. With G the gradient of its output
+// and z = W·(r ⊙ x):
 //
 //	∂b = Σ_rows G   ∂s = Σ_rows G⊙z   D = G⊙s   ∂W = Dᵀ·(r⊙x)   E = D·W
 //	∂r = Σ_rows E⊙x   ∂x = E⊙r, summed over members if they read the same
 type layerOp struct {
 	threads int
-	linear  bool      // no ReLU
 	xr      nn.Matrix // n·k x in: r ⊙ x
 	z       nn.Matrix // n·k x out
-	y       nn.Matrix // n x k·out: the result
 }
 
 func (o *layerOp) forward(t *nn.Tape, x, w, r, s, bias *nn.Var) *nn.Var {
@@ -79,7 +77,8 @@ func (o *layerOp) forward(t *nn.Tape, x, w, r, s, bias *nn.Var) *nn.Var {
 	if x.Cols != in && x.Cols != k*in || r.Cols != in || s.Cols != out || s.Rows != k || bias.Cols != out || bias.Rows != k || x.Stride != x.Cols {
 		panic(fmt.Sprintf("tabm: layer of x %s, w %s, r %s, s %s, b %s", x, w, r, s, bias))
 	}
-	o.xr, o.z, o.y = t.Matrix(n*k, in), t.Matrix(n*k, out), t.Matrix(n, k*out)
+	o.xr, o.z = t.Matrix(n*k, in), t.Matrix(n*k, out)
+	y := t.Matrix(n, k*out)
 	for i := range n {
 		row := o.xr.Data[i*k*in : (i+1)*k*in]
 		repeat(row, x.Row(i))
@@ -87,15 +86,9 @@ func (o *layerOp) forward(t *nn.Tape, x, w, r, s, bias *nn.Var) *nn.Var {
 	}
 	simd.GemmSplit(o.threads, false, true, n*k, out, in, 1, o.xr.Data, in, w.Data, w.Stride, 0, o.z.Data, out)
 	for i := range n {
-		row := o.y.Row(i)
-		simd.MulAdd(row, o.z.Data[i*k*out:(i+1)*k*out], s.Data, bias.Data)
-		if !o.linear {
-			for j, v := range row {
-				row[j] = max(v, 0)
-			}
-		}
+		simd.MulAdd(y.Row(i), o.z.Data[i*k*out:(i+1)*k*out], s.Data, bias.Data)
 	}
-	return t.Record(o, o.y, x, w, r, s, bias)
+	return t.Record(o, y, x, w, r, s, bias)
 }
 
 // repeat fills dst with copies of row.
@@ -114,13 +107,6 @@ func (o *layerOp) Backward(t *nn.Tape, result *nn.Var, in []*nn.Var) {
 	clear(db.Data)
 	for i := range n {
 		row, z := g.Row(i), o.z.Data[i*k*out:(i+1)*k*out]
-		if !o.linear {
-			for j, y := range o.y.Row(i) {
-				if y <= 0 {
-					row[j] = 0
-				}
-			}
-		}
 		simd.Add(db.Data, row)
 		simd.MulAdd(ds.Data, row, z, ds.Data)
 		simd.Mul(row, s.Data)

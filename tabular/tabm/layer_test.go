@@ -33,7 +33,7 @@ func TestLayerIsThePapers(t *testing.T) {
 	b.Slice(1, 2).Set(b.Slice(0, 1))
 	var tape nn.Tape
 	in := func(rows, cols int, x ...float32) *nn.Var { return tape.Input(nn.Wrap(rows, cols, x)) }
-	o := &layerOp{threads: 1, linear: true}
+	o := &layerOp{threads: 1}
 	y := o.forward(&tape, in(1, 3, 0.2, -0.5, 0.7), tape.Input(w), in(2, 3, 1, -1, 1, -1, -1, 1), in(2, 2, 1, 1, 0.5, 2), tape.Input(b))
 	nntest.Near(t, "layer", nntest.Numbers(y.Matrix), []float64{1.4210437, -1.0185978, 0.9148433, -1.0923659}, 1e-6)
 }
@@ -45,7 +45,7 @@ func TestFeaturesOfPLRAreThePapers(t *testing.T) {
 }
 
 // layerRef is the layer in float64.
-func layerRef(n, k, size, out int, shared, linear bool) func(in [][]float64) []float64 {
+func layerRef(n, k, size, out int, shared bool) func(in [][]float64) []float64 {
 	return func(in [][]float64) []float64 {
 		x, w, r, s, b := in[0], in[1], in[2], in[3], in[4]
 		var all []float64
@@ -61,11 +61,7 @@ func layerRef(n, k, size, out int, shared, linear bool) func(in [][]float64) []f
 					for j := range size {
 						sum += w[o*size+j] * r[i*size+j] * own[j]
 					}
-					y := s[i*out+o]*sum + b[i*out+o]
-					if !linear {
-						y = max(y, 0)
-					}
-					all = append(all, y)
+					all = append(all, s[i*out+o]*sum+b[i*out+o])
 				}
 			}
 		}
@@ -76,19 +72,17 @@ func layerRef(n, k, size, out int, shared, linear bool) func(in [][]float64) []f
 func TestGradientsOfTheLayer(t *testing.T) {
 	const n, k, size, out = 3, 4, 5, 6
 	for _, shared := range []bool{true, false} {
-		for _, linear := range []bool{true, false} {
-			cols := k * size
-			if shared {
-				cols = size
-			}
-			nntest.Check(t, nntest.Case{
-				In: []nn.Matrix{wave(n, cols, 0.3), wave(out, size, 1), wave(k, size, 2), wave(k, out, 3), wave(k, out, 4)},
-				Op: func(t *nn.Tape, in []*nn.Var) *nn.Var {
-					return (&layerOp{threads: 2, linear: linear}).forward(t, in[0], in[1], in[2], in[3], in[4])
-				},
-				Ref: layerRef(n, k, size, out, shared, linear),
-			})
+		cols := k * size
+		if shared {
+			cols = size
 		}
+		nntest.Check(t, nntest.Case{
+			In: []nn.Matrix{wave(n, cols, 0.3), wave(out, size, 1), wave(k, size, 2), wave(k, out, 3), wave(k, out, 4)},
+			Op: func(t *nn.Tape, in []*nn.Var) *nn.Var {
+				return (&layerOp{threads: 2}).forward(t, in[0], in[1], in[2], in[3], in[4])
+			},
+			Ref: layerRef(n, k, size, out, shared),
+		})
 	}
 }
 

@@ -164,7 +164,7 @@ func (m *Model) outputs(t *nn.Tape, b batch) *nn.Var {
 		}
 	}
 	for _, l := range m.blocks {
-		x = t.Dropout(l.forward(t, x, max(1, m.Threads)), m.config.Dropout)
+		x = t.ReLUDropout(l.forward(t, x, max(1, m.Threads)), m.config.Dropout)
 	}
 	return m.head.forward(t, x)
 }
