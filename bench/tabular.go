@@ -201,19 +201,26 @@ func (c *contest) spread(name string) string {
 	return fmt.Sprintf("seeds %.5f, deviation %.5f", x, math.Sqrt(square/float64(len(x))))
 }
 
-// fitTabM trains TabM by the paper's recipe; with Quick, a small one for few epochs.
+// Of the model measured: a quarter of the paper's width, and steps of 64 rows, which
+// reach California's validation RMSE of .518 in half of the epochs that steps of 256 do.
+const (
+	tabmWidth = 128
+	tabmBatch = 64
+)
+
+// fitTabM trains TabM with the paper's rate, decay and patience; with Quick, a small one
+// for few epochs.
 func fitTabM(ctx context.Context, s *tabularSuite, seed uint64) (tablePredictor, string, error) {
 	c, o := tabm.Default(), tabm.Recipe(seed)
+	c.Width = tabmWidth
 	if s.o.Quick {
 		c.Width, o.Epochs = 64, 4
 	}
-	began, batches := time.Now(), (s.tables.learn.Rows+tabm.BatchSize(s.tables.learn.Rows)-1)/tabm.BatchSize(s.tables.learn.Rows)
+	began := time.Now()
 	name, _ := s.tables.learn.Kind.Score()
 	o.Progress = func(e train.Event) {
 		if e.Metrics != nil {
 			s.o.log("tabm, seed %d, epoch %d: loss %.5f, %s %.5f (%.1f s)", seed, e.Epoch+1, e.Loss, name, e.Metrics[name].Value, time.Since(began).Seconds())
-		} else if e.Epoch == 0 && e.Batch == batches/2 {
-			s.o.log("tabm, seed %d: half of the first epoch, loss %.5f (%.1f s)", seed, e.Loss, time.Since(began).Seconds())
 		}
 	}
 	m, err := tabm.New(c, s.tables.learn, seed)
@@ -221,6 +228,6 @@ func fitTabM(ctx context.Context, s *tabularSuite, seed uint64) (tablePredictor,
 		return nil, "", err
 	}
 	m.Threads = runtime.GOMAXPROCS(0)
-	result, err := m.Fit(ctx, s.tables.learn, s.tables.valid, 0, o)
+	result, err := m.Fit(ctx, s.tables.learn, s.tables.valid, tabmBatch, o)
 	return m, fmt.Sprintf("epoch %d of %d, validation %.5f", result.BestEpoch+1, result.Epochs, result.Metrics[name].Value), err
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/eiderdb/eider/internal/nn"
@@ -209,6 +210,22 @@ func TestPredictionsDoNotDependOnOtherRows(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestManyGoroutinesPredictAtOnce(t *testing.T) {
+	d := toy(tabular.Regression, 100, 1)
+	m := made(t, small(Piecewise), d)
+	want := predicted(t, m, d)
+	var wait sync.WaitGroup
+	for range 4 {
+		wait.Go(func() {
+			out := make([]float32, d.Rows)
+			if err := m.Predict(t.Context(), d, out); err != nil || !slices.Equal(out, want) {
+				t.Errorf("other predictions, or %v", err)
+			}
+		})
+	}
+	wait.Wait()
 }
 
 func TestWeightsSurviveTheirFile(t *testing.T) {
