@@ -48,6 +48,10 @@ simd < internal/nn;
 internal/nn < internal/nn/nntest;
 storage/format, internal/metric, internal/nn < internal/train;
 
+# Tables: columns, transforms, splits; rows come from whoever calls.
+internal/metric < tabular;
+storage/format, internal/train, tabular < tabular/tabm;
+
 # Recommenders learn and score; what they read comes from whoever calls.
 storage/format, internal/nn < recsys/din;
 
@@ -71,7 +75,7 @@ storage/registry, index/flat, index/hnsw, index/rotate, embed/bottleneck, embed/
 
 # The doors: HTTP, measurements, command line.
 eider, internal/ingest < api;
-eider, internal/dataset, internal/metric, internal/train, recsys/din < bench;
+eider, internal/ingest, internal/dataset, internal/metric, internal/train, recsys/din, tabular/tabm < bench;
 api, bench, internal/demo < cmd/eider;
 `
 

@@ -42,6 +42,7 @@ type Options struct {
 	Command  string        // command line, kept with the results
 	Seed     uint64        // of generated sets and of the index, default 1
 	Rows     int           // at most so many base vectors, 0 means the suite's choice
+	Seeds    int           // of suites that train models: so many of them, 0 means the suite's choice
 	Queries  int           // at most so many queries, 0 means the suite's choice
 	Time     time.Duration // how long timed loads and repetitions last, 0 means the suite's choice
 	Serve    string        // eider binary for suites that need a server, "" means this executable
@@ -74,6 +75,7 @@ func Suites() []Suite {
 		{"din", "Deep Interest Network on MovieLens-100K beside simpler rankers", checked(Din)},
 		{"bottleneck", "classes that come two at a time, beside probes that forget, class means and nearest neighbours", checked(Bottleneck)},
 		{"dinspeed", "training and serving of the Deep Interest Network beside PyTorch, DeepCTR-Torch and ONNX Runtime", checked(DinSpeed)},
+		{"tabular", "TabM on a table beside XGBoost, LightGBM and scikit-learn's trees", checked(Tabular)},
 		{"http", "search over HTTP beside the library call, and 1,000 requests/s", checked(HTTP)},
 	}
 }

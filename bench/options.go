@@ -28,7 +28,7 @@ func (o Options) check() error {
 	for _, n := range []struct {
 		name  string
 		value int
-	}{{"rows", o.Rows}, {"queries", o.Queries}} {
+	}{{"rows", o.Rows}, {"queries", o.Queries}, {"seeds", o.Seeds}} {
 		if n.value < 0 {
 			return fmt.Errorf("%w: --%s %d; use a positive number, or 0 for the suite's choice", ErrOption, n.name, n.value)
 		}
@@ -37,7 +37,7 @@ func (o Options) check() error {
 		return fmt.Errorf("%w: a negative time %v", ErrOption, o.Time)
 	}
 	for _, p := range o.Peers {
-		if err := known("peer", p, append(Peers(), "all", "none", "")); err != nil {
+		if err := known("peer", p, slices.Concat(Peers(), tabularPeers, []string{"all", "none", ""})); err != nil {
 			return err
 		}
 	}

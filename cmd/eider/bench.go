@@ -26,6 +26,7 @@ type benchCmd struct {
 	Seed     uint64   `help:"Seed of generated sets and of the index." default:"1"`
 	Rows     int      `help:"At most so many vectors." placeholder:"N"`
 	Queries  int      `help:"At most so many queries." placeholder:"N"`
+	Seeds    int      `help:"With tabular: so many models, a seed each; default 5." placeholder:"N"`
 }
 
 // Run runs a suite: figures to standard output, progress to standard error.
@@ -47,7 +48,7 @@ func (c *benchCmd) Run(ctx context.Context, t *terminal) error {
 		}
 		err := s.Run(ctx, bench.Options{
 			Quick: c.Quick, JSON: t.json, Data: c.Data, Set: c.Set, Peers: c.Peers, Codes: c.Codes, Prefixes: c.Prefixes, Rotate: c.Rotate, Out: c.Out, HTML: c.HTML,
-			Command: commandLine(os.Args[1:]), Seed: c.Seed, Rows: c.Rows, Queries: c.Queries, Log: t.errs,
+			Command: commandLine(os.Args[1:]), Seed: c.Seed, Rows: c.Rows, Queries: c.Queries, Seeds: c.Seeds, Log: t.errs,
 		}, flushing{t})
 		if errors.Is(err, bench.ErrOption) {
 			return usage(err.Error(), "")

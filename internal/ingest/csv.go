@@ -205,6 +205,9 @@ func (t *table) sample() (held []record, last bool) {
 	}
 	for i := range t.fields {
 		f := &t.fields[i]
+		if f.kind == "" && t.Untyped {
+			f.kind = "keyword"
+		}
 		if f.kind == "" {
 			var cells []string
 			for _, r := range held {

@@ -70,3 +70,9 @@ func TestCSVThatCannotBeReadAtAllEndsTheStream(t *testing.T) {
 		}
 	}
 }
+
+func TestCSVCellsStayTextWhereTypesAreFoundOutElsewhere(t *testing.T) {
+	o := Options{Format: CSV, NoID: true, Untyped: true, Types: map[string]string{"n": "int64"}}
+	rows := good(t, strings.NewReader("n,x,on\n5,1.50,true\n"), o)
+	check(t, rows[0].Fields, map[string]any{"n": int64(5), "x": "1.50", "on": "true"})
+}

@@ -124,6 +124,9 @@ type Options struct {
 	// Types of CSV columns: keyword, text, bool, int64, float64, time, geo
 	// ("lat,lon") or json. Columns without one are inferred.
 	Types map[string]string
+	// Untyped leaves CSV cells without a type in Types as text, for those who find
+	// types out from all rows.
+	Untyped bool
 	// Delimiter of CSV; 0 means a comma, for TSV a tab.
 	Delimiter rune
 	// List, if set, separates the elements of a CSV cell: "a|b" becomes two.

@@ -101,3 +101,51 @@ func dropoutBack(t *Tape, v *Var) {
 	v.drop(v.grad, keep, 0, 0)
 	t.give(v.in[0], v.grad)
 }
+
+// ReLUDropout is Dropout(ReLU(x), p) in one pass over x and one over its gradient,
+// without a branch. Masks are its own: 16 bits an element, so that p is rounded to
+// 1/65536. Its value is 0 where it has no gradient.
+func (t *Tape) ReLUDropout(x *Var, p float32) *Var {
+	checkRate("ReLUDropout", p)
+	v := t.node(x.Rows, x.Cols, reluDropoutBack, x)
+	v.x = 1
+	under := uint32(0) // of 1<<16
+	if t.Train && p > 0 {
+		v.n = t.key()
+		under, v.x = uint32(p*(1<<16)+0.5), 1/(1-p)
+	}
+	for i := range x.Rows {
+		reluDrop(v.Row(i), x.Row(i), v.n+uint64(i)*uint64(x.Cols)*golden, under, v.x)
+	}
+	return v
+}
+
+// reluDrop sets y to keep·max(x, 0) where 16 random bits are not below under, else 0.
+func reluDrop(y, x []float32, key uint64, under uint32, keep float32) {
+	for len(x) > 0 {
+		bits := uint64(0)
+		if under > 0 {
+			key += golden
+			bits = mix(key)
+		}
+		n := min(4, len(x))
+		for j, v := range x[:n] {
+			u := math.Float32bits(v)
+			u &^= uint32(int32(u)>>31) | uint32(int32(uint32(bits&0xffff)-under)>>31)
+			y[j] = math.Float32frombits(u) * keep
+			bits >>= 16
+		}
+		x, y = x[n:], y[n:]
+	}
+}
+
+func reluDropoutBack(t *Tape, v *Var) {
+	for i := range v.Rows {
+		g := v.grad.Row(i)
+		for j, y := range v.Row(i) {
+			some := uint32(-int32(math.Float32bits(y)) >> 31) // y >= 0: all ones but for 0
+			g[j] = math.Float32frombits(math.Float32bits(g[j])&some) * v.x
+		}
+	}
+	t.give(v.in[0], v.grad)
+}

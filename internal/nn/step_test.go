@@ -199,3 +199,41 @@ func TestStoppedAndFrozenValuesGetNoGradient(t *testing.T) {
 	nntest.Near(t, "gradient", nntest.Numbers(tape.Grad(x)), []float64{3, 6}, 0)
 	nntest.Near(t, "frozen", nntest.Numbers(p.Grad), []float64{0, 0}, 0)
 }
+
+func TestReLUDropoutIsDropoutOfReLU(t *testing.T) {
+	x := nn.NewMatrix(1, 4001)
+	for i := range x.Data {
+		x.Data[i] = float32(i%5) - 1
+	}
+	pass := func(train bool) (y, g []float32) {
+		tape := nn.Tape{Train: train, Seed: 1, Step: 2}
+		in := tape.Leaf(x)
+		out := tape.ReLUDropout(in, 0.25)
+		tape.Backward(tape.Sum(out))
+		return slices.Clone(out.Data), slices.Clone(tape.Grad(in).Data)
+	}
+	kept := 0.0
+	y, g := pass(true)
+	for i, v := range x.Data {
+		switch {
+		case y[i] == 0 && g[i] == 0:
+		case v > 0 && math.Abs(float64(y[i]-v/0.75)) < 1e-6 && math.Abs(float64(g[i])-1/0.75) < 1e-6:
+			kept++
+		default:
+			t.Fatalf("%v becomes %v with gradient %v", v, y[i], g[i])
+		}
+	}
+	if share := kept / 4001 * 5 / 3; share < 0.72 || share > 0.78 { // three of five are over 0
+		t.Errorf("%.3f of what is over 0 is kept, want .75", share)
+	}
+	again, _ := pass(true)
+	if !slices.Equal(y, again) {
+		t.Error("a step has two masks")
+	}
+	y, g = pass(false)
+	for i, v := range x.Data {
+		if y[i] != max(v, 0) || (g[i] == 1) != (v > 0) {
+			t.Fatalf("without training %v becomes %v with gradient %v", v, y[i], g[i])
+		}
+	}
+}
