@@ -19,6 +19,10 @@ type functions struct {
 	sgd     func(w, g []float32, lr, decay float32)
 	adam    func(w, g, m, v, k []float32)
 	adagrad func(w, g, sum []float32, lr, eps float32)
+
+	dropReLU     func(y, x []float32, alpha float32, key, threshold uint32)
+	dropReLUGrad func(x, g []float32, key, threshold uint32) float32
+	below        func(x []float32, limit float32, first uint32, dst []uint32) int
 }
 
 var genericFunctions = functions{
@@ -37,4 +41,7 @@ var genericFunctions = functions{
 	sgd:           sgdGeneric,
 	adam:          adamGeneric,
 	adagrad:       adagradGeneric,
+	dropReLU:      dropReLUGeneric,
+	dropReLUGrad:  dropReLUGradGeneric,
+	below:         belowGeneric,
 }

@@ -2896,3 +2896,678 @@ end3:
 done1:
 	VZEROUPPER
 	RET
+
+DATA droplanes<>+0(SB)/4, $0x00000000
+DATA droplanes<>+4(SB)/4, $0x9e3779b9
+DATA droplanes<>+8(SB)/4, $0x3c6ef372
+DATA droplanes<>+12(SB)/4, $0xdaa66d2b
+DATA droplanes<>+16(SB)/4, $0x78dde6e4
+DATA droplanes<>+20(SB)/4, $0x1715609d
+DATA droplanes<>+24(SB)/4, $0xb54cda56
+DATA droplanes<>+28(SB)/4, $0x5384540f
+DATA droplanes<>+32(SB)/4, $0xf1bbcdc8
+DATA droplanes<>+36(SB)/4, $0x8ff34781
+DATA droplanes<>+40(SB)/4, $0x2e2ac13a
+DATA droplanes<>+44(SB)/4, $0xcc623af3
+DATA droplanes<>+48(SB)/4, $0x6a99b4ac
+DATA droplanes<>+52(SB)/4, $0x08d12e65
+DATA droplanes<>+56(SB)/4, $0xa708a81e
+DATA droplanes<>+60(SB)/4, $0x454021d7
+GLOBL droplanes<>(SB), RODATA|NOPTR, $64
+
+DATA placelanes<>+0(SB)/4, $0x00000000
+DATA placelanes<>+4(SB)/4, $0x00000001
+DATA placelanes<>+8(SB)/4, $0x00000002
+DATA placelanes<>+12(SB)/4, $0x00000003
+DATA placelanes<>+16(SB)/4, $0x00000004
+DATA placelanes<>+20(SB)/4, $0x00000005
+DATA placelanes<>+24(SB)/4, $0x00000006
+DATA placelanes<>+28(SB)/4, $0x00000007
+DATA placelanes<>+32(SB)/4, $0x00000008
+DATA placelanes<>+36(SB)/4, $0x00000009
+DATA placelanes<>+40(SB)/4, $0x0000000a
+DATA placelanes<>+44(SB)/4, $0x0000000b
+DATA placelanes<>+48(SB)/4, $0x0000000c
+DATA placelanes<>+52(SB)/4, $0x0000000d
+DATA placelanes<>+56(SB)/4, $0x0000000e
+DATA placelanes<>+60(SB)/4, $0x0000000f
+GLOBL placelanes<>(SB), RODATA|NOPTR, $64
+
+// func dropReLUAVX2(y []float32, x []float32, alpha float32, key uint32, threshold uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·dropReLUAVX2(SB), NOSPLIT, $0-60
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         y_len+8(FP), DX
+	MOVQ         DX, BX
+	NEGQ         BX
+	ANDQ         $0x00000007, BX
+	LEAQ         lanes<>+0(SB), SI
+	VMOVDQU      (SI)(BX*4), Y0
+	VBROADCASTSS alpha+48(FP), Y1
+	VBROADCASTSS ff1bbcdc8<>+0(SB), Y4
+	VBROADCASTSS f7feb352d<>+0(SB), Y5
+	VBROADCASTSS f846ca68b<>+0(SB), Y6
+	VBROADCASTSS threshold+56(FP), Y7
+	VBROADCASTSS key+52(FP), Y3
+	LEAQ         droplanes<>+0(SB), BX
+	VMOVUPS      (BX), Y2
+	VPADDD       Y3, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	XORQ         BX, BX
+	LEAQ         -16(DX), SI
+	CMPQ         BX, SI
+	JG           end3
+
+loop2:
+	VPSRLD      $0x10, Y2, Y9
+	VPXOR       Y9, Y2, Y8
+	VPADDD      Y4, Y2, Y2
+	VPMULLD     Y5, Y8, Y8
+	VPSRLD      $0x0f, Y8, Y9
+	VPXOR       Y9, Y8, Y8
+	VPMULLD     Y6, Y8, Y8
+	VPMAXUD     Y7, Y8, Y9
+	VPCMPEQD    Y9, Y8, Y9
+	VMOVUPS     (CX)(BX*4), Y8
+	VMOVUPS     (AX)(BX*4), Y10
+	VMAXPS      Y3, Y8, Y8
+	VANDPS      Y9, Y8, Y8
+	VFMADD231PS Y8, Y1, Y10
+	VMOVUPS     Y10, (AX)(BX*4)
+	VPSRLD      $0x10, Y2, Y9
+	VPXOR       Y9, Y2, Y8
+	VPADDD      Y4, Y2, Y2
+	VPMULLD     Y5, Y8, Y8
+	VPSRLD      $0x0f, Y8, Y9
+	VPXOR       Y9, Y8, Y8
+	VPMULLD     Y6, Y8, Y8
+	VPMAXUD     Y7, Y8, Y9
+	VPCMPEQD    Y9, Y8, Y9
+	VMOVUPS     32(CX)(BX*4), Y8
+	VMOVUPS     32(AX)(BX*4), Y10
+	VMAXPS      Y3, Y8, Y8
+	VANDPS      Y9, Y8, Y8
+	VFMADD231PS Y8, Y1, Y10
+	VMOVUPS     Y10, 32(AX)(BX*4)
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, SI
+	JLE         loop2
+
+end3:
+	LEAQ -8(DX), SI
+	CMPQ BX, SI
+	JG   end5
+
+loop4:
+	VPSRLD      $0x10, Y2, Y9
+	VPXOR       Y9, Y2, Y8
+	VPADDD      Y4, Y2, Y2
+	VPMULLD     Y5, Y8, Y8
+	VPSRLD      $0x0f, Y8, Y9
+	VPXOR       Y9, Y8, Y8
+	VPMULLD     Y6, Y8, Y8
+	VPMAXUD     Y7, Y8, Y9
+	VPCMPEQD    Y9, Y8, Y9
+	VMOVUPS     (CX)(BX*4), Y8
+	VMOVUPS     (AX)(BX*4), Y10
+	VMAXPS      Y3, Y8, Y8
+	VANDPS      Y9, Y8, Y8
+	VFMADD231PS Y8, Y1, Y10
+	VMOVUPS     Y10, (AX)(BX*4)
+	ADDQ        $0x00000008, BX
+	CMPQ        BX, SI
+	JLE         loop4
+
+end5:
+	CMPQ        BX, DX
+	JGE         done1
+	VPSRLD      $0x10, Y2, Y9
+	VPXOR       Y9, Y2, Y8
+	VPADDD      Y4, Y2, Y2
+	VPMULLD     Y5, Y8, Y8
+	VPSRLD      $0x0f, Y8, Y9
+	VPXOR       Y9, Y8, Y8
+	VPMULLD     Y6, Y8, Y8
+	VPMAXUD     Y7, Y8, Y2
+	VPCMPEQD    Y2, Y8, Y2
+	VMASKMOVPS  (CX)(BX*4), Y0, Y4
+	VMASKMOVPS  (AX)(BX*4), Y0, Y5
+	VMAXPS      Y3, Y4, Y4
+	VANDPS      Y2, Y4, Y4
+	VFMADD231PS Y4, Y1, Y5
+	VMASKMOVPS  Y5, Y0, (AX)(BX*4)
+
+done1:
+	VZEROUPPER
+	RET
+
+DATA ff1bbcdc8<>+0(SB)/4, $0xf1bbcdc8
+DATA ff1bbcdc8<>+4(SB)/4, $0xf1bbcdc8
+DATA ff1bbcdc8<>+8(SB)/4, $0xf1bbcdc8
+DATA ff1bbcdc8<>+12(SB)/4, $0xf1bbcdc8
+DATA ff1bbcdc8<>+16(SB)/4, $0xf1bbcdc8
+DATA ff1bbcdc8<>+20(SB)/4, $0xf1bbcdc8
+DATA ff1bbcdc8<>+24(SB)/4, $0xf1bbcdc8
+DATA ff1bbcdc8<>+28(SB)/4, $0xf1bbcdc8
+GLOBL ff1bbcdc8<>(SB), RODATA|NOPTR, $32
+
+DATA f7feb352d<>+0(SB)/4, $0x7feb352d
+DATA f7feb352d<>+4(SB)/4, $0x7feb352d
+DATA f7feb352d<>+8(SB)/4, $0x7feb352d
+DATA f7feb352d<>+12(SB)/4, $0x7feb352d
+DATA f7feb352d<>+16(SB)/4, $0x7feb352d
+DATA f7feb352d<>+20(SB)/4, $0x7feb352d
+DATA f7feb352d<>+24(SB)/4, $0x7feb352d
+DATA f7feb352d<>+28(SB)/4, $0x7feb352d
+GLOBL f7feb352d<>(SB), RODATA|NOPTR, $32
+
+DATA f846ca68b<>+0(SB)/4, $0x846ca68b
+DATA f846ca68b<>+4(SB)/4, $0x846ca68b
+DATA f846ca68b<>+8(SB)/4, $0x846ca68b
+DATA f846ca68b<>+12(SB)/4, $0x846ca68b
+DATA f846ca68b<>+16(SB)/4, $0x846ca68b
+DATA f846ca68b<>+20(SB)/4, $0x846ca68b
+DATA f846ca68b<>+24(SB)/4, $0x846ca68b
+DATA f846ca68b<>+28(SB)/4, $0x846ca68b
+GLOBL f846ca68b<>(SB), RODATA|NOPTR, $32
+
+// func dropReLUGradAVX2(x []float32, g []float32, key uint32, threshold uint32) (sum float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·dropReLUGradAVX2(SB), NOSPLIT, $0-60
+	MOVQ         x_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         x_len+8(FP), DX
+	MOVQ         DX, BX
+	NEGQ         BX
+	ANDQ         $0x00000007, BX
+	LEAQ         lanes<>+0(SB), SI
+	VMOVDQU      (SI)(BX*4), Y0
+	VBROADCASTSS ff1bbcdc8<>+0(SB), Y3
+	VBROADCASTSS f7feb352d<>+0(SB), Y4
+	VBROADCASTSS f846ca68b<>+0(SB), Y5
+	VBROADCASTSS threshold+52(FP), Y6
+	VBROADCASTSS key+48(FP), Y2
+	LEAQ         droplanes<>+0(SB), BX
+	VMOVUPS      (BX), Y1
+	VPADDD       Y2, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	XORQ         BX, BX
+	LEAQ         -16(DX), SI
+	CMPQ         BX, SI
+	JG           end3
+
+loop2:
+	VPSRLD      $0x10, Y1, Y10
+	VPXOR       Y10, Y1, Y9
+	VPADDD      Y3, Y1, Y1
+	VPMULLD     Y4, Y9, Y9
+	VPSRLD      $0x0f, Y9, Y10
+	VPXOR       Y10, Y9, Y9
+	VPMULLD     Y5, Y9, Y9
+	VPMAXUD     Y6, Y9, Y10
+	VPCMPEQD    Y10, Y9, Y10
+	VMOVUPS     (AX)(BX*4), Y9
+	VMOVUPS     (CX)(BX*4), Y11
+	VCMPPS      $0x1e, Y2, Y9, Y12
+	VANDPS      Y10, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VANDPS      Y12, Y9, Y9
+	VFMADD231PS Y9, Y11, Y7
+	VMOVUPS     Y11, (AX)(BX*4)
+	VPSRLD      $0x10, Y1, Y10
+	VPXOR       Y10, Y1, Y9
+	VPADDD      Y3, Y1, Y1
+	VPMULLD     Y4, Y9, Y9
+	VPSRLD      $0x0f, Y9, Y10
+	VPXOR       Y10, Y9, Y9
+	VPMULLD     Y5, Y9, Y9
+	VPMAXUD     Y6, Y9, Y10
+	VPCMPEQD    Y10, Y9, Y10
+	VMOVUPS     32(AX)(BX*4), Y9
+	VMOVUPS     32(CX)(BX*4), Y11
+	VCMPPS      $0x1e, Y2, Y9, Y12
+	VANDPS      Y10, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VANDPS      Y12, Y9, Y9
+	VFMADD231PS Y9, Y11, Y8
+	VMOVUPS     Y11, 32(AX)(BX*4)
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, SI
+	JLE         loop2
+
+end3:
+	LEAQ -8(DX), SI
+	CMPQ BX, SI
+	JG   end5
+
+loop4:
+	VPSRLD      $0x10, Y1, Y10
+	VPXOR       Y10, Y1, Y9
+	VPADDD      Y3, Y1, Y1
+	VPMULLD     Y4, Y9, Y9
+	VPSRLD      $0x0f, Y9, Y10
+	VPXOR       Y10, Y9, Y9
+	VPMULLD     Y5, Y9, Y9
+	VPMAXUD     Y6, Y9, Y10
+	VPCMPEQD    Y10, Y9, Y10
+	VMOVUPS     (AX)(BX*4), Y9
+	VMOVUPS     (CX)(BX*4), Y11
+	VCMPPS      $0x1e, Y2, Y9, Y12
+	VANDPS      Y10, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VANDPS      Y12, Y9, Y9
+	VFMADD231PS Y9, Y11, Y7
+	VMOVUPS     Y11, (AX)(BX*4)
+	ADDQ        $0x00000008, BX
+	CMPQ        BX, SI
+	JLE         loop4
+
+end5:
+	CMPQ        BX, DX
+	JGE         done1
+	VPSRLD      $0x10, Y1, Y10
+	VPXOR       Y10, Y1, Y9
+	VPADDD      Y3, Y1, Y1
+	VPMULLD     Y4, Y9, Y9
+	VPSRLD      $0x0f, Y9, Y10
+	VPXOR       Y10, Y9, Y9
+	VPMULLD     Y5, Y9, Y9
+	VPMAXUD     Y6, Y9, Y1
+	VPCMPEQD    Y1, Y9, Y1
+	VMASKMOVPS  (AX)(BX*4), Y0, Y3
+	VMASKMOVPS  (CX)(BX*4), Y0, Y4
+	VCMPPS      $0x1e, Y2, Y3, Y2
+	VANDPS      Y1, Y2, Y2
+	VANDPS      Y2, Y4, Y4
+	VANDPS      Y2, Y3, Y3
+	VFMADD231PS Y3, Y4, Y7
+	VMASKMOVPS  Y4, Y0, (AX)(BX*4)
+
+done1:
+	VADDPS       Y8, Y7, Y7
+	VEXTRACTF128 $0x01, Y7, X0
+	VADDPS       X0, X7, X7
+	VPERMILPS    $0x4e, X7, X0
+	VADDPS       X0, X7, X7
+	VPERMILPS    $0xb1, X7, X0
+	VADDPS       X0, X7, X7
+	VBROADCASTSS X7, Y7
+	VMOVSS       X7, sum+56(FP)
+	VZEROUPPER
+	RET
+
+// func belowAVX2(x []float32, limit float32, first uint32, dst []uint32) int
+// Requires: AVX, BMI
+TEXT ·belowAVX2(SB), NOSPLIT, $0-64
+	MOVQ         x_base+0(FP), AX
+	MOVQ         dst_base+32(FP), CX
+	MOVQ         x_len+8(FP), DX
+	MOVQ         DX, BX
+	NEGQ         BX
+	ANDQ         $0x00000007, BX
+	LEAQ         lanes<>+0(SB), SI
+	VMOVDQU      (SI)(BX*4), Y0
+	VBROADCASTSS limit+24(FP), Y1
+	MOVL         first+28(FP), DI
+	MOVQ         CX, SI
+	XORQ         BX, BX
+	LEAQ         -8(DX), R8
+	CMPQ         BX, R8
+	JG           end3
+
+loop2:
+	VMOVUPS   (AX)(BX*4), Y2
+	VCMPPS    $0x12, Y1, Y2, Y2
+	VMOVMSKPS Y2, R9
+	TESTL     R9, R9
+	JEQ       none4
+
+one5:
+	TZCNTL R9, R10
+	ADDL   DI, R10
+	MOVL   R10, (CX)
+	ADDQ   $0x04, CX
+	LEAL   -1(R9), R10
+	ANDL   R10, R9
+	JNE    one5
+
+none4:
+	ADDL $0x08, DI
+	ADDQ $0x00000008, BX
+	CMPQ BX, R8
+	JLE  loop2
+
+end3:
+	CMPQ       BX, DX
+	JGE        done1
+	VMASKMOVPS (AX)(BX*4), Y0, Y2
+	VCMPPS     $0x12, Y1, Y2, Y1
+	VANDPS     Y0, Y1, Y1
+	VMOVMSKPS  Y1, AX
+	TESTL      AX, AX
+	JEQ        none6
+
+one7:
+	TZCNTL AX, DX
+	ADDL   DI, DX
+	MOVL   DX, (CX)
+	ADDQ   $0x04, CX
+	LEAL   -1(AX), DX
+	ANDL   DX, AX
+	JNE    one7
+
+none6:
+	ADDL $0x08, DI
+
+done1:
+	SUBQ SI, CX
+	SHRQ $0x02, CX
+	MOVQ CX, ret+56(FP)
+	VZEROUPPER
+	RET
+
+// func dropReLUAVX512(y []float32, x []float32, alpha float32, key uint32, threshold uint32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·dropReLUAVX512(SB), NOSPLIT, $0-60
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         y_len+8(FP), DX
+	MOVQ         DX, BX
+	ANDQ         $0x0000000f, BX
+	MOVL         $-1, SI
+	BZHIL        BX, SI, SI
+	KMOVW        SI, K1
+	VBROADCASTSS alpha+48(FP), Z0
+	VBROADCASTSS fe3779b90<>+0(SB), Z3
+	VBROADCASTSS f7feb352d<>+0(SB), Z4
+	VBROADCASTSS f846ca68b<>+0(SB), Z5
+	VBROADCASTSS threshold+56(FP), Z6
+	VBROADCASTSS key+52(FP), Z2
+	LEAQ         droplanes<>+0(SB), BX
+	VMOVUPS      (BX), Z1
+	VPADDD       Z2, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	XORQ         BX, BX
+	LEAQ         -32(DX), SI
+	CMPQ         BX, SI
+	JG           end3
+
+loop2:
+	VPSRLD      $0x10, Z1, Z8
+	VPXORD      Z8, Z1, Z7
+	VPADDD      Z3, Z1, Z1
+	VPMULLD     Z4, Z7, Z7
+	VPSRLD      $0x0f, Z7, Z8
+	VPXORD      Z8, Z7, Z7
+	VPMULLD     Z5, Z7, Z7
+	VPCMPUD     $0x05, Z6, Z7, K2
+	VMOVUPS     (CX)(BX*4), Z7
+	VMOVUPS     (AX)(BX*4), Z8
+	VMAXPS      Z2, Z7, Z7
+	VFMADD231PS Z7, Z0, K2, Z8
+	VMOVUPS     Z8, (AX)(BX*4)
+	VPSRLD      $0x10, Z1, Z8
+	VPXORD      Z8, Z1, Z7
+	VPADDD      Z3, Z1, Z1
+	VPMULLD     Z4, Z7, Z7
+	VPSRLD      $0x0f, Z7, Z8
+	VPXORD      Z8, Z7, Z7
+	VPMULLD     Z5, Z7, Z7
+	VPCMPUD     $0x05, Z6, Z7, K2
+	VMOVUPS     64(CX)(BX*4), Z7
+	VMOVUPS     64(AX)(BX*4), Z8
+	VMAXPS      Z2, Z7, Z7
+	VFMADD231PS Z7, Z0, K2, Z8
+	VMOVUPS     Z8, 64(AX)(BX*4)
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, SI
+	JLE         loop2
+
+end3:
+	LEAQ -16(DX), SI
+	CMPQ BX, SI
+	JG   end5
+
+loop4:
+	VPSRLD      $0x10, Z1, Z8
+	VPXORD      Z8, Z1, Z7
+	VPADDD      Z3, Z1, Z1
+	VPMULLD     Z4, Z7, Z7
+	VPSRLD      $0x0f, Z7, Z8
+	VPXORD      Z8, Z7, Z7
+	VPMULLD     Z5, Z7, Z7
+	VPCMPUD     $0x05, Z6, Z7, K2
+	VMOVUPS     (CX)(BX*4), Z7
+	VMOVUPS     (AX)(BX*4), Z8
+	VMAXPS      Z2, Z7, Z7
+	VFMADD231PS Z7, Z0, K2, Z8
+	VMOVUPS     Z8, (AX)(BX*4)
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, SI
+	JLE         loop4
+
+end5:
+	CMPQ        BX, DX
+	JGE         done1
+	VPSRLD      $0x10, Z1, Z8
+	VPXORD      Z8, Z1, Z7
+	VPADDD      Z3, Z1, Z1
+	VPMULLD     Z4, Z7, Z7
+	VPSRLD      $0x0f, Z7, Z8
+	VPXORD      Z8, Z7, Z7
+	VPMULLD     Z5, Z7, Z7
+	VPCMPUD     $0x05, Z6, Z7, K2
+	VMOVUPS.Z   (CX)(BX*4), K1, Z1
+	VMOVUPS.Z   (AX)(BX*4), K1, Z3
+	VMAXPS      Z2, Z1, Z1
+	VFMADD231PS Z1, Z0, K2, Z3
+	VMOVUPS     Z3, K1, (AX)(BX*4)
+
+done1:
+	VZEROUPPER
+	RET
+
+DATA fe3779b90<>+0(SB)/4, $0xe3779b90
+DATA fe3779b90<>+4(SB)/4, $0xe3779b90
+DATA fe3779b90<>+8(SB)/4, $0xe3779b90
+DATA fe3779b90<>+12(SB)/4, $0xe3779b90
+DATA fe3779b90<>+16(SB)/4, $0xe3779b90
+DATA fe3779b90<>+20(SB)/4, $0xe3779b90
+DATA fe3779b90<>+24(SB)/4, $0xe3779b90
+DATA fe3779b90<>+28(SB)/4, $0xe3779b90
+GLOBL fe3779b90<>(SB), RODATA|NOPTR, $32
+
+// func dropReLUGradAVX512(x []float32, g []float32, key uint32, threshold uint32) (sum float32)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+TEXT ·dropReLUGradAVX512(SB), NOSPLIT, $0-60
+	MOVQ         x_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         x_len+8(FP), DX
+	MOVQ         DX, BX
+	ANDQ         $0x0000000f, BX
+	MOVL         $-1, SI
+	BZHIL        BX, SI, SI
+	KMOVW        SI, K1
+	VBROADCASTSS fe3779b90<>+0(SB), Z2
+	VBROADCASTSS f7feb352d<>+0(SB), Z3
+	VBROADCASTSS f846ca68b<>+0(SB), Z4
+	VBROADCASTSS threshold+52(FP), Z5
+	VBROADCASTSS key+48(FP), Z1
+	LEAQ         droplanes<>+0(SB), BX
+	VMOVUPS      (BX), Z0
+	VPADDD       Z1, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z6, Z6, Z6
+	VXORPS       Z7, Z7, Z7
+	XORQ         BX, BX
+	LEAQ         -32(DX), SI
+	CMPQ         BX, SI
+	JG           end3
+
+loop2:
+	VPSRLD      $0x10, Z0, Z9
+	VPXORD      Z9, Z0, Z8
+	VPADDD      Z2, Z0, Z0
+	VPMULLD     Z3, Z8, Z8
+	VPSRLD      $0x0f, Z8, Z9
+	VPXORD      Z9, Z8, Z8
+	VPMULLD     Z4, Z8, Z8
+	VPCMPUD     $0x05, Z5, Z8, K2
+	VMOVUPS     (AX)(BX*4), Z8
+	VMOVUPS     (CX)(BX*4), Z9
+	VCMPPS      $0x1e, Z1, Z8, K2, K2
+	VMOVAPS.Z   Z9, K2, Z9
+	VMOVAPS.Z   Z8, K2, Z8
+	VFMADD231PS Z8, Z9, Z6
+	VMOVUPS     Z9, (AX)(BX*4)
+	VPSRLD      $0x10, Z0, Z9
+	VPXORD      Z9, Z0, Z8
+	VPADDD      Z2, Z0, Z0
+	VPMULLD     Z3, Z8, Z8
+	VPSRLD      $0x0f, Z8, Z9
+	VPXORD      Z9, Z8, Z8
+	VPMULLD     Z4, Z8, Z8
+	VPCMPUD     $0x05, Z5, Z8, K2
+	VMOVUPS     64(AX)(BX*4), Z8
+	VMOVUPS     64(CX)(BX*4), Z9
+	VCMPPS      $0x1e, Z1, Z8, K2, K2
+	VMOVAPS.Z   Z9, K2, Z9
+	VMOVAPS.Z   Z8, K2, Z8
+	VFMADD231PS Z8, Z9, Z7
+	VMOVUPS     Z9, 64(AX)(BX*4)
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, SI
+	JLE         loop2
+
+end3:
+	LEAQ -16(DX), SI
+	CMPQ BX, SI
+	JG   end5
+
+loop4:
+	VPSRLD      $0x10, Z0, Z9
+	VPXORD      Z9, Z0, Z8
+	VPADDD      Z2, Z0, Z0
+	VPMULLD     Z3, Z8, Z8
+	VPSRLD      $0x0f, Z8, Z9
+	VPXORD      Z9, Z8, Z8
+	VPMULLD     Z4, Z8, Z8
+	VPCMPUD     $0x05, Z5, Z8, K2
+	VMOVUPS     (AX)(BX*4), Z8
+	VMOVUPS     (CX)(BX*4), Z9
+	VCMPPS      $0x1e, Z1, Z8, K2, K2
+	VMOVAPS.Z   Z9, K2, Z9
+	VMOVAPS.Z   Z8, K2, Z8
+	VFMADD231PS Z8, Z9, Z6
+	VMOVUPS     Z9, (AX)(BX*4)
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, SI
+	JLE         loop4
+
+end5:
+	CMPQ        BX, DX
+	JGE         done1
+	VPSRLD      $0x10, Z0, Z9
+	VPXORD      Z9, Z0, Z8
+	VPADDD      Z2, Z0, Z0
+	VPMULLD     Z3, Z8, Z8
+	VPSRLD      $0x0f, Z8, Z9
+	VPXORD      Z9, Z8, Z8
+	VPMULLD     Z4, Z8, Z8
+	VPCMPUD     $0x05, Z5, Z8, K2
+	VMOVUPS.Z   (AX)(BX*4), K1, Z0
+	VMOVUPS.Z   (CX)(BX*4), K1, Z2
+	VCMPPS      $0x1e, Z1, Z0, K2, K2
+	VMOVAPS.Z   Z2, K2, Z2
+	VMOVAPS.Z   Z0, K2, Z0
+	VFMADD231PS Z0, Z2, Z6
+	VMOVUPS     Z2, K1, (AX)(BX*4)
+
+done1:
+	VADDPS        Z7, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y6
+	VEXTRACTF32X4 $0x01, Y6, X0
+	VADDPS        X0, X6, X6
+	VPERMILPS     $0x4e, X6, X0
+	VADDPS        X0, X6, X6
+	VPERMILPS     $0xb1, X6, X0
+	VADDPS        X0, X6, X6
+	VBROADCASTSS  X6, Z6
+	VMOVSS        X6, sum+56(FP)
+	VZEROUPPER
+	RET
+
+// func belowAVX512(x []float32, limit float32, first uint32, dst []uint32) int
+// Requires: AVX, AVX512F, BMI2, POPCNT
+TEXT ·belowAVX512(SB), NOSPLIT, $0-64
+	MOVQ         x_base+0(FP), AX
+	MOVQ         dst_base+32(FP), CX
+	MOVQ         x_len+8(FP), DX
+	MOVQ         DX, BX
+	ANDQ         $0x0000000f, BX
+	MOVL         $-1, SI
+	BZHIL        BX, SI, SI
+	KMOVW        SI, K1
+	VBROADCASTSS limit+24(FP), Z0
+	MOVL         first+28(FP), DI
+	MOVQ         CX, SI
+	LEAQ         placelanes<>+0(SB), BX
+	VMOVUPS      (BX), Z1
+	XORQ         BX, BX
+	LEAQ         -16(DX), R8
+	CMPQ         BX, R8
+	JG           end3
+
+loop2:
+	VMOVUPS       (AX)(BX*4), Z2
+	VCMPPS        $0x12, Z0, Z2, K2
+	KMOVW         K2, R9
+	TESTL         R9, R9
+	JEQ           none4
+	VPBROADCASTD  DI, Z2
+	VPADDD        Z1, Z2, Z2
+	VPCOMPRESSD.Z Z2, K2, Z2
+	POPCNTL       R9, R9
+	MOVL          $-1, R10
+	BZHIL         R9, R10, R10
+	KMOVW         R10, K2
+	VMOVDQU32     Z2, K2, (CX)
+	LEAQ          (CX)(R9*4), CX
+
+none4:
+	ADDL $0x10, DI
+	ADDQ $0x00000010, BX
+	CMPQ BX, R8
+	JLE  loop2
+
+end3:
+	CMPQ          BX, DX
+	JGE           done1
+	VMOVUPS.Z     (AX)(BX*4), K1, Z2
+	VCMPPS        $0x12, Z0, Z2, K1, K1
+	KMOVW         K1, AX
+	TESTL         AX, AX
+	JEQ           none5
+	VPBROADCASTD  DI, Z0
+	VPADDD        Z1, Z0, Z0
+	VPCOMPRESSD.Z Z0, K1, Z0
+	POPCNTL       AX, AX
+	MOVL          $-1, DX
+	BZHIL         AX, DX, DX
+	KMOVW         DX, K1
+	VMOVDQU32     Z0, K1, (CX)
+	LEAQ          (CX)(AX*4), CX
+
+none5:
+	ADDL $0x10, DI
+
+done1:
+	SUBQ SI, CX
+	SHRQ $0x02, CX
+	MOVQ CX, ret+56(FP)
+	VZEROUPPER
+	RET
