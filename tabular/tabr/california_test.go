@@ -186,3 +186,31 @@ func TestTrainingOnCalifornia(t *testing.T) {
 	t.Logf("seed %d: best epoch %d of %d, validation %.4f, test %.4f, %.1f CPU s, %.2f an epoch", seed, r.BestEpoch, r.Epochs,
 		r.Metrics["rmse"].Value, e.Value, took, took/float64(r.Epochs))
 }
+
+// BenchmarkPredictCalifornia is one row at a time, and whole batches, from the 13,209
+// candidates of California, of a model that is not trained.
+func BenchmarkPredictCalifornia(b *testing.B) {
+	data, _, test := california(b)
+	plr := Default(data)
+	plr.Embedding, plr.EmbedDim, plr.Frequencies, plr.Sigma, plr.Dim, plr.Predictors = Periodic, 64, 96, .0137, 122, 2
+	for name, c := range map[string]Config{"s": Default(data), "plr": plr} {
+		_, p := serving(b, c, data)
+		row, out := part(test, 0, 1), make([]float32, test.Rows)
+		b.Run(name+"/row", func(b *testing.B) {
+			for i := 0; b.Loop(); i = (i + 1) % test.Rows {
+				row.Num = test.Num[i*8:][:8]
+				if err := p.Predict(background, Query{Rows: row}, out[:1]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"/batch", func(b *testing.B) {
+			for b.Loop() {
+				if err := p.Predict(background, Query{Rows: test}, out); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(test.Rows*b.N)/b.Elapsed().Seconds(), "rows/s")
+		})
+	}
+}

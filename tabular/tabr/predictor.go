@@ -19,10 +19,9 @@ type Predictor struct {
 	pool sync.Pool // of *work
 
 	mu    sync.RWMutex
-	s     space // keys, by slot
+	s     space // keys, by slot; names are ids
 	side  []float32
 	y     []float32
-	ids   []uint32
 	slots map[uint32]uint32 // by id
 }
 
@@ -91,7 +90,7 @@ func (p *Predictor) put(id uint32, z, side []float32, y float32) {
 	}
 	p.slots[id] = uint32(p.s.n)
 	p.s.insert(z)
-	p.side, p.y, p.ids = append(p.side, side...), append(p.y, y), append(p.ids, id)
+	p.side, p.y, p.s.names = append(p.side, side...), append(p.y, y), append(p.s.names, id)
 }
 
 // Delete removes candidates; ids that are not there are passed over.
@@ -112,12 +111,13 @@ func (p *Predictor) take(id uint32) {
 	delete(p.slots, id)
 	p.s.remove(int(slot))
 	last, n := p.s.n, p.f.side()
+	names := p.s.names
 	if int(slot) != last {
-		p.slots[p.ids[last]] = slot
+		p.slots[names[last]] = slot
 	}
-	p.ids[slot], p.y[slot] = p.ids[last], p.y[last]
+	names[slot], p.y[slot] = names[last], p.y[last]
 	copy(p.side[int(slot)*n:][:n], p.side[last*n:])
-	p.ids, p.y, p.side = p.ids[:last], p.y[:last], p.side[:last*n]
+	p.s.names, p.y, p.side = names[:last], p.y[:last], p.side[:last*n]
 }
 
 // Keys appends the keys of rows, KeyDim numbers each, to dst: what an index over
@@ -233,7 +233,7 @@ func (p *Predictor) mix(ctx context.Context, w *work, q *Query, lo, n int) error
 			near := q.Near[(lo+i)*c.Context:][:c.Context]
 			clear(near)
 			for j, slot := range ids {
-				near[j] = Neighbour{p.ids[slot], w.p[j]}
+				near[j] = Neighbour{p.s.names[slot], w.p[j]}
 			}
 			order(near[:len(ids)])
 		}

@@ -14,6 +14,7 @@ type space struct {
 	z      []float32 // n x dim
 	norm   []float32 // n, squared lengths
 	most   float32   // no norm is above it
+	names  []uint32  // what decides between equal distances; nil: positions
 	// turned is z transposed, dim x stride, in spaces of few dimensions: products with
 	// it need no packing.
 	turned []float32
@@ -194,6 +195,9 @@ func (w *search) settle(s *space, r int, q []float32, self uint32, k int, ctx []
 	}
 	w.keys = w.keys[:0]
 	for i, id := range ids {
+		if s.names != nil {
+			id = s.names[id]
+		}
 		w.keys = append(w.keys, uint64(math.Float32bits(w.dist[i]))<<32|uint64(id))
 	}
 	last := uint64(math.MaxUint64)
