@@ -23,6 +23,8 @@ type functions struct {
 	dropReLU     func(y, x []float32, alpha float32, key, threshold uint32)
 	dropReLUGrad func(x, g []float32, key, threshold uint32) float32
 	below        func(x []float32, limit float32, first uint32, dst []uint32) int
+
+	turns func(sin, cos, src []float32, x float32)
 }
 
 var genericFunctions = functions{
@@ -44,4 +46,5 @@ var genericFunctions = functions{
 	dropReLU:      dropReLUGeneric,
 	dropReLUGrad:  dropReLUGradGeneric,
 	below:         belowGeneric,
+	turns:         turnsGeneric,
 }

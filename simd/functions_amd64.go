@@ -104,6 +104,9 @@ func dropReLUGradAVX2(x []float32, g []float32, key uint32, threshold uint32) (s
 func belowAVX2(x []float32, limit float32, first uint32, dst []uint32) int
 
 //go:noescape
+func turnsAVX2(sin []float32, cos []float32, src []float32, x float32)
+
+//go:noescape
 func dropReLUAVX512(y []float32, x []float32, alpha float32, key uint32, threshold uint32)
 
 //go:noescape
@@ -111,3 +114,6 @@ func dropReLUGradAVX512(x []float32, g []float32, key uint32, threshold uint32) 
 
 //go:noescape
 func belowAVX512(x []float32, limit float32, first uint32, dst []uint32) int
+
+//go:noescape
+func turnsAVX512(sin []float32, cos []float32, src []float32, x float32)

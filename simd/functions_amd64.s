@@ -3269,6 +3269,219 @@ done1:
 	VZEROUPPER
 	RET
 
+// func turnsAVX2(sin []float32, cos []float32, src []float32, x float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·turnsAVX2(SB), NOSPLIT, $0-76
+	MOVQ         sin_base+0(FP), AX
+	MOVQ         cos_base+24(FP), CX
+	MOVQ         src_base+48(FP), DX
+	MOVQ         src_len+56(FP), BX
+	MOVQ         BX, SI
+	NEGQ         SI
+	ANDQ         $0x00000007, SI
+	LEAQ         lanes<>+0(SB), DI
+	VMOVDQU      (DI)(SI*4), Y0
+	VBROADCASTSS x+72(FP), Y1
+	VBROADCASTSS f40800000<>+0(SB), Y2
+	VBROADCASTSS f4b400000<>+0(SB), Y3
+	XORQ         SI, SI
+	LEAQ         -8(BX), DI
+	CMPQ         SI, DI
+	JG           end3
+
+loop2:
+	VMOVUPS      (DX)(SI*4), Y4
+	VMULPS       Y1, Y4, Y4
+	VMOVAPS      Y3, Y5
+	VFMADD231PS  Y2, Y4, Y5
+	VSUBPS       Y3, Y5, Y6
+	VFNMADD231PS f3e800000<>+0(SB), Y6, Y4
+	VMULPS       f40c90fdb<>+0(SB), Y4, Y4
+	VMULPS       Y4, Y4, Y6
+	VMOVAPS      fb94ca1f9<>+0(SB), Y7
+	VFMADD213PS  f3c08839e<>+0(SB), Y6, Y7
+	VFMADD213PS  fbe2aaaa3<>+0(SB), Y6, Y7
+	VMOVAPS      f37ccf5ce<>+0(SB), Y8
+	VFMADD213PS  fbab6061a<>+0(SB), Y6, Y8
+	VFMADD213PS  f3d2aaaa5<>+0(SB), Y6, Y8
+	VFMADD213PS  fbf000000<>+0(SB), Y6, Y8
+	VMULPS       Y6, Y7, Y7
+	VFMADD213PS  Y4, Y4, Y7
+	VFMADD213PS  f3f800000<>+0(SB), Y6, Y8
+	VPSLLD       $0x1f, Y5, Y6
+	VBLENDVPS    Y6, Y8, Y7, Y4
+	VBLENDVPS    Y6, Y7, Y8, Y6
+	VPSLLD       $0x1e, Y5, Y7
+	VPAND        f80000000<>+0(SB), Y7, Y7
+	VPXOR        Y7, Y4, Y4
+	VPADDD       f00000001<>+0(SB), Y5, Y5
+	VPSLLD       $0x1e, Y5, Y5
+	VPAND        f80000000<>+0(SB), Y5, Y5
+	VPXOR        Y5, Y6, Y6
+	VMOVUPS      Y4, (AX)(SI*4)
+	VMOVUPS      Y6, (CX)(SI*4)
+	ADDQ         $0x00000008, SI
+	CMPQ         SI, DI
+	JLE          loop2
+
+end3:
+	CMPQ         SI, BX
+	JGE          done1
+	VMASKMOVPS   (DX)(SI*4), Y0, Y4
+	VMULPS       Y1, Y4, Y4
+	VMOVAPS      Y3, Y1
+	VFMADD231PS  Y2, Y4, Y1
+	VSUBPS       Y3, Y1, Y2
+	VFNMADD231PS f3e800000<>+0(SB), Y2, Y4
+	VMULPS       f40c90fdb<>+0(SB), Y4, Y4
+	VMULPS       Y4, Y4, Y2
+	VMOVAPS      fb94ca1f9<>+0(SB), Y3
+	VFMADD213PS  f3c08839e<>+0(SB), Y2, Y3
+	VFMADD213PS  fbe2aaaa3<>+0(SB), Y2, Y3
+	VMOVAPS      f37ccf5ce<>+0(SB), Y5
+	VFMADD213PS  fbab6061a<>+0(SB), Y2, Y5
+	VFMADD213PS  f3d2aaaa5<>+0(SB), Y2, Y5
+	VFMADD213PS  fbf000000<>+0(SB), Y2, Y5
+	VMULPS       Y2, Y3, Y3
+	VFMADD213PS  Y4, Y4, Y3
+	VFMADD213PS  f3f800000<>+0(SB), Y2, Y5
+	VPSLLD       $0x1f, Y1, Y4
+	VBLENDVPS    Y4, Y5, Y3, Y2
+	VBLENDVPS    Y4, Y3, Y5, Y3
+	VPSLLD       $0x1e, Y1, Y4
+	VPAND        f80000000<>+0(SB), Y4, Y4
+	VPXOR        Y4, Y2, Y2
+	VPADDD       f00000001<>+0(SB), Y1, Y1
+	VPSLLD       $0x1e, Y1, Y1
+	VPAND        f80000000<>+0(SB), Y1, Y1
+	VPXOR        Y1, Y3, Y3
+	VMASKMOVPS   Y2, Y0, (AX)(SI*4)
+	VMASKMOVPS   Y3, Y0, (CX)(SI*4)
+
+done1:
+	VZEROUPPER
+	RET
+
+DATA f40800000<>+0(SB)/4, $0x40800000
+DATA f40800000<>+4(SB)/4, $0x40800000
+DATA f40800000<>+8(SB)/4, $0x40800000
+DATA f40800000<>+12(SB)/4, $0x40800000
+DATA f40800000<>+16(SB)/4, $0x40800000
+DATA f40800000<>+20(SB)/4, $0x40800000
+DATA f40800000<>+24(SB)/4, $0x40800000
+DATA f40800000<>+28(SB)/4, $0x40800000
+GLOBL f40800000<>(SB), RODATA|NOPTR, $32
+
+DATA f4b400000<>+0(SB)/4, $0x4b400000
+DATA f4b400000<>+4(SB)/4, $0x4b400000
+DATA f4b400000<>+8(SB)/4, $0x4b400000
+DATA f4b400000<>+12(SB)/4, $0x4b400000
+DATA f4b400000<>+16(SB)/4, $0x4b400000
+DATA f4b400000<>+20(SB)/4, $0x4b400000
+DATA f4b400000<>+24(SB)/4, $0x4b400000
+DATA f4b400000<>+28(SB)/4, $0x4b400000
+GLOBL f4b400000<>(SB), RODATA|NOPTR, $32
+
+DATA f3e800000<>+0(SB)/4, $0x3e800000
+DATA f3e800000<>+4(SB)/4, $0x3e800000
+DATA f3e800000<>+8(SB)/4, $0x3e800000
+DATA f3e800000<>+12(SB)/4, $0x3e800000
+DATA f3e800000<>+16(SB)/4, $0x3e800000
+DATA f3e800000<>+20(SB)/4, $0x3e800000
+DATA f3e800000<>+24(SB)/4, $0x3e800000
+DATA f3e800000<>+28(SB)/4, $0x3e800000
+GLOBL f3e800000<>(SB), RODATA|NOPTR, $32
+
+DATA f40c90fdb<>+0(SB)/4, $0x40c90fdb
+DATA f40c90fdb<>+4(SB)/4, $0x40c90fdb
+DATA f40c90fdb<>+8(SB)/4, $0x40c90fdb
+DATA f40c90fdb<>+12(SB)/4, $0x40c90fdb
+DATA f40c90fdb<>+16(SB)/4, $0x40c90fdb
+DATA f40c90fdb<>+20(SB)/4, $0x40c90fdb
+DATA f40c90fdb<>+24(SB)/4, $0x40c90fdb
+DATA f40c90fdb<>+28(SB)/4, $0x40c90fdb
+GLOBL f40c90fdb<>(SB), RODATA|NOPTR, $32
+
+DATA f00000001<>+0(SB)/4, $0x00000001
+DATA f00000001<>+4(SB)/4, $0x00000001
+DATA f00000001<>+8(SB)/4, $0x00000001
+DATA f00000001<>+12(SB)/4, $0x00000001
+DATA f00000001<>+16(SB)/4, $0x00000001
+DATA f00000001<>+20(SB)/4, $0x00000001
+DATA f00000001<>+24(SB)/4, $0x00000001
+DATA f00000001<>+28(SB)/4, $0x00000001
+GLOBL f00000001<>(SB), RODATA|NOPTR, $32
+
+DATA fbe2aaaa3<>+0(SB)/4, $0xbe2aaaa3
+DATA fbe2aaaa3<>+4(SB)/4, $0xbe2aaaa3
+DATA fbe2aaaa3<>+8(SB)/4, $0xbe2aaaa3
+DATA fbe2aaaa3<>+12(SB)/4, $0xbe2aaaa3
+DATA fbe2aaaa3<>+16(SB)/4, $0xbe2aaaa3
+DATA fbe2aaaa3<>+20(SB)/4, $0xbe2aaaa3
+DATA fbe2aaaa3<>+24(SB)/4, $0xbe2aaaa3
+DATA fbe2aaaa3<>+28(SB)/4, $0xbe2aaaa3
+GLOBL fbe2aaaa3<>(SB), RODATA|NOPTR, $32
+
+DATA f3c08839e<>+0(SB)/4, $0x3c08839e
+DATA f3c08839e<>+4(SB)/4, $0x3c08839e
+DATA f3c08839e<>+8(SB)/4, $0x3c08839e
+DATA f3c08839e<>+12(SB)/4, $0x3c08839e
+DATA f3c08839e<>+16(SB)/4, $0x3c08839e
+DATA f3c08839e<>+20(SB)/4, $0x3c08839e
+DATA f3c08839e<>+24(SB)/4, $0x3c08839e
+DATA f3c08839e<>+28(SB)/4, $0x3c08839e
+GLOBL f3c08839e<>(SB), RODATA|NOPTR, $32
+
+DATA fb94ca1f9<>+0(SB)/4, $0xb94ca1f9
+DATA fb94ca1f9<>+4(SB)/4, $0xb94ca1f9
+DATA fb94ca1f9<>+8(SB)/4, $0xb94ca1f9
+DATA fb94ca1f9<>+12(SB)/4, $0xb94ca1f9
+DATA fb94ca1f9<>+16(SB)/4, $0xb94ca1f9
+DATA fb94ca1f9<>+20(SB)/4, $0xb94ca1f9
+DATA fb94ca1f9<>+24(SB)/4, $0xb94ca1f9
+DATA fb94ca1f9<>+28(SB)/4, $0xb94ca1f9
+GLOBL fb94ca1f9<>(SB), RODATA|NOPTR, $32
+
+DATA fbf000000<>+0(SB)/4, $0xbf000000
+DATA fbf000000<>+4(SB)/4, $0xbf000000
+DATA fbf000000<>+8(SB)/4, $0xbf000000
+DATA fbf000000<>+12(SB)/4, $0xbf000000
+DATA fbf000000<>+16(SB)/4, $0xbf000000
+DATA fbf000000<>+20(SB)/4, $0xbf000000
+DATA fbf000000<>+24(SB)/4, $0xbf000000
+DATA fbf000000<>+28(SB)/4, $0xbf000000
+GLOBL fbf000000<>(SB), RODATA|NOPTR, $32
+
+DATA f3d2aaaa5<>+0(SB)/4, $0x3d2aaaa5
+DATA f3d2aaaa5<>+4(SB)/4, $0x3d2aaaa5
+DATA f3d2aaaa5<>+8(SB)/4, $0x3d2aaaa5
+DATA f3d2aaaa5<>+12(SB)/4, $0x3d2aaaa5
+DATA f3d2aaaa5<>+16(SB)/4, $0x3d2aaaa5
+DATA f3d2aaaa5<>+20(SB)/4, $0x3d2aaaa5
+DATA f3d2aaaa5<>+24(SB)/4, $0x3d2aaaa5
+DATA f3d2aaaa5<>+28(SB)/4, $0x3d2aaaa5
+GLOBL f3d2aaaa5<>(SB), RODATA|NOPTR, $32
+
+DATA fbab6061a<>+0(SB)/4, $0xbab6061a
+DATA fbab6061a<>+4(SB)/4, $0xbab6061a
+DATA fbab6061a<>+8(SB)/4, $0xbab6061a
+DATA fbab6061a<>+12(SB)/4, $0xbab6061a
+DATA fbab6061a<>+16(SB)/4, $0xbab6061a
+DATA fbab6061a<>+20(SB)/4, $0xbab6061a
+DATA fbab6061a<>+24(SB)/4, $0xbab6061a
+DATA fbab6061a<>+28(SB)/4, $0xbab6061a
+GLOBL fbab6061a<>(SB), RODATA|NOPTR, $32
+
+DATA f37ccf5ce<>+0(SB)/4, $0x37ccf5ce
+DATA f37ccf5ce<>+4(SB)/4, $0x37ccf5ce
+DATA f37ccf5ce<>+8(SB)/4, $0x37ccf5ce
+DATA f37ccf5ce<>+12(SB)/4, $0x37ccf5ce
+DATA f37ccf5ce<>+16(SB)/4, $0x37ccf5ce
+DATA f37ccf5ce<>+20(SB)/4, $0x37ccf5ce
+DATA f37ccf5ce<>+24(SB)/4, $0x37ccf5ce
+DATA f37ccf5ce<>+28(SB)/4, $0x37ccf5ce
+GLOBL f37ccf5ce<>(SB), RODATA|NOPTR, $32
+
 // func dropReLUAVX512(y []float32, x []float32, alpha float32, key uint32, threshold uint32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·dropReLUAVX512(SB), NOSPLIT, $0-60
@@ -3569,5 +3782,110 @@ done1:
 	SUBQ SI, CX
 	SHRQ $0x02, CX
 	MOVQ CX, ret+56(FP)
+	VZEROUPPER
+	RET
+
+// func turnsAVX512(sin []float32, cos []float32, src []float32, x float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·turnsAVX512(SB), NOSPLIT, $0-76
+	MOVQ         sin_base+0(FP), AX
+	MOVQ         cos_base+24(FP), CX
+	MOVQ         src_base+48(FP), DX
+	MOVQ         src_len+56(FP), BX
+	MOVQ         BX, SI
+	ANDQ         $0x0000000f, SI
+	MOVL         $-1, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	VBROADCASTSS x+72(FP), Z0
+	VBROADCASTSS f40800000<>+0(SB), Z1
+	VBROADCASTSS f4b400000<>+0(SB), Z2
+	VBROADCASTSS f3e800000<>+0(SB), Z3
+	VBROADCASTSS f40c90fdb<>+0(SB), Z4
+	VBROADCASTSS f3f800000<>+0(SB), Z5
+	VBROADCASTSS f00000001<>+0(SB), Z6
+	VBROADCASTSS f80000000<>+0(SB), Z7
+	VBROADCASTSS fbe2aaaa3<>+0(SB), Z8
+	VBROADCASTSS f3c08839e<>+0(SB), Z9
+	VBROADCASTSS fb94ca1f9<>+0(SB), Z10
+	VBROADCASTSS fbf000000<>+0(SB), Z11
+	VBROADCASTSS f3d2aaaa5<>+0(SB), Z12
+	VBROADCASTSS fbab6061a<>+0(SB), Z13
+	VBROADCASTSS f37ccf5ce<>+0(SB), Z14
+	XORQ         SI, SI
+	LEAQ         -16(BX), DI
+	CMPQ         SI, DI
+	JG           end3
+
+loop2:
+	VMOVUPS      (DX)(SI*4), Z15
+	VMULPS       Z0, Z15, Z15
+	VMOVAPS      Z2, Z16
+	VFMADD231PS  Z1, Z15, Z16
+	VSUBPS       Z2, Z16, Z17
+	VFNMADD231PS Z3, Z17, Z15
+	VMULPS       Z4, Z15, Z15
+	VMULPS       Z15, Z15, Z17
+	VMOVAPS      Z10, Z18
+	VFMADD213PS  Z9, Z17, Z18
+	VFMADD213PS  Z8, Z17, Z18
+	VMOVAPS      Z14, Z19
+	VFMADD213PS  Z13, Z17, Z19
+	VFMADD213PS  Z12, Z17, Z19
+	VFMADD213PS  Z11, Z17, Z19
+	VMULPS       Z17, Z18, Z18
+	VFMADD213PS  Z15, Z15, Z18
+	VFMADD213PS  Z5, Z17, Z19
+	VPTESTMD     Z6, Z16, K2
+	VBLENDMPS    Z19, Z18, K2, Z20
+	VBLENDMPS    Z18, Z19, K2, Z21
+	VPSLLD       $0x1e, Z16, Z15
+	VPANDD       Z7, Z15, Z15
+	VPXORD       Z15, Z20, Z20
+	VPADDD       Z6, Z16, Z16
+	VPSLLD       $0x1e, Z16, Z16
+	VPANDD       Z7, Z16, Z16
+	VPXORD       Z16, Z21, Z21
+	VMOVUPS      Z20, (AX)(SI*4)
+	VMOVUPS      Z21, (CX)(SI*4)
+	ADDQ         $0x00000010, SI
+	CMPQ         SI, DI
+	JLE          loop2
+
+end3:
+	CMPQ         SI, BX
+	JGE          done1
+	VMOVUPS.Z    (DX)(SI*4), K1, Z15
+	VMULPS       Z0, Z15, Z15
+	VMOVAPS      Z2, Z0
+	VFMADD231PS  Z1, Z15, Z0
+	VSUBPS       Z2, Z0, Z1
+	VFNMADD231PS Z3, Z1, Z15
+	VMULPS       Z4, Z15, Z15
+	VMULPS       Z15, Z15, Z1
+	VMOVAPS      Z10, Z2
+	VFMADD213PS  Z9, Z1, Z2
+	VFMADD213PS  Z8, Z1, Z2
+	VMOVAPS      Z14, Z3
+	VFMADD213PS  Z13, Z1, Z3
+	VFMADD213PS  Z12, Z1, Z3
+	VFMADD213PS  Z11, Z1, Z3
+	VMULPS       Z1, Z2, Z2
+	VFMADD213PS  Z15, Z15, Z2
+	VFMADD213PS  Z5, Z1, Z3
+	VPTESTMD     Z6, Z0, K2
+	VBLENDMPS    Z3, Z2, K2, Z22
+	VBLENDMPS    Z2, Z3, K2, Z23
+	VPSLLD       $0x1e, Z0, Z1
+	VPANDD       Z7, Z1, Z1
+	VPXORD       Z1, Z22, Z22
+	VPADDD       Z6, Z0, Z0
+	VPSLLD       $0x1e, Z0, Z0
+	VPANDD       Z7, Z0, Z0
+	VPXORD       Z0, Z23, Z23
+	VMOVUPS      Z22, K1, (AX)(SI*4)
+	VMOVUPS      Z23, K1, (CX)(SI*4)
+
+done1:
 	VZEROUPPER
 	RET

@@ -34,6 +34,7 @@ func BenchmarkFunctions(b *testing.B) {
 			{"MulAdd", func() { MulAdd(s[0], s[1], s[2], s[3]) }},
 			{"DropReLU", func() { DropReLU(s[0], s[1], 1e-9, 1, 1<<31) }},
 			{"DropReLUGrad", func() { DropReLUGrad(s[0], s[1], 1, 1<<31) }},
+			{"SinCosTurns", func() { SinCosTurns(s[0], s[1], s[2], 1.5) }},
 			{"Below", func() { Below(s[1], 0.5, 0, at) }},
 			{"Add", func() { Add(s[0], s[1]) }},
 			{"SGD", func() { SGD(s[0], s[1], 1e-9, 0.1) }},

@@ -23,6 +23,7 @@ var avx2Functions = functions{
 	dropReLU:      dropReLUAVX2,
 	dropReLUGrad:  dropReLUGradAVX2,
 	below:         belowAVX2,
+	turns:         turnsAVX2,
 }
 
 var avx512Functions = functions{
@@ -44,4 +45,5 @@ var avx512Functions = functions{
 	dropReLU:      dropReLUAVX512,
 	dropReLUGrad:  dropReLUGradAVX512,
 	below:         belowAVX512,
+	turns:         turnsAVX512,
 }

@@ -81,6 +81,7 @@ func drops() {
 		dropReLU(isa)
 		dropReLUGrad(isa)
 		atMost(isa)
+		turns(isa)
 	}
 }
 

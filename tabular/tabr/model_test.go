@@ -130,14 +130,6 @@ func TestPeriodicFeaturesGiveTheGoldenNumbers(t *testing.T) {
 	for i, want := range []float64{.3090170, -.9921147, .9510565, -.1253332} {
 		close5(t, "feature", x[i], want)
 	}
-	for i := -200000; i <= 200000; i++ {
-		x := float32(i) * 0.0123
-		s, c := sincos(x)
-		ws, wc := math.Sincos(2 * math.Pi * float64(x))
-		if math.Abs(float64(s)-ws) > 2e-7 || math.Abs(float64(c)-wc) > 2e-7 {
-			t.Fatalf("of %v turns: %v %v, want %v %v", x, s, c, ws, wc)
-		}
-	}
 }
 
 func TestForwardIsThatOfThePlainModelInEveryForm(t *testing.T) {

@@ -25,28 +25,7 @@ func waves(t *nn.Tape, x nn.Matrix, freq *nn.Var) *nn.Var {
 // wave writes the cosines, then the sines, of 2π·f·x.
 func wave(dst []float32, x float32, freq []float32) {
 	n := len(freq)
-	c, s := dst[:n], dst[n:2*n]
-	for k, f := range freq {
-		s[k], c[k] = sincos(f * x)
-	}
-}
-
-// sincos is the sine and the cosine of x turns, to within 2e-7 for |x| below 2²².
-func sincos(x float32) (sin, cos float32) {
-	// Quarter turns to the nearest, and what is left, within an eighth of a turn.
-	const round = 1.5 * (1 << 23)
-	q := 4*x + round
-	r := (x - (q-round)*0.25) * (2 * math.Pi)
-	z := r * r
-	s := r + r*z*(-1.6666655e-1+z*(8.3321609e-3-z*1.9515296e-4))
-	c := 1 - 0.5*z + z*z*(4.1666646e-2+z*(-1.3887316e-3+z*2.4433157e-5))
-	n := math.Float32bits(q)
-	if n&1 != 0 {
-		s, c = c, s
-	}
-	sin = math.Float32frombits(math.Float32bits(s) ^ n&2<<30)
-	cos = math.Float32frombits(math.Float32bits(c) ^ (n+1)&2<<30)
-	return sin, cos
+	simd.SinCosTurns(dst[n:2*n], dst[:n], freq, x)
 }
 
 func (o *periodic) Backward(t *nn.Tape, out *nn.Var, in []*nn.Var) {
