@@ -12,22 +12,22 @@ const (
 	maskPredictor = maskEncoder + maxBlocks
 )
 
-// encode is E of rows of width numbers, of the table's rows with these numbers.
-func (m *Model) encode(t *nn.Tape, x nn.Matrix, rows []uint32) *nn.Var {
+// embed is the embedding of numbers x of columns col: numbers x EmbedDim.
+func (m *Model) embed(t *nn.Tape, x []float32, col []uint32) *nn.Var {
+	if m.c.Embedding == Periodic {
+		return t.ReLU(t.Linear(waves(t, x, col, t.Param(m.freq)), t.Param(m.embedW), t.Param(m.embedB)))
+	}
+	return t.ReLU(scale(t, x, col, t.Param(m.embedW), t.Param(m.embedB)))
+}
+
+// encode is E of rows of the table, whose numbers are x, and their numeric columns,
+// embedded, numbers; nil if they are not to be.
+func (m *Model) encode(t *nn.Tape, x nn.Matrix, numbers *nn.Var, rows []uint32) *nn.Var {
 	u := t.Input(x)
-	if m.c.Embedding != Plain {
-		n := m.c.Num
-		rest := t.Columns(u, n, x.Cols)
-		numbers := x.Columns(0, n)
-		var e *nn.Var
-		if m.c.Embedding == Periodic {
-			e = t.Linear(waves(t, numbers, t.Param(m.freq)), t.Param(m.embedW), t.Param(m.embedB))
-		} else {
-			e = scale(t, numbers, t.Param(m.embedW), t.Param(m.embedB))
-		}
-		e = t.Reshape(t.ReLU(e), x.Rows, n*m.c.EmbedDim)
-		if u = e; rest.Cols > 0 {
-			u = t.Concat(e, rest)
+	if numbers != nil {
+		rest := t.Columns(u, m.c.Num, x.Cols)
+		if u = numbers; rest.Cols > 0 {
+			u = t.Concat(numbers, rest)
 		}
 	}
 	e := m.in.Forward(t, u)

@@ -37,7 +37,9 @@ type learner struct {
 	search search
 	aside  nn.Tape // for keys of all candidates
 	centre []float32
-	slot   []int32 // of the table's rows among those of a step, plus 1
+	values *distinct // nil without an embedding of numbers
+	table  []float32 // their embeddings, of all candidates
+	slot   []int32   // of the table's rows among those of a step, plus 1
 	unique []uint32
 	ctx    []uint32
 	dist   []float32
@@ -54,6 +56,9 @@ func newLearner(m *Model, x nn.Matrix, y []float32, freeze int) (*learner, error
 		return nil, fmt.Errorf("%w: %d training rows, want at least 2", ErrData, x.Rows)
 	}
 	l := &learner{Model: m, x: x, y: y, k: k, freeze: freeze, last: make([]uint32, x.Rows*k), known: make([]bool, x.Rows)}
+	if m.c.Embedding != Plain {
+		l.values = newDistinct(x, m.c.Num)
+	}
 	if freeze >= 0 {
 		l.contexts = &nn.Stats{Mean: make([]float32, x.Rows*k), Var: make([]float32, 1)}
 	}
@@ -167,7 +172,12 @@ func (l *learner) wide(t *nn.Tape, o mixture) *nn.Var {
 	}
 	x := t.Matrix(len(l.unique), l.x.Cols)
 	simd.Gather(x.Data, l.x.Data, l.x.Cols, l.unique)
-	e := l.encode(t, x, l.unique)
+	var numbers *nn.Var
+	if l.values != nil {
+		some := l.values.of(l.unique)
+		numbers = look(t, l.embed(t, some.x, some.col), some.ids, l.c.Num)
+	}
+	e := l.encode(t, x, numbers, l.unique)
 	keys := l.keys(t, e)
 	a := t.Linear(keys, t.Param(l.hidden.Weight), nil)
 	y := t.Matrix(1, len(l.unique)).Data
@@ -220,21 +230,43 @@ func (l *learner) place(t *nn.Tape) {
 	} else {
 		s.dim = l.c.Dim
 		s.z = room(s.z, s.n*s.dim)
-		l.aside.Train, l.aside.NoGrad, l.aside.Seed, l.aside.Step = t.Train, true, t.Seed, t.Step
-		ids := make([]uint32, 0, 1024)
-		for lo := 0; lo < s.n; lo += cap(ids) {
-			hi := min(lo+cap(ids), s.n)
-			ids = ids[:0]
-			for i := lo; i < hi; i++ {
-				ids = append(ids, uint32(i))
-			}
-			l.aside.Reset()
-			k := l.keys(&l.aside, l.encode(&l.aside, l.x.Slice(lo, hi), ids))
-			copy(s.z[lo*s.dim:], k.Data[:(hi-lo)*s.dim])
-		}
+		l.encodeAll(t)
 	}
 	l.centre = centre(l.centre, s.z, s.dim)
 	s.measure()
+}
+
+// encodeAll makes the points of all candidates their keys, some at a time.
+func (l *learner) encodeAll(t *nn.Tape) {
+	const some = 1024
+	s, a := &l.s, &l.aside
+	a.Train, a.NoGrad, a.Seed, a.Step = t.Train, true, t.Seed, t.Step
+	wide := l.c.Num * l.c.EmbedDim
+	if v := l.values; v != nil {
+		l.table = room(l.table, len(v.x)*l.c.EmbedDim)
+		for lo := 0; lo < len(v.x); lo += 4 * some {
+			hi := min(lo+4*some, len(v.x))
+			a.Reset()
+			copy(l.table[lo*l.c.EmbedDim:], l.embed(a, v.x[lo:hi], v.col[lo:hi]).Data[:(hi-lo)*l.c.EmbedDim])
+		}
+	}
+	ids := make([]uint32, 0, some)
+	for lo := 0; lo < s.n; lo += some {
+		hi := min(lo+some, s.n)
+		ids = ids[:0]
+		for i := lo; i < hi; i++ {
+			ids = append(ids, uint32(i))
+		}
+		a.Reset()
+		var numbers *nn.Var
+		if v := l.values; v != nil {
+			m := a.Matrix(hi-lo, wide)
+			simd.Gather(m.Data, l.table, l.c.EmbedDim, v.code[lo*l.c.Num:hi*l.c.Num])
+			numbers = a.Input(m)
+		}
+		k := l.keys(a, l.encode(a, l.x.Slice(lo, hi), numbers, ids))
+		copy(s.z[lo*s.dim:], k.Data[:(hi-lo)*s.dim])
+	}
 }
 
 // product is c = a·b.
