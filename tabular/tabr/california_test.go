@@ -216,3 +216,35 @@ func BenchmarkPredictCalifornia(b *testing.B) {
 		})
 	}
 }
+
+// TestCandidatesAloneImproveCalifornia trains on a share of California's rows, then adds
+// the others as candidates: the error must fall without training.
+func TestCandidatesAloneImproveCalifornia(t *testing.T) {
+	data, val, test := california(t)
+	for _, share := range []int{1, 4, 16} {
+		few := part(data, 0, data.Rows*share/100) // of rows in order of a hash
+		m, err := New(Default(data), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Fit(background, m, few, val, Defaults(few.Rows)); err != nil {
+			t.Fatal(err)
+		}
+		var rmse [2]float64
+		for i, d := range []*tabular.Data{few, data} {
+			p, err := (&learner{Model: m}).predictor(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := p.Measure(background, test)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rmse[i] = e.Value
+		}
+		t.Logf("trained on %d %%: test %.4f, with all candidates %.4f", share, rmse[0], rmse[1])
+		if rmse[1] >= rmse[0] {
+			t.Errorf("trained on %d %%: the error rose", share)
+		}
+	}
+}
