@@ -34,6 +34,7 @@ type Options struct {
 	Resume []byte
 
 	Progress func(train.Event) // nil for nobody
+	Yield    func()            // called every few milliseconds, unless nil; it must be brief
 }
 
 // Defaults are the options of the paper's default model, for so many training rows.
@@ -84,11 +85,12 @@ func Fit(ctx context.Context, m *Model, data, val *tabular.Data, o Options) (tra
 			if err != nil {
 				return nil, err
 			}
+			p.yield = o.Yield
 			e, err := p.Measure(ctx, val)
 			return train.Metrics{name: e}, err
 		},
 		Metric: name, Lower: m.c.Kind == tabular.Regression, Patience: o.Patience, Budget: o.Budget,
-		Save: o.Save, Every: o.Every, Resume: o.Resume, Progress: o.Progress,
+		Save: o.Save, Every: o.Every, Resume: o.Resume, Progress: o.Progress, Yield: o.Yield,
 	})
 }
 

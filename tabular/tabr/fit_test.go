@@ -195,3 +195,24 @@ func TestAModelTrainedOnFewRowsGetsBetterByCandidatesAlone(t *testing.T) {
 		t.Errorf("the error went from %v to %v", before.Value, after.Value)
 	}
 }
+
+func TestTrainingGivesWayWithinItsSteps(t *testing.T) {
+	for _, name := range []string{"s", "plr-lite"} {
+		c := kinds()[name]
+		m, err := New(c, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := table(c, 200, 1)
+		o := options(200)
+		o.Epochs, o.Batch = 1, 128
+		turns := 0
+		o.Yield = func() { turns++ }
+		if _, err := Fit(background, m, data, data, o); err != nil {
+			t.Fatal(err)
+		}
+		if turns < 40 {
+			t.Errorf("%s: gave way %d times in two steps and a measurement", name, turns)
+		}
+	}
+}

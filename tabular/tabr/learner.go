@@ -84,7 +84,7 @@ func (l *learner) Gradient(t *nn.Tape, b batch) (float64, error) {
 	t.Train = true
 	frozen := l.contexts != nil && b.epoch >= l.freeze
 	if frozen && l.contexts.Var[0] == 0 {
-		if !l.hold() {
+		if !l.hold(t.Yield) {
 			return math.NaN(), nil
 		}
 	}
@@ -194,6 +194,7 @@ func (l *learner) wide(t *nn.Tape, o mixture) *nn.Var {
 // writes them to ctx and dist.
 func (l *learner) find(t *nn.Tape, rows []uint32) bool {
 	l.place(t)
+	l.search.yield = t.Yield
 	n := l.s.dim
 	l.query, l.limit = room(l.query, len(rows)*n), room(l.limit, len(rows))
 	for i, row := range rows {
@@ -240,7 +241,7 @@ func (l *learner) place(t *nn.Tape) {
 func (l *learner) encodeAll(t *nn.Tape) {
 	const some = 1024
 	s, a := &l.s, &l.aside
-	a.Train, a.NoGrad, a.Seed, a.Step = t.Train, true, t.Seed, t.Step
+	a.Train, a.NoGrad, a.Seed, a.Step, a.Yield = t.Train, true, t.Seed, t.Step, t.Yield
 	wide := l.c.Num * l.c.EmbedDim
 	if v := l.values; v != nil {
 		l.table = room(l.table, len(v.x)*l.c.EmbedDim)
@@ -294,8 +295,8 @@ func centre(mean, z []float32, dim int) []float32 {
 }
 
 // hold fixes the contexts of all rows, by the model without dropout.
-func (l *learner) hold() bool {
-	t := nn.Tape{NoGrad: true}
+func (l *learner) hold(yield func()) bool {
+	t := nn.Tape{NoGrad: true, Yield: yield}
 	n := l.x.Rows
 	rows := make([]uint32, n)
 	for i := range rows {

@@ -47,6 +47,13 @@ func (o *mixture) begin(t *nn.Tape) nn.Matrix {
 	return out
 }
 
+// giveWay is a turn for others after each few rows.
+func giveWay(t *nn.Tape, row int) {
+	if t.Yield != nil && row%32 == 0 {
+		t.Yield()
+	}
+}
+
 // bits are those of candidate j of row i.
 func (o *mixture) bits(row uint64, i, j int) uint64 {
 	id := o.ctx[i*o.k+j]
@@ -130,6 +137,7 @@ func (o *narrow) mix(t *nn.Tape, m, a, b *nn.Var) *nn.Var {
 	}
 	copy(o.first.Row(w), b.Row(0))
 	for i := range o.rows {
+		giveWay(t, i)
 		o.differ(i)
 		o.add(i, out.Row(i))
 	}
@@ -163,6 +171,7 @@ func (o *narrow) Backward(t *nn.Tape, out *nn.Var, in []*nn.Var) {
 	clear(square.Data)
 	weight, ds, scaled := t.Matrix(1, o.k).Data, t.Matrix(1, o.k).Data, t.Matrix(o.k, w)
 	for i := range o.rows {
+		giveWay(t, i)
 		o.differ(i)
 		o.back(i, g.Row(i), weight, ds)
 		for j, d := range ds { // of s = -δᵀMᵀMδ
@@ -212,6 +221,7 @@ func (o *wide) mix(t *nn.Tape, keys, a, b *nn.Var) *nn.Var {
 	out := o.begin(t)
 	o.base = t.Matrix(1, a.Cols)
 	for i := range n {
+		giveWay(t, i)
 		o.differ(i, a, b)
 		o.add(i, out.Row(i))
 	}
@@ -240,6 +250,7 @@ func (o *wide) Backward(t *nn.Tape, out *nn.Var, in []*nn.Var) {
 	h := o.c.hidden()
 	sum, diff := t.Matrix(1, h).Data, t.Matrix(1, keys.Cols).Data
 	for i := range o.rows {
+		giveWay(t, i)
 		o.differ(i, a, b)
 		o.back(i, g.Row(i), weight, ds)
 		clear(sum)

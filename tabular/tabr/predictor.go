@@ -15,8 +15,9 @@ import (
 // Predictor answers for a Frozen model from candidates that come and go. All methods may
 // be called from many goroutines.
 type Predictor struct {
-	f    *Frozen
-	pool sync.Pool // of *work
+	f     *Frozen
+	pool  sync.Pool // of *work
+	yield func()    // called for each group of rows, unless nil
 
 	mu    sync.RWMutex
 	s     space // keys, by slot; names are ids
@@ -182,6 +183,9 @@ func (p *Predictor) Predict(ctx context.Context, q Query, out []float32) error {
 	for lo := 0; lo < d.Rows; lo += searchGroup {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if p.yield != nil {
+			p.yield()
 		}
 		n := min(searchGroup, d.Rows-lo)
 		f.read(w, d, lo, n)

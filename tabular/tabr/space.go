@@ -100,6 +100,7 @@ const nobody = math.MaxUint32
 
 // search is scratch for nearest.
 type search struct {
+	yield  func() // called for each group of queries, unless nil
 	scores []float32
 	found  []uint32
 	hits   [searchGroup][]uint64
@@ -126,6 +127,9 @@ func (w *search) nearest(s *space, q []float32, self []uint32, limit []float32, 
 	w.found = room(w.found, searchBlock)
 	w.scores = room(w.scores, searchGroup*searchBlock)
 	for g := 0; g < b; g += searchGroup {
+		if w.yield != nil {
+			w.yield()
+		}
 		n := min(searchGroup, b-g)
 		first := searchBlock
 		for r := range n {
