@@ -55,6 +55,10 @@ storage/format, internal/train, tabular < tabular/tabm;
 # Recommenders learn and score; what they read comes from whoever calls.
 storage/format, internal/nn < recsys/din;
 
+# Learners of tables: numbers in, predictions out.
+NONE < tabular;
+index, tabular, storage/format, internal/train < tabular/tabr;
+
 # Ways in: readers of files into vectors, documents; text into vectors.
 simd < internal/dataset;
 internal/dataset < internal/ingest;

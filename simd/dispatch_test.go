@@ -130,6 +130,10 @@ func TestWrongLengthsPanicByName(t *testing.T) {
 		"AffineRowsI1":   func() { AffineRowsI1(w[:6], new([5]float32), make([]uint8, 96), 32, out) },
 		"Quantise":       func() { Quantise(u, f[1:], &Steps{}) },
 		"Place":          func() { Place(f, 1) },
+		"DropReLU":       func() { DropReLU(f, f[1:], 1, 0, 0) },
+		"DropReLUGrad":   func() { DropReLUGrad(f, f[1:], 0, 0) },
+		"SinCosTurns":    func() { SinCosTurns(f, f[1:], f, 1) },
+		"Below":          func() { Below(f, 1, 0, ids) },
 		"FetchRows":      func() { FetchRows(ids, nil, 0, f, 4, 4, ids[:1]) },
 		"AffineGatherI1": func() { AffineGatherI1(w, new([5]float32), make([]uint8, 64), 32, ids, out) },
 	} {

@@ -3,7 +3,8 @@
 // of one query against consecutive rows, and of one query against a list of
 // row ids; scores of compact codes, against rows only; and products of matrices.
 // Beside them is what a training core does with float32 slices: functions of
-// elements, softmax, norms, rows of embedding tables and steps of optimisers.
+// elements, softmax, norms, rows of embedding tables, dropout by hashes of places and
+// steps of optimisers.
 //
 // # Implementations
 //

@@ -19,6 +19,12 @@ type functions struct {
 	sgd     func(w, g []float32, lr, decay float32)
 	adam    func(w, g, m, v, k []float32)
 	adagrad func(w, g, sum []float32, lr, eps float32)
+
+	dropReLU     func(y, x []float32, alpha float32, key, threshold uint32)
+	dropReLUGrad func(x, g []float32, key, threshold uint32) float32
+	below        func(x []float32, limit float32, first uint32, dst []uint32) int
+
+	turns func(sin, cos, src []float32, x float32)
 }
 
 var genericFunctions = functions{
@@ -37,4 +43,8 @@ var genericFunctions = functions{
 	sgd:           sgdGeneric,
 	adam:          adamGeneric,
 	adagrad:       adagradGeneric,
+	dropReLU:      dropReLUGeneric,
+	dropReLUGrad:  dropReLUGradGeneric,
+	below:         belowGeneric,
+	turns:         turnsGeneric,
 }

@@ -93,3 +93,27 @@ func adamAVX512(w []float32, g []float32, m []float32, v []float32, k []float32)
 
 //go:noescape
 func adagradAVX512(w []float32, g []float32, sum []float32, lr float32, eps float32)
+
+//go:noescape
+func dropReLUAVX2(y []float32, x []float32, alpha float32, key uint32, threshold uint32)
+
+//go:noescape
+func dropReLUGradAVX2(x []float32, g []float32, key uint32, threshold uint32) (sum float32)
+
+//go:noescape
+func belowAVX2(x []float32, limit float32, first uint32, dst []uint32) int
+
+//go:noescape
+func turnsAVX2(sin []float32, cos []float32, src []float32, x float32)
+
+//go:noescape
+func dropReLUAVX512(y []float32, x []float32, alpha float32, key uint32, threshold uint32)
+
+//go:noescape
+func dropReLUGradAVX512(x []float32, g []float32, key uint32, threshold uint32) (sum float32)
+
+//go:noescape
+func belowAVX512(x []float32, limit float32, first uint32, dst []uint32) int
+
+//go:noescape
+func turnsAVX512(sin []float32, cos []float32, src []float32, x float32)

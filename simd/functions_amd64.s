@@ -2896,3 +2896,996 @@ end3:
 done1:
 	VZEROUPPER
 	RET
+
+DATA droplanes<>+0(SB)/4, $0x00000000
+DATA droplanes<>+4(SB)/4, $0x9e3779b9
+DATA droplanes<>+8(SB)/4, $0x3c6ef372
+DATA droplanes<>+12(SB)/4, $0xdaa66d2b
+DATA droplanes<>+16(SB)/4, $0x78dde6e4
+DATA droplanes<>+20(SB)/4, $0x1715609d
+DATA droplanes<>+24(SB)/4, $0xb54cda56
+DATA droplanes<>+28(SB)/4, $0x5384540f
+DATA droplanes<>+32(SB)/4, $0xf1bbcdc8
+DATA droplanes<>+36(SB)/4, $0x8ff34781
+DATA droplanes<>+40(SB)/4, $0x2e2ac13a
+DATA droplanes<>+44(SB)/4, $0xcc623af3
+DATA droplanes<>+48(SB)/4, $0x6a99b4ac
+DATA droplanes<>+52(SB)/4, $0x08d12e65
+DATA droplanes<>+56(SB)/4, $0xa708a81e
+DATA droplanes<>+60(SB)/4, $0x454021d7
+GLOBL droplanes<>(SB), RODATA|NOPTR, $64
+
+DATA placelanes<>+0(SB)/4, $0x00000000
+DATA placelanes<>+4(SB)/4, $0x00000001
+DATA placelanes<>+8(SB)/4, $0x00000002
+DATA placelanes<>+12(SB)/4, $0x00000003
+DATA placelanes<>+16(SB)/4, $0x00000004
+DATA placelanes<>+20(SB)/4, $0x00000005
+DATA placelanes<>+24(SB)/4, $0x00000006
+DATA placelanes<>+28(SB)/4, $0x00000007
+DATA placelanes<>+32(SB)/4, $0x00000008
+DATA placelanes<>+36(SB)/4, $0x00000009
+DATA placelanes<>+40(SB)/4, $0x0000000a
+DATA placelanes<>+44(SB)/4, $0x0000000b
+DATA placelanes<>+48(SB)/4, $0x0000000c
+DATA placelanes<>+52(SB)/4, $0x0000000d
+DATA placelanes<>+56(SB)/4, $0x0000000e
+DATA placelanes<>+60(SB)/4, $0x0000000f
+GLOBL placelanes<>(SB), RODATA|NOPTR, $64
+
+// func dropReLUAVX2(y []float32, x []float32, alpha float32, key uint32, threshold uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·dropReLUAVX2(SB), NOSPLIT, $0-60
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         y_len+8(FP), DX
+	MOVQ         DX, BX
+	NEGQ         BX
+	ANDQ         $0x00000007, BX
+	LEAQ         lanes<>+0(SB), SI
+	VMOVDQU      (SI)(BX*4), Y0
+	VBROADCASTSS alpha+48(FP), Y1
+	VBROADCASTSS ff1bbcdc8<>+0(SB), Y4
+	VBROADCASTSS f7feb352d<>+0(SB), Y5
+	VBROADCASTSS f846ca68b<>+0(SB), Y6
+	VBROADCASTSS threshold+56(FP), Y7
+	VBROADCASTSS key+52(FP), Y3
+	LEAQ         droplanes<>+0(SB), BX
+	VMOVUPS      (BX), Y2
+	VPADDD       Y3, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	XORQ         BX, BX
+	LEAQ         -16(DX), SI
+	CMPQ         BX, SI
+	JG           end3
+
+loop2:
+	VPSRLD      $0x10, Y2, Y9
+	VPXOR       Y9, Y2, Y8
+	VPADDD      Y4, Y2, Y2
+	VPMULLD     Y5, Y8, Y8
+	VPSRLD      $0x0f, Y8, Y9
+	VPXOR       Y9, Y8, Y8
+	VPMULLD     Y6, Y8, Y8
+	VPMAXUD     Y7, Y8, Y9
+	VPCMPEQD    Y9, Y8, Y9
+	VMOVUPS     (CX)(BX*4), Y8
+	VMOVUPS     (AX)(BX*4), Y10
+	VMAXPS      Y3, Y8, Y8
+	VANDPS      Y9, Y8, Y8
+	VFMADD231PS Y8, Y1, Y10
+	VMOVUPS     Y10, (AX)(BX*4)
+	VPSRLD      $0x10, Y2, Y9
+	VPXOR       Y9, Y2, Y8
+	VPADDD      Y4, Y2, Y2
+	VPMULLD     Y5, Y8, Y8
+	VPSRLD      $0x0f, Y8, Y9
+	VPXOR       Y9, Y8, Y8
+	VPMULLD     Y6, Y8, Y8
+	VPMAXUD     Y7, Y8, Y9
+	VPCMPEQD    Y9, Y8, Y9
+	VMOVUPS     32(CX)(BX*4), Y8
+	VMOVUPS     32(AX)(BX*4), Y10
+	VMAXPS      Y3, Y8, Y8
+	VANDPS      Y9, Y8, Y8
+	VFMADD231PS Y8, Y1, Y10
+	VMOVUPS     Y10, 32(AX)(BX*4)
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, SI
+	JLE         loop2
+
+end3:
+	LEAQ -8(DX), SI
+	CMPQ BX, SI
+	JG   end5
+
+loop4:
+	VPSRLD      $0x10, Y2, Y9
+	VPXOR       Y9, Y2, Y8
+	VPADDD      Y4, Y2, Y2
+	VPMULLD     Y5, Y8, Y8
+	VPSRLD      $0x0f, Y8, Y9
+	VPXOR       Y9, Y8, Y8
+	VPMULLD     Y6, Y8, Y8
+	VPMAXUD     Y7, Y8, Y9
+	VPCMPEQD    Y9, Y8, Y9
+	VMOVUPS     (CX)(BX*4), Y8
+	VMOVUPS     (AX)(BX*4), Y10
+	VMAXPS      Y3, Y8, Y8
+	VANDPS      Y9, Y8, Y8
+	VFMADD231PS Y8, Y1, Y10
+	VMOVUPS     Y10, (AX)(BX*4)
+	ADDQ        $0x00000008, BX
+	CMPQ        BX, SI
+	JLE         loop4
+
+end5:
+	CMPQ        BX, DX
+	JGE         done1
+	VPSRLD      $0x10, Y2, Y9
+	VPXOR       Y9, Y2, Y8
+	VPADDD      Y4, Y2, Y2
+	VPMULLD     Y5, Y8, Y8
+	VPSRLD      $0x0f, Y8, Y9
+	VPXOR       Y9, Y8, Y8
+	VPMULLD     Y6, Y8, Y8
+	VPMAXUD     Y7, Y8, Y2
+	VPCMPEQD    Y2, Y8, Y2
+	VMASKMOVPS  (CX)(BX*4), Y0, Y4
+	VMASKMOVPS  (AX)(BX*4), Y0, Y5
+	VMAXPS      Y3, Y4, Y4
+	VANDPS      Y2, Y4, Y4
+	VFMADD231PS Y4, Y1, Y5
+	VMASKMOVPS  Y5, Y0, (AX)(BX*4)
+
+done1:
+	VZEROUPPER
+	RET
+
+DATA ff1bbcdc8<>+0(SB)/4, $0xf1bbcdc8
+DATA ff1bbcdc8<>+4(SB)/4, $0xf1bbcdc8
+DATA ff1bbcdc8<>+8(SB)/4, $0xf1bbcdc8
+DATA ff1bbcdc8<>+12(SB)/4, $0xf1bbcdc8
+DATA ff1bbcdc8<>+16(SB)/4, $0xf1bbcdc8
+DATA ff1bbcdc8<>+20(SB)/4, $0xf1bbcdc8
+DATA ff1bbcdc8<>+24(SB)/4, $0xf1bbcdc8
+DATA ff1bbcdc8<>+28(SB)/4, $0xf1bbcdc8
+GLOBL ff1bbcdc8<>(SB), RODATA|NOPTR, $32
+
+DATA f7feb352d<>+0(SB)/4, $0x7feb352d
+DATA f7feb352d<>+4(SB)/4, $0x7feb352d
+DATA f7feb352d<>+8(SB)/4, $0x7feb352d
+DATA f7feb352d<>+12(SB)/4, $0x7feb352d
+DATA f7feb352d<>+16(SB)/4, $0x7feb352d
+DATA f7feb352d<>+20(SB)/4, $0x7feb352d
+DATA f7feb352d<>+24(SB)/4, $0x7feb352d
+DATA f7feb352d<>+28(SB)/4, $0x7feb352d
+GLOBL f7feb352d<>(SB), RODATA|NOPTR, $32
+
+DATA f846ca68b<>+0(SB)/4, $0x846ca68b
+DATA f846ca68b<>+4(SB)/4, $0x846ca68b
+DATA f846ca68b<>+8(SB)/4, $0x846ca68b
+DATA f846ca68b<>+12(SB)/4, $0x846ca68b
+DATA f846ca68b<>+16(SB)/4, $0x846ca68b
+DATA f846ca68b<>+20(SB)/4, $0x846ca68b
+DATA f846ca68b<>+24(SB)/4, $0x846ca68b
+DATA f846ca68b<>+28(SB)/4, $0x846ca68b
+GLOBL f846ca68b<>(SB), RODATA|NOPTR, $32
+
+// func dropReLUGradAVX2(x []float32, g []float32, key uint32, threshold uint32) (sum float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·dropReLUGradAVX2(SB), NOSPLIT, $0-60
+	MOVQ         x_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         x_len+8(FP), DX
+	MOVQ         DX, BX
+	NEGQ         BX
+	ANDQ         $0x00000007, BX
+	LEAQ         lanes<>+0(SB), SI
+	VMOVDQU      (SI)(BX*4), Y0
+	VBROADCASTSS ff1bbcdc8<>+0(SB), Y3
+	VBROADCASTSS f7feb352d<>+0(SB), Y4
+	VBROADCASTSS f846ca68b<>+0(SB), Y5
+	VBROADCASTSS threshold+52(FP), Y6
+	VBROADCASTSS key+48(FP), Y2
+	LEAQ         droplanes<>+0(SB), BX
+	VMOVUPS      (BX), Y1
+	VPADDD       Y2, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	XORQ         BX, BX
+	LEAQ         -16(DX), SI
+	CMPQ         BX, SI
+	JG           end3
+
+loop2:
+	VPSRLD      $0x10, Y1, Y10
+	VPXOR       Y10, Y1, Y9
+	VPADDD      Y3, Y1, Y1
+	VPMULLD     Y4, Y9, Y9
+	VPSRLD      $0x0f, Y9, Y10
+	VPXOR       Y10, Y9, Y9
+	VPMULLD     Y5, Y9, Y9
+	VPMAXUD     Y6, Y9, Y10
+	VPCMPEQD    Y10, Y9, Y10
+	VMOVUPS     (AX)(BX*4), Y9
+	VMOVUPS     (CX)(BX*4), Y11
+	VCMPPS      $0x1e, Y2, Y9, Y12
+	VANDPS      Y10, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VANDPS      Y12, Y9, Y9
+	VFMADD231PS Y9, Y11, Y7
+	VMOVUPS     Y11, (AX)(BX*4)
+	VPSRLD      $0x10, Y1, Y10
+	VPXOR       Y10, Y1, Y9
+	VPADDD      Y3, Y1, Y1
+	VPMULLD     Y4, Y9, Y9
+	VPSRLD      $0x0f, Y9, Y10
+	VPXOR       Y10, Y9, Y9
+	VPMULLD     Y5, Y9, Y9
+	VPMAXUD     Y6, Y9, Y10
+	VPCMPEQD    Y10, Y9, Y10
+	VMOVUPS     32(AX)(BX*4), Y9
+	VMOVUPS     32(CX)(BX*4), Y11
+	VCMPPS      $0x1e, Y2, Y9, Y12
+	VANDPS      Y10, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VANDPS      Y12, Y9, Y9
+	VFMADD231PS Y9, Y11, Y8
+	VMOVUPS     Y11, 32(AX)(BX*4)
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, SI
+	JLE         loop2
+
+end3:
+	LEAQ -8(DX), SI
+	CMPQ BX, SI
+	JG   end5
+
+loop4:
+	VPSRLD      $0x10, Y1, Y10
+	VPXOR       Y10, Y1, Y9
+	VPADDD      Y3, Y1, Y1
+	VPMULLD     Y4, Y9, Y9
+	VPSRLD      $0x0f, Y9, Y10
+	VPXOR       Y10, Y9, Y9
+	VPMULLD     Y5, Y9, Y9
+	VPMAXUD     Y6, Y9, Y10
+	VPCMPEQD    Y10, Y9, Y10
+	VMOVUPS     (AX)(BX*4), Y9
+	VMOVUPS     (CX)(BX*4), Y11
+	VCMPPS      $0x1e, Y2, Y9, Y12
+	VANDPS      Y10, Y12, Y12
+	VANDPS      Y12, Y11, Y11
+	VANDPS      Y12, Y9, Y9
+	VFMADD231PS Y9, Y11, Y7
+	VMOVUPS     Y11, (AX)(BX*4)
+	ADDQ        $0x00000008, BX
+	CMPQ        BX, SI
+	JLE         loop4
+
+end5:
+	CMPQ        BX, DX
+	JGE         done1
+	VPSRLD      $0x10, Y1, Y10
+	VPXOR       Y10, Y1, Y9
+	VPADDD      Y3, Y1, Y1
+	VPMULLD     Y4, Y9, Y9
+	VPSRLD      $0x0f, Y9, Y10
+	VPXOR       Y10, Y9, Y9
+	VPMULLD     Y5, Y9, Y9
+	VPMAXUD     Y6, Y9, Y1
+	VPCMPEQD    Y1, Y9, Y1
+	VMASKMOVPS  (AX)(BX*4), Y0, Y3
+	VMASKMOVPS  (CX)(BX*4), Y0, Y4
+	VCMPPS      $0x1e, Y2, Y3, Y2
+	VANDPS      Y1, Y2, Y2
+	VANDPS      Y2, Y4, Y4
+	VANDPS      Y2, Y3, Y3
+	VFMADD231PS Y3, Y4, Y7
+	VMASKMOVPS  Y4, Y0, (AX)(BX*4)
+
+done1:
+	VADDPS       Y8, Y7, Y7
+	VEXTRACTF128 $0x01, Y7, X0
+	VADDPS       X0, X7, X7
+	VPERMILPS    $0x4e, X7, X0
+	VADDPS       X0, X7, X7
+	VPERMILPS    $0xb1, X7, X0
+	VADDPS       X0, X7, X7
+	VBROADCASTSS X7, Y7
+	VMOVSS       X7, sum+56(FP)
+	VZEROUPPER
+	RET
+
+// func belowAVX2(x []float32, limit float32, first uint32, dst []uint32) int
+// Requires: AVX, BMI
+TEXT ·belowAVX2(SB), NOSPLIT, $0-64
+	MOVQ         x_base+0(FP), AX
+	MOVQ         dst_base+32(FP), CX
+	MOVQ         x_len+8(FP), DX
+	MOVQ         DX, BX
+	NEGQ         BX
+	ANDQ         $0x00000007, BX
+	LEAQ         lanes<>+0(SB), SI
+	VMOVDQU      (SI)(BX*4), Y0
+	VBROADCASTSS limit+24(FP), Y1
+	MOVL         first+28(FP), DI
+	MOVQ         CX, SI
+	XORQ         BX, BX
+	LEAQ         -8(DX), R8
+	CMPQ         BX, R8
+	JG           end3
+
+loop2:
+	VMOVUPS   (AX)(BX*4), Y2
+	VCMPPS    $0x12, Y1, Y2, Y2
+	VMOVMSKPS Y2, R9
+	TESTL     R9, R9
+	JEQ       none4
+
+one5:
+	TZCNTL R9, R10
+	ADDL   DI, R10
+	MOVL   R10, (CX)
+	ADDQ   $0x04, CX
+	LEAL   -1(R9), R10
+	ANDL   R10, R9
+	JNE    one5
+
+none4:
+	ADDL $0x08, DI
+	ADDQ $0x00000008, BX
+	CMPQ BX, R8
+	JLE  loop2
+
+end3:
+	CMPQ       BX, DX
+	JGE        done1
+	VMASKMOVPS (AX)(BX*4), Y0, Y2
+	VCMPPS     $0x12, Y1, Y2, Y1
+	VANDPS     Y0, Y1, Y1
+	VMOVMSKPS  Y1, AX
+	TESTL      AX, AX
+	JEQ        none6
+
+one7:
+	TZCNTL AX, DX
+	ADDL   DI, DX
+	MOVL   DX, (CX)
+	ADDQ   $0x04, CX
+	LEAL   -1(AX), DX
+	ANDL   DX, AX
+	JNE    one7
+
+none6:
+	ADDL $0x08, DI
+
+done1:
+	SUBQ SI, CX
+	SHRQ $0x02, CX
+	MOVQ CX, ret+56(FP)
+	VZEROUPPER
+	RET
+
+// func turnsAVX2(sin []float32, cos []float32, src []float32, x float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·turnsAVX2(SB), NOSPLIT, $0-76
+	MOVQ         sin_base+0(FP), AX
+	MOVQ         cos_base+24(FP), CX
+	MOVQ         src_base+48(FP), DX
+	MOVQ         src_len+56(FP), BX
+	MOVQ         BX, SI
+	NEGQ         SI
+	ANDQ         $0x00000007, SI
+	LEAQ         lanes<>+0(SB), DI
+	VMOVDQU      (DI)(SI*4), Y0
+	VBROADCASTSS x+72(FP), Y1
+	VBROADCASTSS f40800000<>+0(SB), Y2
+	VBROADCASTSS f4b400000<>+0(SB), Y3
+	XORQ         SI, SI
+	LEAQ         -8(BX), DI
+	CMPQ         SI, DI
+	JG           end3
+
+loop2:
+	VMOVUPS      (DX)(SI*4), Y4
+	VMULPS       Y1, Y4, Y4
+	VMOVAPS      Y3, Y5
+	VFMADD231PS  Y2, Y4, Y5
+	VSUBPS       Y3, Y5, Y6
+	VFNMADD231PS f3e800000<>+0(SB), Y6, Y4
+	VMULPS       f40c90fdb<>+0(SB), Y4, Y4
+	VMULPS       Y4, Y4, Y6
+	VMOVAPS      fb94ca1f9<>+0(SB), Y7
+	VFMADD213PS  f3c08839e<>+0(SB), Y6, Y7
+	VFMADD213PS  fbe2aaaa3<>+0(SB), Y6, Y7
+	VMOVAPS      f37ccf5ce<>+0(SB), Y8
+	VFMADD213PS  fbab6061a<>+0(SB), Y6, Y8
+	VFMADD213PS  f3d2aaaa5<>+0(SB), Y6, Y8
+	VFMADD213PS  fbf000000<>+0(SB), Y6, Y8
+	VMULPS       Y6, Y7, Y7
+	VFMADD213PS  Y4, Y4, Y7
+	VFMADD213PS  f3f800000<>+0(SB), Y6, Y8
+	VPSLLD       $0x1f, Y5, Y6
+	VBLENDVPS    Y6, Y8, Y7, Y4
+	VBLENDVPS    Y6, Y7, Y8, Y6
+	VPSLLD       $0x1e, Y5, Y7
+	VPAND        f80000000<>+0(SB), Y7, Y7
+	VPXOR        Y7, Y4, Y4
+	VPADDD       f00000001<>+0(SB), Y5, Y5
+	VPSLLD       $0x1e, Y5, Y5
+	VPAND        f80000000<>+0(SB), Y5, Y5
+	VPXOR        Y5, Y6, Y6
+	VMOVUPS      Y4, (AX)(SI*4)
+	VMOVUPS      Y6, (CX)(SI*4)
+	ADDQ         $0x00000008, SI
+	CMPQ         SI, DI
+	JLE          loop2
+
+end3:
+	CMPQ         SI, BX
+	JGE          done1
+	VMASKMOVPS   (DX)(SI*4), Y0, Y4
+	VMULPS       Y1, Y4, Y4
+	VMOVAPS      Y3, Y1
+	VFMADD231PS  Y2, Y4, Y1
+	VSUBPS       Y3, Y1, Y2
+	VFNMADD231PS f3e800000<>+0(SB), Y2, Y4
+	VMULPS       f40c90fdb<>+0(SB), Y4, Y4
+	VMULPS       Y4, Y4, Y2
+	VMOVAPS      fb94ca1f9<>+0(SB), Y3
+	VFMADD213PS  f3c08839e<>+0(SB), Y2, Y3
+	VFMADD213PS  fbe2aaaa3<>+0(SB), Y2, Y3
+	VMOVAPS      f37ccf5ce<>+0(SB), Y5
+	VFMADD213PS  fbab6061a<>+0(SB), Y2, Y5
+	VFMADD213PS  f3d2aaaa5<>+0(SB), Y2, Y5
+	VFMADD213PS  fbf000000<>+0(SB), Y2, Y5
+	VMULPS       Y2, Y3, Y3
+	VFMADD213PS  Y4, Y4, Y3
+	VFMADD213PS  f3f800000<>+0(SB), Y2, Y5
+	VPSLLD       $0x1f, Y1, Y4
+	VBLENDVPS    Y4, Y5, Y3, Y2
+	VBLENDVPS    Y4, Y3, Y5, Y3
+	VPSLLD       $0x1e, Y1, Y4
+	VPAND        f80000000<>+0(SB), Y4, Y4
+	VPXOR        Y4, Y2, Y2
+	VPADDD       f00000001<>+0(SB), Y1, Y1
+	VPSLLD       $0x1e, Y1, Y1
+	VPAND        f80000000<>+0(SB), Y1, Y1
+	VPXOR        Y1, Y3, Y3
+	VMASKMOVPS   Y2, Y0, (AX)(SI*4)
+	VMASKMOVPS   Y3, Y0, (CX)(SI*4)
+
+done1:
+	VZEROUPPER
+	RET
+
+DATA f40800000<>+0(SB)/4, $0x40800000
+DATA f40800000<>+4(SB)/4, $0x40800000
+DATA f40800000<>+8(SB)/4, $0x40800000
+DATA f40800000<>+12(SB)/4, $0x40800000
+DATA f40800000<>+16(SB)/4, $0x40800000
+DATA f40800000<>+20(SB)/4, $0x40800000
+DATA f40800000<>+24(SB)/4, $0x40800000
+DATA f40800000<>+28(SB)/4, $0x40800000
+GLOBL f40800000<>(SB), RODATA|NOPTR, $32
+
+DATA f4b400000<>+0(SB)/4, $0x4b400000
+DATA f4b400000<>+4(SB)/4, $0x4b400000
+DATA f4b400000<>+8(SB)/4, $0x4b400000
+DATA f4b400000<>+12(SB)/4, $0x4b400000
+DATA f4b400000<>+16(SB)/4, $0x4b400000
+DATA f4b400000<>+20(SB)/4, $0x4b400000
+DATA f4b400000<>+24(SB)/4, $0x4b400000
+DATA f4b400000<>+28(SB)/4, $0x4b400000
+GLOBL f4b400000<>(SB), RODATA|NOPTR, $32
+
+DATA f3e800000<>+0(SB)/4, $0x3e800000
+DATA f3e800000<>+4(SB)/4, $0x3e800000
+DATA f3e800000<>+8(SB)/4, $0x3e800000
+DATA f3e800000<>+12(SB)/4, $0x3e800000
+DATA f3e800000<>+16(SB)/4, $0x3e800000
+DATA f3e800000<>+20(SB)/4, $0x3e800000
+DATA f3e800000<>+24(SB)/4, $0x3e800000
+DATA f3e800000<>+28(SB)/4, $0x3e800000
+GLOBL f3e800000<>(SB), RODATA|NOPTR, $32
+
+DATA f40c90fdb<>+0(SB)/4, $0x40c90fdb
+DATA f40c90fdb<>+4(SB)/4, $0x40c90fdb
+DATA f40c90fdb<>+8(SB)/4, $0x40c90fdb
+DATA f40c90fdb<>+12(SB)/4, $0x40c90fdb
+DATA f40c90fdb<>+16(SB)/4, $0x40c90fdb
+DATA f40c90fdb<>+20(SB)/4, $0x40c90fdb
+DATA f40c90fdb<>+24(SB)/4, $0x40c90fdb
+DATA f40c90fdb<>+28(SB)/4, $0x40c90fdb
+GLOBL f40c90fdb<>(SB), RODATA|NOPTR, $32
+
+DATA f00000001<>+0(SB)/4, $0x00000001
+DATA f00000001<>+4(SB)/4, $0x00000001
+DATA f00000001<>+8(SB)/4, $0x00000001
+DATA f00000001<>+12(SB)/4, $0x00000001
+DATA f00000001<>+16(SB)/4, $0x00000001
+DATA f00000001<>+20(SB)/4, $0x00000001
+DATA f00000001<>+24(SB)/4, $0x00000001
+DATA f00000001<>+28(SB)/4, $0x00000001
+GLOBL f00000001<>(SB), RODATA|NOPTR, $32
+
+DATA fbe2aaaa3<>+0(SB)/4, $0xbe2aaaa3
+DATA fbe2aaaa3<>+4(SB)/4, $0xbe2aaaa3
+DATA fbe2aaaa3<>+8(SB)/4, $0xbe2aaaa3
+DATA fbe2aaaa3<>+12(SB)/4, $0xbe2aaaa3
+DATA fbe2aaaa3<>+16(SB)/4, $0xbe2aaaa3
+DATA fbe2aaaa3<>+20(SB)/4, $0xbe2aaaa3
+DATA fbe2aaaa3<>+24(SB)/4, $0xbe2aaaa3
+DATA fbe2aaaa3<>+28(SB)/4, $0xbe2aaaa3
+GLOBL fbe2aaaa3<>(SB), RODATA|NOPTR, $32
+
+DATA f3c08839e<>+0(SB)/4, $0x3c08839e
+DATA f3c08839e<>+4(SB)/4, $0x3c08839e
+DATA f3c08839e<>+8(SB)/4, $0x3c08839e
+DATA f3c08839e<>+12(SB)/4, $0x3c08839e
+DATA f3c08839e<>+16(SB)/4, $0x3c08839e
+DATA f3c08839e<>+20(SB)/4, $0x3c08839e
+DATA f3c08839e<>+24(SB)/4, $0x3c08839e
+DATA f3c08839e<>+28(SB)/4, $0x3c08839e
+GLOBL f3c08839e<>(SB), RODATA|NOPTR, $32
+
+DATA fb94ca1f9<>+0(SB)/4, $0xb94ca1f9
+DATA fb94ca1f9<>+4(SB)/4, $0xb94ca1f9
+DATA fb94ca1f9<>+8(SB)/4, $0xb94ca1f9
+DATA fb94ca1f9<>+12(SB)/4, $0xb94ca1f9
+DATA fb94ca1f9<>+16(SB)/4, $0xb94ca1f9
+DATA fb94ca1f9<>+20(SB)/4, $0xb94ca1f9
+DATA fb94ca1f9<>+24(SB)/4, $0xb94ca1f9
+DATA fb94ca1f9<>+28(SB)/4, $0xb94ca1f9
+GLOBL fb94ca1f9<>(SB), RODATA|NOPTR, $32
+
+DATA fbf000000<>+0(SB)/4, $0xbf000000
+DATA fbf000000<>+4(SB)/4, $0xbf000000
+DATA fbf000000<>+8(SB)/4, $0xbf000000
+DATA fbf000000<>+12(SB)/4, $0xbf000000
+DATA fbf000000<>+16(SB)/4, $0xbf000000
+DATA fbf000000<>+20(SB)/4, $0xbf000000
+DATA fbf000000<>+24(SB)/4, $0xbf000000
+DATA fbf000000<>+28(SB)/4, $0xbf000000
+GLOBL fbf000000<>(SB), RODATA|NOPTR, $32
+
+DATA f3d2aaaa5<>+0(SB)/4, $0x3d2aaaa5
+DATA f3d2aaaa5<>+4(SB)/4, $0x3d2aaaa5
+DATA f3d2aaaa5<>+8(SB)/4, $0x3d2aaaa5
+DATA f3d2aaaa5<>+12(SB)/4, $0x3d2aaaa5
+DATA f3d2aaaa5<>+16(SB)/4, $0x3d2aaaa5
+DATA f3d2aaaa5<>+20(SB)/4, $0x3d2aaaa5
+DATA f3d2aaaa5<>+24(SB)/4, $0x3d2aaaa5
+DATA f3d2aaaa5<>+28(SB)/4, $0x3d2aaaa5
+GLOBL f3d2aaaa5<>(SB), RODATA|NOPTR, $32
+
+DATA fbab6061a<>+0(SB)/4, $0xbab6061a
+DATA fbab6061a<>+4(SB)/4, $0xbab6061a
+DATA fbab6061a<>+8(SB)/4, $0xbab6061a
+DATA fbab6061a<>+12(SB)/4, $0xbab6061a
+DATA fbab6061a<>+16(SB)/4, $0xbab6061a
+DATA fbab6061a<>+20(SB)/4, $0xbab6061a
+DATA fbab6061a<>+24(SB)/4, $0xbab6061a
+DATA fbab6061a<>+28(SB)/4, $0xbab6061a
+GLOBL fbab6061a<>(SB), RODATA|NOPTR, $32
+
+DATA f37ccf5ce<>+0(SB)/4, $0x37ccf5ce
+DATA f37ccf5ce<>+4(SB)/4, $0x37ccf5ce
+DATA f37ccf5ce<>+8(SB)/4, $0x37ccf5ce
+DATA f37ccf5ce<>+12(SB)/4, $0x37ccf5ce
+DATA f37ccf5ce<>+16(SB)/4, $0x37ccf5ce
+DATA f37ccf5ce<>+20(SB)/4, $0x37ccf5ce
+DATA f37ccf5ce<>+24(SB)/4, $0x37ccf5ce
+DATA f37ccf5ce<>+28(SB)/4, $0x37ccf5ce
+GLOBL f37ccf5ce<>(SB), RODATA|NOPTR, $32
+
+// func dropReLUAVX512(y []float32, x []float32, alpha float32, key uint32, threshold uint32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·dropReLUAVX512(SB), NOSPLIT, $0-60
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         y_len+8(FP), DX
+	MOVQ         DX, BX
+	ANDQ         $0x0000000f, BX
+	MOVL         $-1, SI
+	BZHIL        BX, SI, SI
+	KMOVW        SI, K1
+	VBROADCASTSS alpha+48(FP), Z0
+	VBROADCASTSS fe3779b90<>+0(SB), Z3
+	VBROADCASTSS f7feb352d<>+0(SB), Z4
+	VBROADCASTSS f846ca68b<>+0(SB), Z5
+	VBROADCASTSS threshold+56(FP), Z6
+	VBROADCASTSS key+52(FP), Z2
+	LEAQ         droplanes<>+0(SB), BX
+	VMOVUPS      (BX), Z1
+	VPADDD       Z2, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	XORQ         BX, BX
+	LEAQ         -32(DX), SI
+	CMPQ         BX, SI
+	JG           end3
+
+loop2:
+	VPSRLD      $0x10, Z1, Z8
+	VPXORD      Z8, Z1, Z7
+	VPADDD      Z3, Z1, Z1
+	VPMULLD     Z4, Z7, Z7
+	VPSRLD      $0x0f, Z7, Z8
+	VPXORD      Z8, Z7, Z7
+	VPMULLD     Z5, Z7, Z7
+	VPCMPUD     $0x05, Z6, Z7, K2
+	VMOVUPS     (CX)(BX*4), Z7
+	VMOVUPS     (AX)(BX*4), Z8
+	VMAXPS      Z2, Z7, Z7
+	VFMADD231PS Z7, Z0, K2, Z8
+	VMOVUPS     Z8, (AX)(BX*4)
+	VPSRLD      $0x10, Z1, Z8
+	VPXORD      Z8, Z1, Z7
+	VPADDD      Z3, Z1, Z1
+	VPMULLD     Z4, Z7, Z7
+	VPSRLD      $0x0f, Z7, Z8
+	VPXORD      Z8, Z7, Z7
+	VPMULLD     Z5, Z7, Z7
+	VPCMPUD     $0x05, Z6, Z7, K2
+	VMOVUPS     64(CX)(BX*4), Z7
+	VMOVUPS     64(AX)(BX*4), Z8
+	VMAXPS      Z2, Z7, Z7
+	VFMADD231PS Z7, Z0, K2, Z8
+	VMOVUPS     Z8, 64(AX)(BX*4)
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, SI
+	JLE         loop2
+
+end3:
+	LEAQ -16(DX), SI
+	CMPQ BX, SI
+	JG   end5
+
+loop4:
+	VPSRLD      $0x10, Z1, Z8
+	VPXORD      Z8, Z1, Z7
+	VPADDD      Z3, Z1, Z1
+	VPMULLD     Z4, Z7, Z7
+	VPSRLD      $0x0f, Z7, Z8
+	VPXORD      Z8, Z7, Z7
+	VPMULLD     Z5, Z7, Z7
+	VPCMPUD     $0x05, Z6, Z7, K2
+	VMOVUPS     (CX)(BX*4), Z7
+	VMOVUPS     (AX)(BX*4), Z8
+	VMAXPS      Z2, Z7, Z7
+	VFMADD231PS Z7, Z0, K2, Z8
+	VMOVUPS     Z8, (AX)(BX*4)
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, SI
+	JLE         loop4
+
+end5:
+	CMPQ        BX, DX
+	JGE         done1
+	VPSRLD      $0x10, Z1, Z8
+	VPXORD      Z8, Z1, Z7
+	VPADDD      Z3, Z1, Z1
+	VPMULLD     Z4, Z7, Z7
+	VPSRLD      $0x0f, Z7, Z8
+	VPXORD      Z8, Z7, Z7
+	VPMULLD     Z5, Z7, Z7
+	VPCMPUD     $0x05, Z6, Z7, K2
+	VMOVUPS.Z   (CX)(BX*4), K1, Z1
+	VMOVUPS.Z   (AX)(BX*4), K1, Z3
+	VMAXPS      Z2, Z1, Z1
+	VFMADD231PS Z1, Z0, K2, Z3
+	VMOVUPS     Z3, K1, (AX)(BX*4)
+
+done1:
+	VZEROUPPER
+	RET
+
+DATA fe3779b90<>+0(SB)/4, $0xe3779b90
+DATA fe3779b90<>+4(SB)/4, $0xe3779b90
+DATA fe3779b90<>+8(SB)/4, $0xe3779b90
+DATA fe3779b90<>+12(SB)/4, $0xe3779b90
+DATA fe3779b90<>+16(SB)/4, $0xe3779b90
+DATA fe3779b90<>+20(SB)/4, $0xe3779b90
+DATA fe3779b90<>+24(SB)/4, $0xe3779b90
+DATA fe3779b90<>+28(SB)/4, $0xe3779b90
+GLOBL fe3779b90<>(SB), RODATA|NOPTR, $32
+
+// func dropReLUGradAVX512(x []float32, g []float32, key uint32, threshold uint32) (sum float32)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+TEXT ·dropReLUGradAVX512(SB), NOSPLIT, $0-60
+	MOVQ         x_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         x_len+8(FP), DX
+	MOVQ         DX, BX
+	ANDQ         $0x0000000f, BX
+	MOVL         $-1, SI
+	BZHIL        BX, SI, SI
+	KMOVW        SI, K1
+	VBROADCASTSS fe3779b90<>+0(SB), Z2
+	VBROADCASTSS f7feb352d<>+0(SB), Z3
+	VBROADCASTSS f846ca68b<>+0(SB), Z4
+	VBROADCASTSS threshold+52(FP), Z5
+	VBROADCASTSS key+48(FP), Z1
+	LEAQ         droplanes<>+0(SB), BX
+	VMOVUPS      (BX), Z0
+	VPADDD       Z1, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z6, Z6, Z6
+	VXORPS       Z7, Z7, Z7
+	XORQ         BX, BX
+	LEAQ         -32(DX), SI
+	CMPQ         BX, SI
+	JG           end3
+
+loop2:
+	VPSRLD      $0x10, Z0, Z9
+	VPXORD      Z9, Z0, Z8
+	VPADDD      Z2, Z0, Z0
+	VPMULLD     Z3, Z8, Z8
+	VPSRLD      $0x0f, Z8, Z9
+	VPXORD      Z9, Z8, Z8
+	VPMULLD     Z4, Z8, Z8
+	VPCMPUD     $0x05, Z5, Z8, K2
+	VMOVUPS     (AX)(BX*4), Z8
+	VMOVUPS     (CX)(BX*4), Z9
+	VCMPPS      $0x1e, Z1, Z8, K2, K2
+	VMOVAPS.Z   Z9, K2, Z9
+	VMOVAPS.Z   Z8, K2, Z8
+	VFMADD231PS Z8, Z9, Z6
+	VMOVUPS     Z9, (AX)(BX*4)
+	VPSRLD      $0x10, Z0, Z9
+	VPXORD      Z9, Z0, Z8
+	VPADDD      Z2, Z0, Z0
+	VPMULLD     Z3, Z8, Z8
+	VPSRLD      $0x0f, Z8, Z9
+	VPXORD      Z9, Z8, Z8
+	VPMULLD     Z4, Z8, Z8
+	VPCMPUD     $0x05, Z5, Z8, K2
+	VMOVUPS     64(AX)(BX*4), Z8
+	VMOVUPS     64(CX)(BX*4), Z9
+	VCMPPS      $0x1e, Z1, Z8, K2, K2
+	VMOVAPS.Z   Z9, K2, Z9
+	VMOVAPS.Z   Z8, K2, Z8
+	VFMADD231PS Z8, Z9, Z7
+	VMOVUPS     Z9, 64(AX)(BX*4)
+	ADDQ        $0x00000020, BX
+	CMPQ        BX, SI
+	JLE         loop2
+
+end3:
+	LEAQ -16(DX), SI
+	CMPQ BX, SI
+	JG   end5
+
+loop4:
+	VPSRLD      $0x10, Z0, Z9
+	VPXORD      Z9, Z0, Z8
+	VPADDD      Z2, Z0, Z0
+	VPMULLD     Z3, Z8, Z8
+	VPSRLD      $0x0f, Z8, Z9
+	VPXORD      Z9, Z8, Z8
+	VPMULLD     Z4, Z8, Z8
+	VPCMPUD     $0x05, Z5, Z8, K2
+	VMOVUPS     (AX)(BX*4), Z8
+	VMOVUPS     (CX)(BX*4), Z9
+	VCMPPS      $0x1e, Z1, Z8, K2, K2
+	VMOVAPS.Z   Z9, K2, Z9
+	VMOVAPS.Z   Z8, K2, Z8
+	VFMADD231PS Z8, Z9, Z6
+	VMOVUPS     Z9, (AX)(BX*4)
+	ADDQ        $0x00000010, BX
+	CMPQ        BX, SI
+	JLE         loop4
+
+end5:
+	CMPQ        BX, DX
+	JGE         done1
+	VPSRLD      $0x10, Z0, Z9
+	VPXORD      Z9, Z0, Z8
+	VPADDD      Z2, Z0, Z0
+	VPMULLD     Z3, Z8, Z8
+	VPSRLD      $0x0f, Z8, Z9
+	VPXORD      Z9, Z8, Z8
+	VPMULLD     Z4, Z8, Z8
+	VPCMPUD     $0x05, Z5, Z8, K2
+	VMOVUPS.Z   (AX)(BX*4), K1, Z0
+	VMOVUPS.Z   (CX)(BX*4), K1, Z2
+	VCMPPS      $0x1e, Z1, Z0, K2, K2
+	VMOVAPS.Z   Z2, K2, Z2
+	VMOVAPS.Z   Z0, K2, Z0
+	VFMADD231PS Z0, Z2, Z6
+	VMOVUPS     Z2, K1, (AX)(BX*4)
+
+done1:
+	VADDPS        Z7, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y6
+	VEXTRACTF32X4 $0x01, Y6, X0
+	VADDPS        X0, X6, X6
+	VPERMILPS     $0x4e, X6, X0
+	VADDPS        X0, X6, X6
+	VPERMILPS     $0xb1, X6, X0
+	VADDPS        X0, X6, X6
+	VBROADCASTSS  X6, Z6
+	VMOVSS        X6, sum+56(FP)
+	VZEROUPPER
+	RET
+
+// func belowAVX512(x []float32, limit float32, first uint32, dst []uint32) int
+// Requires: AVX, AVX512F, BMI2, POPCNT
+TEXT ·belowAVX512(SB), NOSPLIT, $0-64
+	MOVQ         x_base+0(FP), AX
+	MOVQ         dst_base+32(FP), CX
+	MOVQ         x_len+8(FP), DX
+	MOVQ         DX, BX
+	ANDQ         $0x0000000f, BX
+	MOVL         $-1, SI
+	BZHIL        BX, SI, SI
+	KMOVW        SI, K1
+	VBROADCASTSS limit+24(FP), Z0
+	MOVL         first+28(FP), DI
+	MOVQ         CX, SI
+	LEAQ         placelanes<>+0(SB), BX
+	VMOVUPS      (BX), Z1
+	XORQ         BX, BX
+	LEAQ         -16(DX), R8
+	CMPQ         BX, R8
+	JG           end3
+
+loop2:
+	VMOVUPS       (AX)(BX*4), Z2
+	VCMPPS        $0x12, Z0, Z2, K2
+	KMOVW         K2, R9
+	TESTL         R9, R9
+	JEQ           none4
+	VPBROADCASTD  DI, Z2
+	VPADDD        Z1, Z2, Z2
+	VPCOMPRESSD.Z Z2, K2, Z2
+	POPCNTL       R9, R9
+	MOVL          $-1, R10
+	BZHIL         R9, R10, R10
+	KMOVW         R10, K2
+	VMOVDQU32     Z2, K2, (CX)
+	LEAQ          (CX)(R9*4), CX
+
+none4:
+	ADDL $0x10, DI
+	ADDQ $0x00000010, BX
+	CMPQ BX, R8
+	JLE  loop2
+
+end3:
+	CMPQ          BX, DX
+	JGE           done1
+	VMOVUPS.Z     (AX)(BX*4), K1, Z2
+	VCMPPS        $0x12, Z0, Z2, K1, K1
+	KMOVW         K1, AX
+	TESTL         AX, AX
+	JEQ           none5
+	VPBROADCASTD  DI, Z0
+	VPADDD        Z1, Z0, Z0
+	VPCOMPRESSD.Z Z0, K1, Z0
+	POPCNTL       AX, AX
+	MOVL          $-1, DX
+	BZHIL         AX, DX, DX
+	KMOVW         DX, K1
+	VMOVDQU32     Z0, K1, (CX)
+	LEAQ          (CX)(AX*4), CX
+
+none5:
+	ADDL $0x10, DI
+
+done1:
+	SUBQ SI, CX
+	SHRQ $0x02, CX
+	MOVQ CX, ret+56(FP)
+	VZEROUPPER
+	RET
+
+// func turnsAVX512(sin []float32, cos []float32, src []float32, x float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·turnsAVX512(SB), NOSPLIT, $0-76
+	MOVQ         sin_base+0(FP), AX
+	MOVQ         cos_base+24(FP), CX
+	MOVQ         src_base+48(FP), DX
+	MOVQ         src_len+56(FP), BX
+	MOVQ         BX, SI
+	ANDQ         $0x0000000f, SI
+	MOVL         $-1, DI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K1
+	VBROADCASTSS x+72(FP), Z0
+	VBROADCASTSS f40800000<>+0(SB), Z1
+	VBROADCASTSS f4b400000<>+0(SB), Z2
+	VBROADCASTSS f3e800000<>+0(SB), Z3
+	VBROADCASTSS f40c90fdb<>+0(SB), Z4
+	VBROADCASTSS f3f800000<>+0(SB), Z5
+	VBROADCASTSS f00000001<>+0(SB), Z6
+	VBROADCASTSS f80000000<>+0(SB), Z7
+	VBROADCASTSS fbe2aaaa3<>+0(SB), Z8
+	VBROADCASTSS f3c08839e<>+0(SB), Z9
+	VBROADCASTSS fb94ca1f9<>+0(SB), Z10
+	VBROADCASTSS fbf000000<>+0(SB), Z11
+	VBROADCASTSS f3d2aaaa5<>+0(SB), Z12
+	VBROADCASTSS fbab6061a<>+0(SB), Z13
+	VBROADCASTSS f37ccf5ce<>+0(SB), Z14
+	XORQ         SI, SI
+	LEAQ         -16(BX), DI
+	CMPQ         SI, DI
+	JG           end3
+
+loop2:
+	VMOVUPS      (DX)(SI*4), Z15
+	VMULPS       Z0, Z15, Z15
+	VMOVAPS      Z2, Z16
+	VFMADD231PS  Z1, Z15, Z16
+	VSUBPS       Z2, Z16, Z17
+	VFNMADD231PS Z3, Z17, Z15
+	VMULPS       Z4, Z15, Z15
+	VMULPS       Z15, Z15, Z17
+	VMOVAPS      Z10, Z18
+	VFMADD213PS  Z9, Z17, Z18
+	VFMADD213PS  Z8, Z17, Z18
+	VMOVAPS      Z14, Z19
+	VFMADD213PS  Z13, Z17, Z19
+	VFMADD213PS  Z12, Z17, Z19
+	VFMADD213PS  Z11, Z17, Z19
+	VMULPS       Z17, Z18, Z18
+	VFMADD213PS  Z15, Z15, Z18
+	VFMADD213PS  Z5, Z17, Z19
+	VPTESTMD     Z6, Z16, K2
+	VBLENDMPS    Z19, Z18, K2, Z20
+	VBLENDMPS    Z18, Z19, K2, Z21
+	VPSLLD       $0x1e, Z16, Z15
+	VPANDD       Z7, Z15, Z15
+	VPXORD       Z15, Z20, Z20
+	VPADDD       Z6, Z16, Z16
+	VPSLLD       $0x1e, Z16, Z16
+	VPANDD       Z7, Z16, Z16
+	VPXORD       Z16, Z21, Z21
+	VMOVUPS      Z20, (AX)(SI*4)
+	VMOVUPS      Z21, (CX)(SI*4)
+	ADDQ         $0x00000010, SI
+	CMPQ         SI, DI
+	JLE          loop2
+
+end3:
+	CMPQ         SI, BX
+	JGE          done1
+	VMOVUPS.Z    (DX)(SI*4), K1, Z15
+	VMULPS       Z0, Z15, Z15
+	VMOVAPS      Z2, Z0
+	VFMADD231PS  Z1, Z15, Z0
+	VSUBPS       Z2, Z0, Z1
+	VFNMADD231PS Z3, Z1, Z15
+	VMULPS       Z4, Z15, Z15
+	VMULPS       Z15, Z15, Z1
+	VMOVAPS      Z10, Z2
+	VFMADD213PS  Z9, Z1, Z2
+	VFMADD213PS  Z8, Z1, Z2
+	VMOVAPS      Z14, Z3
+	VFMADD213PS  Z13, Z1, Z3
+	VFMADD213PS  Z12, Z1, Z3
+	VFMADD213PS  Z11, Z1, Z3
+	VMULPS       Z1, Z2, Z2
+	VFMADD213PS  Z15, Z15, Z2
+	VFMADD213PS  Z5, Z1, Z3
+	VPTESTMD     Z6, Z0, K2
+	VBLENDMPS    Z3, Z2, K2, Z22
+	VBLENDMPS    Z2, Z3, K2, Z23
+	VPSLLD       $0x1e, Z0, Z1
+	VPANDD       Z7, Z1, Z1
+	VPXORD       Z1, Z22, Z22
+	VPADDD       Z6, Z0, Z0
+	VPSLLD       $0x1e, Z0, Z0
+	VPANDD       Z7, Z0, Z0
+	VPXORD       Z0, Z23, Z23
+	VMOVUPS      Z22, K1, (AX)(SI*4)
+	VMOVUPS      Z23, K1, (CX)(SI*4)
+
+done1:
+	VZEROUPPER
+	RET

@@ -17,6 +17,7 @@ func BenchmarkFunctions(b *testing.B) {
 		for i := range s {
 			s[i] = fill(make([]float32, n), r, func(r *rand.Rand) float32 { return 0.5 + r.Float32() })
 		}
+		at := make([]uint32, n)
 		for _, c := range []struct {
 			name string
 			do   func()
@@ -31,6 +32,10 @@ func BenchmarkFunctions(b *testing.B) {
 			{"LayerNorm", func() { LayerNorm(s[0], s[1], s[2], s[3], 1) }},
 			{"LayerNormGrad", func() { LayerNormGrad(s[0], s[1], s[2], 1, 1, s[3], s[4], s[5]) }},
 			{"MulAdd", func() { MulAdd(s[0], s[1], s[2], s[3]) }},
+			{"DropReLU", func() { DropReLU(s[0], s[1], 1e-9, 1, 1<<31) }},
+			{"DropReLUGrad", func() { DropReLUGrad(s[0], s[1], 1, 1<<31) }},
+			{"SinCosTurns", func() { SinCosTurns(s[0], s[1], s[2], 1.5) }},
+			{"Below", func() { Below(s[1], 0.5, 0, at) }},
 			{"Add", func() { Add(s[0], s[1]) }},
 			{"SGD", func() { SGD(s[0], s[1], 1e-9, 0.1) }},
 			{"Adam", func() { Adam(s[0], s[1], s[2], s[3], adam) }},

@@ -20,6 +20,10 @@ var avx2Functions = functions{
 	sgd:           sgdAVX2,
 	adam:          adamAVX2,
 	adagrad:       adagradAVX2,
+	dropReLU:      dropReLUAVX2,
+	dropReLUGrad:  dropReLUGradAVX2,
+	below:         belowAVX2,
+	turns:         turnsAVX2,
 }
 
 var avx512Functions = functions{
@@ -38,4 +42,8 @@ var avx512Functions = functions{
 	sgd:           sgdAVX512,
 	adam:          adamAVX512,
 	adagrad:       adagradAVX512,
+	dropReLU:      dropReLUAVX512,
+	dropReLUGrad:  dropReLUGradAVX512,
+	below:         belowAVX512,
+	turns:         turnsAVX512,
 }

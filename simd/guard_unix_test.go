@@ -234,6 +234,10 @@ func TestNoTrainingKernelTouchesMemoryOutsideItsSlices(t *testing.T) {
 				SGD(s[0], s[1], 1, 1)
 				Adam(s[0], s[1], s[2], s[3], AdamStep{Rate: 1, Beta1: .9, Beta2: .9, Eps: 1, Step: 1})
 				Adagrad(s[0], s[1], s[2], 1, 1)
+				DropReLU(s[0], s[1], 1, 2, 3)
+				DropReLUGrad(s[0], s[1], 2, 3)
+				SinCosTurns(s[0], s[1], s[2], 1)
+				Below(s[0], 0, 0, last[uint32](pages[4], n))
 				for _, dim := range []int{1, 5, 16, 19} {
 					rows := n / dim
 					ids := last[uint32](pages[5], rows)

@@ -38,6 +38,7 @@ func functions() {
 		adam(isa)
 		adagrad(isa)
 	}
+	drops()
 }
 
 // lanes8 is eight words of ones, then eight of zeros: loaded at 8-n, a mask of the

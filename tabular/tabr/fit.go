@@ -1,0 +1,170 @@
+package tabr
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/eiderdb/eider/internal/metric"
+	"github.com/eiderdb/eider/internal/nn"
+	"github.com/eiderdb/eider/internal/train"
+	"github.com/eiderdb/eider/tabular"
+)
+
+// Options of a training: AdamW, a constant rate, whole permutations of the rows in
+// batches, the best epoch by validation kept.
+type Options struct {
+	Rate, Decay float32
+	Batch       int // rows of a step
+	Epochs      int // at most
+	Patience    int // epochs without a better one, after which it ends; 0: never
+	Seed        uint64
+	// Freeze, unless 0, is the number of epochs after which the contexts of training rows
+	// stay what they are: the rest costs half as much, and a little accuracy.
+	Freeze int
+	Budget time.Duration // 0: none
+
+	// Save, Every and Resume are those of train.Options.
+	Save   func(write func(io.Writer) error) error
+	Every  int
+	Resume []byte
+
+	Progress func(train.Event) // nil for nobody
+	Yield    func()            // called every few milliseconds, unless nil; it must be brief
+}
+
+// Defaults are the options of the paper's default model, for so many training rows.
+func Defaults(rows int) Options {
+	o := Options{Rate: 3.121273641315169e-4, Decay: 1.2260352006404615e-6, Batch: 1024, Epochs: 1000, Patience: 16}
+	switch {
+	case rows < 10_000:
+		o.Batch = 128
+	case rows < 30_000:
+		o.Batch = 256
+	case rows < 200_000:
+		o.Batch = 512
+	}
+	return o
+}
+
+// Fit trains m on the rows of data, which are its candidates while it does, and leaves
+// it as the epoch had it that was best on val: by the root mean squared error "rmse" of
+// targets, or by "accuracy". It runs on the caller's goroutine alone. Equal models, rows
+// and options give equal bits on the same simd path, also if the run was interrupted and
+// resumed. Errors: ErrData, and those of train.Run, the context's among them.
+func Fit(ctx context.Context, m *Model, data, val *tabular.Data, o Options) (train.Result, error) {
+	for _, d := range []*tabular.Data{data, val} {
+		if err := m.c.labelled(d); err != nil {
+			return train.Result{}, err
+		}
+	}
+	if o.Batch < 1 || o.Freeze < 0 || val.Rows < 1 || data.Rows > math.MaxInt32 {
+		return train.Result{}, fmt.Errorf("%w: batches of %d of %d rows, frozen after %d epochs, %d rows for validation",
+			train.ErrOptions, o.Batch, data.Rows, o.Freeze, val.Rows)
+	}
+	freeze := o.Freeze
+	if freeze == 0 {
+		freeze = -1
+	}
+	l, err := newLearner(m, m.c.matrix(data), data.Y, freeze)
+	if err != nil {
+		return train.Result{}, err
+	}
+	name := "accuracy"
+	if m.c.Kind == tabular.Regression {
+		name = "rmse"
+	}
+	return train.Run(ctx, l, l.batches(o), train.Options{
+		Epochs: o.Epochs, Seed: o.Seed, Optimizer: nn.Adam{Decay: o.Decay}, Rate: nn.Constant(o.Rate),
+		Evaluate: func(ctx context.Context) (train.Metrics, error) {
+			p, err := l.predictor(data)
+			if err != nil {
+				return nil, err
+			}
+			p.yield = o.Yield
+			e, err := p.Measure(ctx, val)
+			return train.Metrics{name: e}, err
+		},
+		Metric: name, Lower: m.c.Kind == tabular.Regression, Patience: o.Patience, Budget: o.Budget,
+		Save: o.Save, Every: o.Every, Resume: o.Resume, Progress: o.Progress, Yield: o.Yield,
+	})
+}
+
+// batches is a permutation of all rows for each epoch, a function of the seed and the
+// epoch, cut in batches, the last one shorter.
+func (l *learner) batches(o Options) train.Source[batch] {
+	return func(epoch int) iter.Seq2[batch, error] {
+		return func(yield func(batch, error) bool) {
+			rng := rand.New(rand.NewPCG(o.Seed, uint64(epoch)))
+			rows := make([]uint32, l.x.Rows)
+			for i := range rows {
+				rows[i] = uint32(i)
+			}
+			rng.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
+			for lo := 0; lo < len(rows); lo += o.Batch {
+				if !yield(batch{epoch, rows[lo:min(lo+o.Batch, len(rows))]}, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// predictor is the model of now with all training rows.
+func (l *learner) predictor(data *tabular.Data) (*Predictor, error) {
+	p := NewPredictor(l.Freeze())
+	ids := make([]uint32, data.Rows)
+	for i := range ids {
+		ids[i] = uint32(i)
+	}
+	return p, p.Add(data, ids)
+}
+
+// Measure is the root mean squared error of predictions for rows with labels, in units
+// of the target, or the accuracy. Errors: ErrData, the context's.
+func (p *Predictor) Measure(ctx context.Context, d *tabular.Data) (metric.Estimate, error) {
+	c := &p.f.c
+	if err := c.labelled(d); err != nil {
+		return metric.Estimate{}, err
+	}
+	n := c.out()
+	out := make([]float32, d.Rows*n)
+	if err := p.Predict(ctx, Query{Rows: d}, out); err != nil {
+		return metric.Estimate{}, err
+	}
+	each := make([]float64, d.Rows)
+	for i, y := range d.Y {
+		switch row := out[i*n:][:n]; c.Kind {
+		case tabular.Regression:
+			diff := float64(row[0]) - (float64(y)*c.Std + c.Mean)
+			each[i] = diff * diff
+		case tabular.Binary:
+			each[i] = truth(row[0] > 0.5 == (y == 1))
+		default:
+			best := 0
+			for j, v := range row {
+				if v > row[best] {
+					best = j
+				}
+			}
+			each[i] = truth(best == int(y))
+		}
+	}
+	if c.Kind != tabular.Regression {
+		return metric.MeanOf(each, 0, 1), nil
+	}
+	e := metric.MeanOf(each, 0, math.Inf(1))
+	e.Value, e.Low, e.High = math.Sqrt(e.Value), math.Sqrt(e.Low), math.Sqrt(e.High)
+	return e, nil
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
