@@ -2,7 +2,10 @@
 sentence-transformers, and embed/text/testdata/bert.jsonl.gz: what Hugging Face
 transformers makes of texts with it.
 
-    python bench/peers/bert_dump.py embed/text/testdata
+    python bench/peers/bert_dump.py embed/text/testdata [MINILM]
+
+MINILM is a folder with all-MiniLM-L6-v2; of it, only minilm.jsonl.gz is written, in
+the same form.
 
 Needs torch, transformers and safetensors (2.15.0, 5.24.0 and 0.8.0 wrote the
 files). Each line has the text, its token ids, the hidden states of every layer
@@ -34,6 +37,12 @@ TEXTS = [
     "in the database " * 2,
     "the search of a text is a query to a database of files and vectors in the river and to the bank of the red shoes",
     "unbelievablylongwordwithoutspaces" * 4,
+]
+SENTENCES = [
+    "hello world",
+    "A program that finds files by name and content, with filters for size, date and owner.",
+    "Käse, crème brûlée & 漢字: 3.14 — naïve tokenisation?",
+    "The bank of the river was steep; the bank in the town was closed. " * 40,
 ]
 torch.set_num_threads(1)
 torch.manual_seed(11)
@@ -78,19 +87,29 @@ def main(out):
     models["gelu_new"].load_state_dict(model.state_dict())
     with gzip.GzipFile(out / "bert.jsonl.gz", "wb", mtime=0) as f:
         for text in TEXTS:
-            f.write((json.dumps(line(models, tok, text)) + "\n").encode())
+            f.write((json.dumps(line(models, tok, text, LONGEST, (HIDDEN, 20, 8))) + "\n").encode())
+
+
+def real(folder, out):
+    models, tok = {"gelu": BertModel.from_pretrained(folder).eval()}, BertTokenizerFast.from_pretrained(folder)
+    with gzip.GzipFile(out / "minilm.jsonl.gz", "wb", mtime=0) as f:
+        for text in SENTENCES:
+            r = line(models, tok, text, 256, (384, 64))
+            r["pooled"] = {k: r["pooled"][k] for k in ("gelu 6 384 mean", "gelu 4 64 mean", "gelu 6 384 cls")}
+            r.pop("hidden", None)
+            f.write((json.dumps(r) + "\n").encode())
 
 
 @torch.no_grad()
-def line(models, tok, text):
-    ids = tok(text, truncation=True, max_length=LONGEST)["input_ids"]
+def line(models, tok, text, longest, widths):
+    ids = tok(text, truncation=True, max_length=longest)["input_ids"]
     r = {"text": text, "ids": ids, "pooled": {}}
     for act, model in models.items():
         hidden = model(torch.tensor([ids]), output_hidden_states=True).hidden_states
         if act == "gelu" and len(ids) < 12:
             r["hidden"] = [digits(h) for h in hidden]
-        for layer in range(1, LAYERS + 1):
-            for width in (HIDDEN, 20, 8) if act == "gelu" else (HIDDEN,):
+        for layer in range(1, len(hidden)):
+            for width in widths if act == "gelu" else widths[:1]:
                 for pooling, v in (("cls", hidden[layer][0, 0]), ("mean", hidden[layer][0].mean(0))):
                     v = v[:width]
                     r["pooled"][f"{act} {layer} {width} {pooling}"] = digits(v / v.norm())
@@ -98,3 +117,5 @@ def line(models, tok, text):
 
 
 main(pathlib.Path(sys.argv[1]))
+if len(sys.argv) > 2:
+    real(sys.argv[2], pathlib.Path(sys.argv[1]))

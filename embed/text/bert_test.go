@@ -16,8 +16,7 @@ import (
 	"github.com/eiderdb/eider/embed"
 )
 
-// bertReference is a line of testdata/bert.jsonl.gz, which bench/peers/bert_dump.py
-// writes.
+// bertReference is a line of a file that bench/peers/bert_dump.py writes.
 type bertReference struct {
 	Text   string               `json:"text"`
 	IDs    []uint32             `json:"ids"`
@@ -25,9 +24,9 @@ type bertReference struct {
 	Pooled map[string][]float32 `json:"pooled"` // by activation, layer, width and pooling
 }
 
-func bertReferences(t *testing.T) (out []bertReference) {
+func bertReferences(t *testing.T, file string, least int) (out []bertReference) {
 	t.Helper()
-	f, err := os.Open("testdata/bert.jsonl.gz")
+	f, err := os.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +43,7 @@ func bertReferences(t *testing.T) (out []bertReference) {
 		}
 		out = append(out, r)
 	}
-	if lines.Err() != nil || len(out) < 10 {
+	if lines.Err() != nil || len(out) < least {
 		t.Fatalf("%d lines, %v", len(out), lines.Err())
 	}
 	return out
@@ -82,9 +81,10 @@ func furthest(t *testing.T, got, want []float32) (d float64) {
 	return d
 }
 
-// known leaves the references that have a word the model knows.
-func known(refs []bertReference) []bertReference {
-	return slices.DeleteFunc(refs, func(r bertReference) bool { return slices.Equal(r.IDs, []uint32{2, 1, 3}) })
+// known is the references of the tiny model that have a word it knows.
+func known(t *testing.T) []bertReference {
+	t.Helper()
+	return slices.DeleteFunc(bertReferences(t, "testdata/bert.jsonl.gz", 12), func(r bertReference) bool { return slices.Equal(r.IDs, []uint32{2, 1, 3}) })
 }
 
 func TestBERTGivesTheTokensOfTransformers(t *testing.T) {
@@ -93,7 +93,7 @@ func TestBERTGivesTheTokensOfTransformers(t *testing.T) {
 	delete(plain, "tokenizer.json")
 	for name, e := range map[string]*BERT{"tokenizer.json": e, "vocab.txt": loadBERT(t, plain, BERTOptions{})} {
 		truncated := 0
-		for _, r := range known(bertReferences(t)) {
+		for _, r := range known(t) {
 			b := &batch{}
 			if _, err := e.tokenize(context.Background(), b, []string{r.Text}); err != nil {
 				t.Fatal(err)
@@ -114,7 +114,7 @@ func TestBERTGivesTheTokensOfTransformers(t *testing.T) {
 func TestBERTGivesTheHiddenStatesOfTransformersAtEveryLayer(t *testing.T) {
 	e := loadBERT(t, tinyBERT(t), BERTOptions{})
 	seen := 0
-	for _, r := range bertReferences(t) {
+	for _, r := range known(t) {
 		for layer, want := range r.Hidden {
 			p := &pass{}
 			p.reset()
@@ -134,7 +134,7 @@ func TestBERTGivesTheHiddenStatesOfTransformersAtEveryLayer(t *testing.T) {
 }
 
 func TestBERTGivesTheVectorsOfTransformersAtAnyLayerAndWidth(t *testing.T) {
-	refs := known(bertReferences(t))
+	refs := known(t)
 	var texts []string
 	for _, r := range refs {
 		texts = append(texts, r.Text)
@@ -162,7 +162,7 @@ func TestBERTGivesTheVectorsOfTransformersAtAnyLayerAndWidth(t *testing.T) {
 func TestBERTVectorsDoNotDependOnTheBatchOrTheThreads(t *testing.T) {
 	var texts []string
 	for range 12 {
-		for _, r := range known(bertReferences(t)) {
+		for _, r := range known(t) {
 			texts = append(texts, r.Text)
 		}
 	}
