@@ -46,7 +46,7 @@
 // which round each operation, have the same bits in all. NaN and Inf follow IEEE
 // 754 as in the plain loop.
 //
-// Exp, Log, Sigmoid and Tanh state their errors, and an element's result does not
+// Exp, Log, Sigmoid, Tanh and Gelu state their errors, and an element's result does not
 // depend on its place. Between implementations their last bits, and those of norms
 // and steps, differ; within one, the same call gives the same bits. NEON has none
 // of them: there the plain Go runs.

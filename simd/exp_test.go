@@ -98,8 +98,9 @@ func TestFunctionsOfElementsKeepSpecialValues(t *testing.T) {
 }
 
 func TestFunctionsOfElementsGiveALaneTheSameBitsInAnyPlace(t *testing.T) {
+	all := append(elementFunctions(), elementFunction{name: "Gelu", do: Gelu})
 	implementations(t, func(t *testing.T) {
-		run(t, elementFunctions(), func(t *testing.T, f elementFunction) {
+		run(t, all, func(t *testing.T, f elementFunction) {
 			one, got := make([]float32, 1), make([]float32, 71)
 			for n := range 71 {
 				src := fill(make([]float32, n), seeded(n), func(r *rand.Rand) float32 { return 10 * normal(r) })
@@ -117,6 +118,34 @@ func TestFunctionsOfElementsGiveALaneTheSameBitsInAnyPlace(t *testing.T) {
 				}
 			}
 		})
+	})
+}
+
+func TestGeluIsWithinItsBoundOfTheExactValue(t *testing.T) {
+	implementations(t, func(t *testing.T) {
+		src, dst := make([]float32, 1<<12), make([]float32, 1<<12)
+		for lo := -12.0; lo < 12; lo += 0.5 {
+			for i := range src {
+				src[i] = float32(lo + float64(i)/(1<<13))
+			}
+			Gelu(dst, src)
+			for i, x := range src {
+				want := float64(x) / 2 * math.Erfc(-float64(x)/math.Sqrt2)
+				bound := math.Abs(float64(x)) * 0x1p-22
+				if x < -5.5 {
+					bound = 0x1p-20
+				}
+				if e := math.Abs(float64(dst[i]) - want); e > bound {
+					t.Fatalf("%v gives %v, %g from %v", x, dst[i], e, want)
+				}
+			}
+		}
+		inf, nan := float32(math.Inf(1)), float32(math.NaN())
+		x := []float32{0, inf, 3e38, nan, -inf, -3e38}
+		Gelu(x, x)
+		if x[0] != 0 || x[1] != inf || !(math.Abs(float64(x[2])/3e38-1) < 0x1p-22) || x[3] == x[3] || !(math.Abs(float64(x[4])) < 0x1p-20) || !(math.Abs(float64(x[5])) < 0x1p-20) {
+			t.Errorf("0, Inf, 3e38, NaN, -Inf and -3e38 give %v", x)
+		}
 	})
 }
 

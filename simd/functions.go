@@ -3,7 +3,7 @@ package simd
 // functions are the kernels that a training core needs beside distances, of one
 // implementation. Arguments have been checked, and no slice is empty.
 type functions struct {
-	exp, log, sigmoid, tanh func(dst, src []float32)
+	exp, log, sigmoid, tanh, gelu func(dst, src []float32)
 
 	softmax func(dst, src []float32) (most, sum float32)
 
@@ -32,6 +32,7 @@ var genericFunctions = functions{
 	log:           logGeneric,
 	sigmoid:       sigmoidGeneric,
 	tanh:          tanhGeneric,
+	gelu:          geluGeneric,
 	softmax:       softmaxGeneric,
 	moments:       momentsGeneric,
 	columnMoments: columnMomentsGeneric,

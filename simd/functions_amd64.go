@@ -17,6 +17,9 @@ func sigmoidAVX2(dst []float32, src []float32)
 func tanhAVX2(dst []float32, src []float32)
 
 //go:noescape
+func geluAVX2(dst []float32, src []float32)
+
+//go:noescape
 func softmaxAVX2(dst []float32, src []float32) (most float32, sum float32)
 
 //go:noescape
@@ -60,6 +63,9 @@ func sigmoidAVX512(dst []float32, src []float32)
 
 //go:noescape
 func tanhAVX512(dst []float32, src []float32)
+
+//go:noescape
+func geluAVX512(dst []float32, src []float32)
 
 //go:noescape
 func softmaxAVX512(dst []float32, src []float32) (most float32, sum float32)

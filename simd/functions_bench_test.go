@@ -26,6 +26,7 @@ func BenchmarkFunctions(b *testing.B) {
 			{"Log", func() { Log(s[0], s[1]) }},
 			{"Sigmoid", func() { Sigmoid(s[0], s[1]) }},
 			{"Tanh", func() { Tanh(s[0], s[1]) }},
+			{"Gelu", func() { Gelu(s[0], s[1]) }},
 			{"Softmax", func() { Softmax(s[0], s[1]) }},
 			{"Moments", func() { Moments(s[1]) }},
 			{"ColumnMoments", func() { ColumnMoments(s[1], s[0][:32], s[2][:32]) }},

@@ -142,7 +142,7 @@ func TestProductsOfMatricesMatchTheirMeaning(t *testing.T) {
 			try(r.IntN(80), r.IntN(80), r.IntN(80))
 		}
 		// More than a block of rows, of columns and of depth.
-		for _, s := range [][3]int{{230, 40, 20}, {15, 1100, 9}, {30, 140, 600}, {1, 300, 400}, {300, 1, 530}, {3, 5, 1000}, {60, 200, 257}} {
+		for _, s := range [][3]int{{230, 40, 20}, {15, 1100, 9}, {30, 140, 600}, {1, 300, 400}, {300, 1, 530}, {3, 5, 1000}, {60, 200, 257}, {5, 1100, 300}} {
 			for range 8 {
 				try(s[0], s[1], s[2])
 			}

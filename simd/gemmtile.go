@@ -54,10 +54,11 @@ type block struct {
 }
 
 // start sets what the tiles of a depth have in common. The first depth takes c
-// as it was, the last ends with bias and activation.
+// as it was, the last ends with bias and activation, which no depth has of the
+// block before.
 func (b *block) start() {
 	t := &b.t
-	t.alpha, t.beta, t.act, t.cRow = b.alpha, b.beta, None, b.ldc
+	t.alpha, t.beta, t.bias, t.act, t.cRow = b.alpha, b.beta, nil, None, b.ldc
 	if b.l0 > 0 {
 		t.beta = 1
 	}

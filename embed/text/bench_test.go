@@ -2,6 +2,7 @@ package text
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 )
@@ -55,6 +56,15 @@ func BenchmarkStaticEncodeUnicode(b *testing.B) {
 func BenchmarkLoadTiny(b *testing.B) {
 	for b.Loop() {
 		if _, err := LoadStatic("x", modelFS(b)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkLoadMiniLM(b *testing.B) {
+	root := os.DirFS(miniLM(b))
+	for b.Loop() {
+		if _, err := LoadBERT("x", root, BERTOptions{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -148,16 +148,11 @@ func (e *Static) setTensors(data []byte) error {
 	}
 	rows := emb.Shape[0]
 	e.dim = emb.Shape[1]
-	values, err := floats(emb, "embeddings")
-	if err != nil {
+	if e.rows, err = values[float32](emb, "embeddings"); err != nil {
 		return err
 	}
-	e.rows = make([]float32, len(values))
-	for i, v := range values {
-		e.rows[i] = float32(v)
-	}
 	if t, ok := tensors["weights"]; ok {
-		if e.weight, err = floats(t, "weights"); err != nil {
+		if e.weight, err = values[float64](t, "weights"); err != nil {
 			return err
 		}
 		if len(e.weight) < e.tok.size {
@@ -171,7 +166,7 @@ func (e *Static) setTensors(data []byte) error {
 		}
 		return nil
 	}
-	mapping, err := floats(t, "mapping")
+	mapping, err := values[float64](t, "mapping")
 	if err != nil {
 		return err
 	}

@@ -11,39 +11,40 @@ import (
 // mappings come in.
 var widths = map[string]int{"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1}
 
-// floats returns the elements of a tensor as float64; none may be NaN or beyond
-// maxMagnitude.
-func floats(t format.Tensor, name string) ([]float64, error) {
+// values returns the elements of a tensor; none may be NaN or beyond maxMagnitude.
+func values[T float32 | float64](t format.Tensor, name string) ([]T, error) {
 	width := widths[t.DType]
 	if width == 0 {
 		return nil, modelError("model.safetensors: %s is of type %s, which is not read", name, t.DType)
 	}
-	out := make([]float64, len(t.Data)/width)
+	out := make([]T, len(t.Data)/width)
 	for i := range out {
+		v := 0.0
 		b := t.Data[i*width:]
 		switch t.DType {
 		case "F64":
-			out[i] = math.Float64frombits(binary.LittleEndian.Uint64(b))
+			v = math.Float64frombits(binary.LittleEndian.Uint64(b))
 		case "F32":
-			out[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(b)))
+			v = float64(math.Float32frombits(binary.LittleEndian.Uint32(b)))
 		case "F16":
-			out[i] = float64(half(binary.LittleEndian.Uint16(b)))
+			v = float64(half(binary.LittleEndian.Uint16(b)))
 		case "BF16":
-			out[i] = float64(math.Float32frombits(uint32(binary.LittleEndian.Uint16(b)) << 16))
+			v = float64(math.Float32frombits(uint32(binary.LittleEndian.Uint16(b)) << 16))
 		case "I64":
-			out[i] = float64(int64(binary.LittleEndian.Uint64(b)))
+			v = float64(int64(binary.LittleEndian.Uint64(b)))
 		case "I32":
-			out[i] = float64(int32(binary.LittleEndian.Uint32(b)))
+			v = float64(int32(binary.LittleEndian.Uint32(b)))
 		case "I16":
-			out[i] = float64(int16(binary.LittleEndian.Uint16(b)))
+			v = float64(int16(binary.LittleEndian.Uint16(b)))
 		case "I8":
-			out[i] = float64(int8(b[0]))
+			v = float64(int8(b[0]))
 		case "U8":
-			out[i] = float64(b[0])
+			v = float64(b[0])
 		}
-		if v := math.Abs(out[i]); !(v <= maxMagnitude) {
-			return nil, modelError("model.safetensors: %s[%d] = %v is not a usable weight", name, i, out[i])
+		if !(math.Abs(v) <= maxMagnitude) {
+			return nil, modelError("model.safetensors: %s[%d] = %v is not a usable weight", name, i, v)
 		}
+		out[i] = T(v)
 	}
 	return out, nil
 }

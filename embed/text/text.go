@@ -5,6 +5,9 @@
 //     what a text is about, not what it says.
 //   - A directory with a Model2Vec model (config.json, tokenizer.json,
 //     model.safetensors) is read by [LoadStatic].
+//   - A directory with a model of the BERT family, as Hugging Face and
+//     sentence-transformers keep them, is read by [LoadBERT]: MiniLM, BGE, E5.
+//     It reads whole sentences; a text takes milliseconds, not microseconds.
 //   - "hashed" needs no weights: words and parts of words hashed into a vector.
 //     It is lexical: it finds texts that share words or spellings, never
 //     meaning.
@@ -53,7 +56,7 @@ func Names() []string { return []string{StaticTiny, HashedName, HashedName + "-<
 
 // Open returns an encoder by name: "static-tiny"; "hashed" (256 dimensions) or
 // "hashed-N" for N dimensions from 16 to 4096; or the path of a directory with a
-// Model2Vec model, which becomes the encoder's name. A path has a slash or a dot
+// Model2Vec or BERT model, which becomes the encoder's name. A path has a slash or a dot
 // in it ("./model"), so that a bare name, which may come from a stranger, never
 // reads a file.
 //
@@ -72,9 +75,13 @@ func Open(name string) (encoder.Encoder, error) {
 	}
 	if strings.ContainsAny(name, `./\`) {
 		if info, err := os.Stat(name); err == nil && info.IsDir() {
-			return LoadStatic(name, os.DirFS(name))
+			fsys := os.DirFS(name)
+			if isBERT(fsys) {
+				return LoadBERT(name, fsys, BERTOptions{})
+			}
+			return LoadStatic(name, fsys)
 		}
 	}
-	return nil, fmt.Errorf("embed/text: %w %q: give one of %s, or the path (as in ./model) of a directory with config.json, tokenizer.json and model.safetensors",
+	return nil, fmt.Errorf("embed/text: %w %q: give one of %s, or the path (as in ./model) of a directory with config.json, tokenizer.json and model.safetensors, of Model2Vec or BERT",
 		ErrUnknown, name, strings.Join(Names(), ", "))
 }

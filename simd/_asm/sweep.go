@@ -26,6 +26,7 @@ func functions() {
 		elementwise(isa, "log", newLog(isa).apply)
 		elementwise(isa, "sigmoid", newSigmoid(isa).apply)
 		elementwise(isa, "tanh", newTanh(isa).apply)
+		elementwise(isa, "gelu", newGelu(isa))
 		softmax(isa)
 		moments(isa)
 		columnMoments(isa)
