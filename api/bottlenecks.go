@@ -144,4 +144,3 @@ func unlearnBottleneck(c *call) error {
 	}
 	return c.nothing()
 }
-
