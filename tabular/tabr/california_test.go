@@ -157,7 +157,9 @@ func TestTrainingOnCalifornia(t *testing.T) {
 		c.Dim, c.Predictors, c.ContextP, c.DropoutP = 122, 2, .166, .094
 		o.Rate, o.Decay = 4.82e-4, 6.0e-6
 	}
-	if n, err := strconv.Atoi(os.Getenv("EIDER_EPOCHS")); err == nil {
+	n, err := strconv.Atoi(os.Getenv("EIDER_EPOCHS"))
+	whole := err != nil
+	if !whole {
 		o.Epochs = n
 	}
 	seed, _ := strconv.ParseUint(os.Getenv("EIDER_SEED"), 10, 64)
@@ -187,6 +189,9 @@ func TestTrainingOnCalifornia(t *testing.T) {
 	}
 	t.Logf("seed %d: best epoch %d of %d, validation %.4f, test %.4f, %.1f CPU s, %.2f an epoch", seed, r.BestEpoch, r.Epochs,
 		r.Metrics["rmse"].Value, e.Value, took, took/float64(r.Epochs))
+	if whole && e.Value > 0.43 { // the best of trees has .4576 on this split
+		t.Errorf("a test error of %v", e.Value)
+	}
 }
 
 // BenchmarkPredictCalifornia is one row at a time, and whole batches, from the 13,209

@@ -24,7 +24,8 @@ type Options struct {
 	Patience    int // epochs without a better one, after which it ends; 0: never
 	Seed        uint64
 	// Freeze, unless 0, is the number of epochs after which the contexts of training rows
-	// stay what they are: the rest costs half as much, and a little accuracy.
+	// stay what they are: it saves the search, which with an embedding or encoder blocks
+	// is a fourth of a step or more, and costs a little accuracy.
 	Freeze int
 	Budget time.Duration // 0: none
 

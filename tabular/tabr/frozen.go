@@ -3,6 +3,7 @@ package tabr
 import (
 	"slices"
 
+	"github.com/eiderdb/eider/index"
 	"github.com/eiderdb/eider/internal/nn"
 	"github.com/eiderdb/eider/simd"
 	"github.com/eiderdb/eider/tabular"
@@ -72,7 +73,7 @@ type work struct {
 	search                search
 	self, ctx             []uint32
 	dist                  []float32
-	hits                  hits
+	hits                  []index.Hit
 }
 
 // affine is y = x·wᵀ + b for n rows.

@@ -26,9 +26,6 @@ type Predictor struct {
 	slots map[uint32]uint32 // by id
 }
 
-// hits is what an index found.
-type hits []index.Hit
-
 // NewPredictor returns a predictor without candidates.
 func NewPredictor(f *Frozen) *Predictor {
 	p := &Predictor{f: f, s: space{dim: f.KeyDim()}, slots: map[uint32]uint32{}}
@@ -202,35 +199,39 @@ func (p *Predictor) Predict(ctx context.Context, q Query, out []float32) error {
 // mix makes w.mixed of n rows.
 func (p *Predictor) mix(ctx context.Context, w *work, q *Query, lo, n int) error {
 	c := &p.f.c
+	k, all := min(c.Context, p.s.n), true // all rows have k
 	w.self = room(w.self, n)
-	free := p.s.n
 	for i := range w.self {
 		w.self[i] = nobody
 		if q.Self != nil {
 			if slot, ok := p.slots[q.Self[lo+i]]; ok {
-				w.self[i], free = slot, p.s.n-1
+				w.self[i], all = slot, all && k < p.s.n
 			}
 		}
-	}
-	k := min(c.Context, free)
-	if k < 1 {
-		return fmt.Errorf("%w: no candidates", ErrData)
+		if p.others(w.self[i]) < 1 {
+			return fmt.Errorf("%w: no candidates", ErrData)
+		}
 	}
 	wide := c.hidden() + c.labels()
 	w.mixed = room(w.mixed, n*wide)
 	clear(w.mixed)
-	if w.ctx, w.dist = room(w.ctx, n*k), room(w.dist, n*k); q.Index == nil {
+	if w.ctx, w.dist = room(w.ctx, n*k), room(w.dist, n*k); q.Index == nil && all {
 		if !w.search.nearest(&p.s, w.z, w.self, nil, k, w.ctx, w.dist) {
 			return fmt.Errorf("%w: keys are not finite", ErrData)
 		}
 	}
 	for i := range n {
+		k := min(k, p.others(w.self[i]))
 		ids, dist := w.ctx[i*k:][:k], w.dist[i*k:][:k]
-		if q.Index != nil {
-			var err error
-			if ids, dist, err = p.ask(ctx, w, q.Index, i, ids, dist); err != nil {
-				return err
-			}
+		var err error
+		switch {
+		case q.Index != nil:
+			ids, dist, err = p.ask(ctx, w, q.Index, i, ids, dist)
+		case !all && !w.search.nearest(&p.s, w.z[i*p.s.dim:][:p.s.dim], w.self[i:i+1], nil, k, ids, dist):
+			err = fmt.Errorf("%w: keys are not finite", ErrData)
+		}
+		if err != nil {
+			return err
 		}
 		p.blend(w, i, ids, dist)
 		if q.Near != nil {
@@ -243,6 +244,14 @@ func (p *Predictor) mix(ctx context.Context, w *work, q *Query, lo, n int) error
 		}
 	}
 	return nil
+}
+
+// others is how many candidates there are beside the one in slot self.
+func (p *Predictor) others(self uint32) int {
+	if self != nobody {
+		return p.s.n - 1
+	}
+	return p.s.n
 }
 
 // ask finds the context of row i by an index.

@@ -148,6 +148,22 @@ func TestFewerCandidatesThanAContextAreAllUsed(t *testing.T) {
 	}
 }
 
+func TestWhatARowMayNotUseIsNoConcernOfTheRowsBesideIt(t *testing.T) {
+	for name, c := range kinds() {
+		d := table(c, c.Context, 1)
+		_, p := serving(t, c, d)
+		q := part(d, 0, 3)
+		got := predict(t, p, Query{Rows: q, Self: []uint32{0, 1 << 20, 2}})
+		for i := range 3 {
+			alone := Query{Rows: part(d, i, i+1), Self: []uint32{uint32(i)}}
+			if i == 1 {
+				alone.Self = nil
+			}
+			near(t, name, got[i*c.out():][:c.out()], predict(t, p, alone))
+		}
+	}
+}
+
 func TestAnIndexOverKeysGivesTheSamePredictions(t *testing.T) {
 	for name, c := range kinds() {
 		d, q := table(c, 200, 1), table(c, 70, 2)
