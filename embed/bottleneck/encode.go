@@ -24,7 +24,6 @@ type scratch struct {
 	heads  []float32 // block × C·KeyDim
 	scores []float32 // block × K
 	ids    []uint16  // of one row
-	logits []float32
 }
 
 func (m *Model) borrow() *scratch {

@@ -24,7 +24,6 @@ type Model struct {
 	blocks []*layer
 	head   *grouped
 
-	batch  batch     // of the step
 	labels []float32 // of the step, for each member
 	ids    []uint32
 	tapes  sync.Pool
