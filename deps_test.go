@@ -79,7 +79,7 @@ storage/registry, index/flat, index/hnsw, index/rotate, embed/bottleneck, embed/
 
 # The doors: HTTP, measurements, command line.
 eider, internal/ingest < api;
-eider, internal/ingest, internal/dataset, internal/metric, internal/train, recsys/din, tabular/tabm < bench;
+eider, internal/ingest, internal/dataset, internal/metric, internal/train, recsys/din, tabular/tabm, tabular/tabr < bench;
 api, bench, internal/demo < cmd/eider;
 `
 

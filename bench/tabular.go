@@ -62,7 +62,7 @@ type tableModel struct {
 	fit  func(ctx context.Context, s *tabularSuite, seed uint64) (tablePredictor, string, error)
 }
 
-var tableModels = []tableModel{{"tabm", fitTabM}}
+var tableModels = []tableModel{{"tabm", fitTabM}, {"tabr", fitTabR}}
 
 // tablePredictor is a model that was fitted.
 type tablePredictor interface {

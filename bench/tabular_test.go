@@ -48,6 +48,9 @@ func TestTabularReportsSinglesAndEnsembles(t *testing.T) {
 	if f := find(t, all, "tabm accuracy", ""); f.Value < 0.85 || f.Engine != "tabm" {
 		t.Errorf("nineteen of twenty rows can be told: %+v", f)
 	}
+	if f := find(t, all, "tabr accuracy", ""); f.Value < 0.8 || f.Engine != "tabr" {
+		t.Errorf("by the rows nearest: %+v", f)
+	}
 	for _, name := range []string{"tabm accuracy of the ensemble", "tabm auc", "tabm logloss", "tabm training", "tabm predictions"} {
 		find(t, all, name, "")
 	}

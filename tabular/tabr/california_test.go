@@ -183,7 +183,7 @@ func TestTrainingOnCalifornia(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := p.Measure(context.Background(), test)
+	e, err := measure(p, test)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func TestCandidatesAloneImproveCalifornia(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e, err := p.Measure(background, test)
+			e, err := measure(p, test)
 			if err != nil {
 				t.Fatal(err)
 			}

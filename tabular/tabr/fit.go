@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/eiderdb/eider/internal/metric"
 	"github.com/eiderdb/eider/internal/nn"
 	"github.com/eiderdb/eider/internal/train"
 	"github.com/eiderdb/eider/tabular"
@@ -53,8 +52,8 @@ func Defaults(rows int) Options {
 }
 
 // Fit trains m on the rows of data, which are its candidates while it does, and leaves
-// it as the epoch had it that was best on val: by the root mean squared error "rmse" of
-// targets, or by "accuracy". It runs on the caller's goroutine alone. Equal models, rows
+// it as the epoch had it that was best on val: by the figure that Kind.Score
+// names. It runs on the caller's goroutine alone. Equal models, rows
 // and options give equal bits on the same simd path, also if the run was interrupted and
 // resumed. Errors: ErrData, and those of train.Run, the context's among them.
 func Fit(ctx context.Context, m *Model, data, val *tabular.Data, o Options) (train.Result, error) {
@@ -75,10 +74,7 @@ func Fit(ctx context.Context, m *Model, data, val *tabular.Data, o Options) (tra
 	if err != nil {
 		return train.Result{}, err
 	}
-	name := "accuracy"
-	if m.c.Kind == tabular.Regression {
-		name = "rmse"
-	}
+	name, lower := m.c.Kind.Score()
 	return train.Run(ctx, l, l.batches(o), train.Options{
 		Epochs: o.Epochs, Seed: o.Seed, Optimizer: nn.Adam{Decay: o.Decay}, Rate: nn.Constant(o.Rate),
 		Evaluate: func(ctx context.Context) (train.Metrics, error) {
@@ -87,10 +83,13 @@ func Fit(ctx context.Context, m *Model, data, val *tabular.Data, o Options) (tra
 				return nil, err
 			}
 			p.yield = o.Yield
-			e, err := p.Measure(ctx, val)
-			return train.Metrics{name: e}, err
+			out := make([]float32, val.Rows*m.c.out())
+			if err := p.Predict(ctx, Query{Rows: val}, out); err != nil {
+				return nil, err
+			}
+			return val.Measure(out)
 		},
-		Metric: name, Lower: m.c.Kind == tabular.Regression, Patience: o.Patience, Budget: o.Budget,
+		Metric: name, Lower: lower, Patience: o.Patience, Budget: o.Budget,
 		Save: o.Save, Every: o.Every, Resume: o.Resume, Progress: o.Progress, Yield: o.Yield,
 	})
 }
@@ -123,49 +122,4 @@ func (l *learner) predictor(data *tabular.Data) (*Predictor, error) {
 		ids[i] = uint32(i)
 	}
 	return p, p.Add(data, ids)
-}
-
-// Measure is the root mean squared error of predictions for rows with labels, in units
-// of the target, or the accuracy. Errors: ErrData, the context's.
-func (p *Predictor) Measure(ctx context.Context, d *tabular.Data) (metric.Estimate, error) {
-	c := &p.f.c
-	if err := c.labelled(d); err != nil {
-		return metric.Estimate{}, err
-	}
-	n := c.out()
-	out := make([]float32, d.Rows*n)
-	if err := p.Predict(ctx, Query{Rows: d}, out); err != nil {
-		return metric.Estimate{}, err
-	}
-	each := make([]float64, d.Rows)
-	for i, y := range d.Y {
-		switch row := out[i*n:][:n]; c.Kind {
-		case tabular.Regression:
-			diff := float64(row[0]) - (float64(y)*c.Std + c.Mean)
-			each[i] = diff * diff
-		case tabular.Binary:
-			each[i] = truth(row[0] > 0.5 == (y == 1))
-		default:
-			best := 0
-			for j, v := range row {
-				if v > row[best] {
-					best = j
-				}
-			}
-			each[i] = truth(best == int(y))
-		}
-	}
-	if c.Kind != tabular.Regression {
-		return metric.MeanOf(each, 0, 1), nil
-	}
-	e := metric.MeanOf(each, 0, math.Inf(1))
-	e.Value, e.Low, e.High = math.Sqrt(e.Value), math.Sqrt(e.Low), math.Sqrt(e.High)
-	return e, nil
-}
-
-func truth(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
 }
