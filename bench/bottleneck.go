@@ -46,7 +46,7 @@ func Bottleneck(ctx context.Context, o Options, w io.Writer) error {
 			return err
 		}
 	}
-	b := &continual{s: s, o: o, r: newReport("bottleneck", name, o, w), seeds: 3}
+	b := &continual{s: s, o: o, r: newReport("bottleneck", name, o, w), seeds: 3, config: bottleneck.Config{Heads: 64, Keys: 1024, KeyDim: 14}, again: max(1, keyRows/len(s.trainY))}
 	if o.Quick {
 		b.seeds = 1
 	}
@@ -63,6 +63,9 @@ type continual struct {
 	o     Options
 	r     *report
 	seeds int
+
+	config bottleneck.Config
+	again  int // how many times over small sets are learned, so that as many rows come as in MNIST
 }
 
 // Of each stage: passes of the bottleneck, and of what learns by shared weights with its
@@ -73,8 +76,8 @@ const (
 	probeRate        = 0.1 / 256
 )
 
-// keyRows is how many rows keys are made of: those of MNIST once, smaller sets several
-// times.
+// keyRows is how many rows keys are made of, and probes learn in a pass: those of MNIST
+// once, smaller sets several times.
 const keyRows = 60_000
 
 // stages is the order in which rows come: class by class, two at a time in the order
@@ -160,7 +163,7 @@ func (b *continual) run(ctx context.Context) error {
 		for i, order := range [][]int{natural, nil} {
 			rng := rand.New(rand.NewPCG(b.o.seed(), 3))
 			n := newNetwork(s.dim, net.hidden, s.classes, rng)
-			s.stages(order, probePasses, rng, func(i int) { n.learn(s.train[i*s.dim:][:s.dim], s.trainY[i], probeRate) })
+			s.stages(order, probePasses*b.again, rng, func(i int) { n.learn(s.train[i*s.dim:][:s.dim], s.trainY[i], probeRate) })
 			scores[i] = s.accuracy(n.predict)
 		}
 		iid = scores[1]
@@ -173,7 +176,8 @@ func (b *continual) run(ctx context.Context) error {
 
 // encode makes a model and the keys of all rows to learn from.
 func (b *continual) encode(ctx context.Context, seed uint64) (*bottleneck.Model, []uint16, error) {
-	c := bottleneck.Config{Dim: b.s.dim, Heads: 64, Keys: 1024, KeyDim: 14, Seed: seed, Closed: true}
+	c := b.config
+	c.Dim, c.Seed, c.Closed = b.s.dim, seed, true
 	for y := range b.s.classes {
 		c.Classes = append(c.Classes, strconv.Itoa(y))
 	}
@@ -182,7 +186,7 @@ func (b *continual) encode(ctx context.Context, seed uint64) (*bottleneck.Model,
 		return nil, nil, err
 	}
 	began := time.Now()
-	if err := m.Init(ctx, b.s.train, bottleneck.Start{Epochs: max(1, keyRows/len(b.s.trainY))}); err != nil {
+	if err := m.Init(ctx, b.s.train, bottleneck.Start{Epochs: b.again}); err != nil {
 		return nil, nil, err
 	}
 	made := time.Since(began)
@@ -193,7 +197,7 @@ func (b *continual) encode(ctx context.Context, seed uint64) (*bottleneck.Model,
 	}
 	took := time.Since(began)
 	if seed == b.o.seed() {
-		b.r.add("keys", made.Seconds(), "s", fmt.Sprintf("moving averages over all rows, %d passes", max(1, keyRows/len(b.s.trainY))))
+		b.r.add("keys", made.Seconds(), "s", fmt.Sprintf("moving averages over all rows, %d passes", b.again))
 		b.r.add("encode, many", float64(took.Nanoseconds())/1e3/float64(len(b.s.trainY)), "µs/row", "one thread")
 	}
 	return m, keys, nil
