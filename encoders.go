@@ -38,12 +38,12 @@ func (e *encoders) get(name string) (embed.Encoder, error) {
 	}
 	if strings.ContainsAny(name, `/\.`) {
 		// A schema may come over the network: it names encoders, never files.
-		return nil, fmt.Errorf("%w: %q; an encoder in a file is given by Options.Encoders", ErrEncoder, name)
+		return nil, fmt.Errorf("%w: %q; schemas name encoders, never files; one in a folder is given by Options.Encoders, on the command line by --encoder-dir", ErrEncoder, name)
 	}
 	enc, err := text.Open(name)
 	if err != nil {
 		known := append(slices.Sorted(maps.Keys(e.given)), text.Names()...)
-		return nil, fmt.Errorf("%w: %q; known are %s", ErrEncoder, name, strings.Join(known, ", "))
+		return nil, fmt.Errorf("%w: %q; known are %s; others are given by Options.Encoders, on the command line by --encoder-dir", ErrEncoder, name, strings.Join(known, ", "))
 	}
 	if e.open == nil {
 		e.open = map[string]embed.Encoder{}

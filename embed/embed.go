@@ -14,8 +14,9 @@ import (
 // Encoder turns texts into vectors of one fixed width.
 //
 // An Encoder is immutable after it is made and safe for use by several
-// goroutines at once. The same text gives the same vector, bit for bit, on
-// every machine.
+// goroutines at once. The same text gives the same vector whatever batch it is in:
+// bit for bit on every machine, or from an encoder that is a neural network, on one
+// machine, and within 1e-5 of it on others.
 type Encoder interface {
 	// Encode writes the vector of texts[i] into dst[i]. dst has as many rows as
 	// texts; each row has length Dim, or is nil, in which case Encode allocates

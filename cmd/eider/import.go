@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/eiderdb/eider"
-	"github.com/eiderdb/eider/embed/text"
 	"github.com/eiderdb/eider/index"
 	"github.com/eiderdb/eider/internal/ingest"
 )
@@ -23,14 +22,14 @@ import (
 const embedVector = "meaning"
 
 type importCmd struct {
-	directory
+	texts
 	collection
 	File        string     `arg:"" optional:"" help:"File to read, may be compressed with gzip; without one, or with -, standard input."`
 	Format      string     `help:"ndjson, csv, tsv, parquet, npy, fvecs ...; found by the file's name or first bytes if left out."`
 	Create      bool       `help:"Make the database and the collection if missing, with a schema inferred from the first documents."`
 	Schema      string     `help:"With --create: the schema as JSON, or @FILE, instead of an inferred one." placeholder:"JSON"`
-	Embed       []string   `help:"With --create: turn the text of these fields into a vector, named meaning, by a built-in encoder." placeholder:"FIELD"`
-	Encoder     string     `help:"Encoder of --embed: static-tiny or hashed." default:"static-tiny"`
+	Embed       []string   `help:"With --create: turn the text of these fields into a vector, named meaning, by an encoder." placeholder:"FIELD"`
+	Encoder     string     `help:"Encoder of --embed: static-tiny, hashed, or the name of an --encoder-dir." default:"static-tiny"`
 	Memory      eider.Size `help:"What the vector indexes of the collection may take, like 512MiB; they become smaller to keep to it." placeholder:"SIZE"`
 	IDField     string     `help:"Column or member that holds the id." default:"id" placeholder:"NAME"`
 	VectorField []string   `help:"Column that holds a vector, or VECTOR=COLUMN; for files of vectors, the name of the vector." placeholder:"NAME"`
@@ -317,12 +316,9 @@ func (c *importCmd) schema(sample []eider.Doc) (eider.Schema, error) {
 			return s, usage("--embed "+field+": the first documents have no text in that field", "name fields with text")
 		}
 	}
-	if c.Encoder != text.StaticTiny && !strings.HasPrefix(c.Encoder, text.HashedName) {
-		return s, usage("--encoder "+c.Encoder+" is not built in", "use "+text.StaticTiny+" or "+text.HashedName)
-	}
-	enc, err := text.Open(c.Encoder)
+	enc, err := c.encoder(c.Encoder)
 	if err != nil {
-		return s, usage("--encoder "+c.Encoder+": "+err.Error(), "use "+text.StaticTiny+" or "+text.HashedName)
+		return s, err
 	}
 	if s.Vectors == nil {
 		s.Vectors = map[string]eider.Vector{}

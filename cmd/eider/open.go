@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/eiderdb/eider"
+	"github.com/eiderdb/eider/embed"
+	"github.com/eiderdb/eider/embed/text"
 )
 
 // directory is the argument every verb on a database takes.
@@ -44,6 +46,58 @@ func (d directory) open(o *eider.Options, create bool) (*eider.DB, error) {
 		o.OnFatal = func(err error) { report(os.Stderr, fatal(err)) }
 	}
 	return eider.Open(d.Dir, o)
+}
+
+// texts is directory for verbs that turn text into vectors.
+type texts struct {
+	directory
+	EncoderDir map[string]string `help:"Text encoder in a folder with config.json, model.safetensors and tokenizer.json (BERT, MiniLM, BGE, E5; Model2Vec), by the name that schemas call it; repeatable." placeholder:"NAME=FOLDER" mapsep:"none"`
+	loaded     map[string]embed.Encoder
+}
+
+func (e *texts) read() (*eider.DB, error) { return e.open(&eider.Options{ReadOnly: true}, false) }
+
+func (e *texts) write(create bool) (*eider.DB, error) { return e.open(&eider.Options{}, create) }
+
+// open loads the encoders, then opens the database.
+func (e *texts) open(o *eider.Options, create bool) (*eider.DB, error) {
+	e.loaded = map[string]embed.Encoder{}
+	for name, folder := range e.EncoderDir {
+		flag := fmt.Sprintf("--encoder-dir %s=%s", name, folder)
+		if name == "" || strings.ContainsAny(name, `/\.`) || builtIn(name) {
+			return nil, usage(flag+": the name is empty, a path, or that of a built-in encoder", "choose another, as in minilm="+folder)
+		}
+		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+			return nil, usage(flag+": there is no such folder", "name the folder of a model")
+		}
+		enc, err := text.Load(name, os.DirFS(folder))
+		if err != nil {
+			return nil, failed(flag+": "+strings.TrimPrefix(err.Error(), "embed/text: "), "download the whole model, or name another folder")
+		}
+		e.loaded[name] = enc
+	}
+	o.Encoders = e.loaded
+	return e.directory.open(o, create)
+}
+
+// encoder is an encoder by name, once the database is open.
+func (e *texts) encoder(name string) (embed.Encoder, error) {
+	if enc, ok := e.loaded[name]; ok {
+		return enc, nil
+	}
+	help := fmt.Sprintf("use %s or %s, or give --encoder-dir NAME=FOLDER", text.StaticTiny, text.HashedName)
+	if !builtIn(name) {
+		return nil, usage("--encoder "+name+" is not known", help)
+	}
+	enc, err := text.Open(name)
+	if err != nil {
+		return nil, usage("--encoder "+name+": "+err.Error(), help)
+	}
+	return enc, nil
+}
+
+func builtIn(encoder string) bool {
+	return encoder == text.StaticTiny || strings.HasPrefix(encoder, text.HashedName)
 }
 
 // fatal is the last message before the process ends with exit code 70: disk

@@ -27,8 +27,13 @@ import (
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"eider": main}) }
 
 // TestScripts runs testdata/script/*.txtar: each is a session at a prompt.
-// $ADDR is a free address of the loopback interface, one per script.
+// $ADDR is a free address of the loopback interface, one per script; $BERT the folder
+// of a tiny model.
 func TestScripts(t *testing.T) {
+	bert, err := filepath.Abs("../../embed/text/testdata/bert")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -37,6 +42,7 @@ func TestScripts(t *testing.T) {
 			addr, err := freeAddress()
 			e.Setenv("ADDR", addr)
 			e.Setenv("NO_COLOR", "1")
+			e.Setenv("BERT", bert)
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

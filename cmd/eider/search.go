@@ -12,7 +12,7 @@ import (
 )
 
 type searchCmd struct {
-	directory
+	texts
 	collection
 	filters
 	Text    string   `short:"t" help:"Find documents near this text in meaning; needs a vector with an encoder."`

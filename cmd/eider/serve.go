@@ -20,7 +20,7 @@ import (
 const drainTime = 15 * time.Second
 
 type serveCmd struct {
-	directory
+	texts
 	listening
 	ReadOnly bool   `help:"Serve reads only, beside a process that writes."`
 	Backups  string `help:"Directory for snapshots taken over HTTP; without it they are off." placeholder:"DIR"`

@@ -75,13 +75,18 @@ func Open(name string) (encoder.Encoder, error) {
 	}
 	if strings.ContainsAny(name, `./\`) {
 		if info, err := os.Stat(name); err == nil && info.IsDir() {
-			fsys := os.DirFS(name)
-			if isBERT(fsys) {
-				return LoadBERT(name, fsys, BERTOptions{})
-			}
-			return LoadStatic(name, fsys)
+			return Load(name, os.DirFS(name))
 		}
 	}
 	return nil, fmt.Errorf("embed/text: %w %q: give one of %s, or the path (as in ./model) of a directory with config.json, tokenizer.json and model.safetensors, of Model2Vec or BERT",
 		ErrUnknown, name, strings.Join(Names(), ", "))
+}
+
+// Load reads the model at the root of fsys, of whatever kind its config.json says:
+// [LoadBERT] or [LoadStatic], whose errors it returns.
+func Load(name string, fsys fs.FS) (encoder.Encoder, error) {
+	if isBERT(fsys) {
+		return LoadBERT(name, fsys, BERTOptions{})
+	}
+	return LoadStatic(name, fsys)
 }
