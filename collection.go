@@ -353,7 +353,8 @@ func (c *Collection) AddVector(ctx context.Context, name string, v Vector) error
 		if err != nil {
 			return err
 		}
-		if err := c.db.checkEncoder(name, norm); err != nil {
+		space, err := c.db.checkEncoder(name, norm)
+		if err != nil {
 			return err
 		}
 		if old, ok := s.Schema.Vectors[name]; ok {
@@ -365,6 +366,7 @@ func (c *Collection) AddVector(ctx context.Context, name string, v Vector) error
 		s.Schema.Vectors[name] = norm
 		s.VectorID[name] = s.NextVec
 		s.NextVec++
+		s.settle(name, space)
 		return nil
 	})
 }
@@ -380,6 +382,7 @@ func (c *Collection) DropVector(ctx context.Context, name string) error {
 		delete(s.Schema.Vectors, name)
 		delete(s.VectorID, name)
 		delete(s.Forms, name)
+		delete(s.Spaces, name)
 		return nil
 	})
 	if err == nil {

@@ -394,10 +394,13 @@ func (db *DB) create(ctx context.Context, name string, s Schema) (*Collection, e
 	if err != nil {
 		return nil, err
 	}
+	st := newStored(norm)
 	for vname, v := range norm.Vectors {
-		if err := db.checkEncoder(vname, v); err != nil {
+		space, err := db.checkEncoder(vname, v)
+		if err != nil {
 			return nil, err
 		}
+		st.settle(vname, space)
 	}
 	if c, err := db.Collection(name); err == nil {
 		if c.name == name && c.Schema().same(norm) {
@@ -405,7 +408,7 @@ func (db *DB) create(ctx context.Context, name string, s Schema) (*Collection, e
 		}
 		return nil, fmt.Errorf("%w: %q, with another schema; drop it or change it with AddField, AddIndex, AddVector", ErrExists, name)
 	}
-	if _, err := db.store.CreateCollection(ctx, name, newStored(norm).idKind(), newStored(norm).encode()); err != nil {
+	if _, err := db.store.CreateCollection(ctx, name, st.idKind(), st.encode()); err != nil {
 		return nil, err
 	}
 	return db.Collection(name)

@@ -53,40 +53,63 @@ func (e *encoders) get(name string) (embed.Encoder, error) {
 }
 
 // checkEncoder refuses a vector whose encoder is not there or makes vectors of
-// another dimension.
-func (db *DB) checkEncoder(name string, v Vector) error {
+// another dimension. It returns the fingerprint of the encoder's space, "" without one.
+func (db *DB) checkEncoder(name string, v Vector) (space string, err error) {
 	if v.Encoder == "" {
-		return nil
+		return "", nil
 	}
 	enc, err := db.encoders.get(v.Encoder)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if enc.Dim() != v.Dim {
-		return fmt.Errorf("%w: vector %q has dim %d, encoder %q gives %d", ErrDimension, name, v.Dim, v.Encoder, enc.Dim())
+		return "", fmt.Errorf("%w: vector %q has dim %d, encoder %q gives %d", ErrDimension, name, v.Dim, v.Encoder, enc.Dim())
 	}
-	return nil
+	return enc.Fingerprint(), nil
+}
+
+// settle notes the space of a vector.
+func (s *stored) settle(name, space string) {
+	if space == "" {
+		return
+	}
+	if s.Spaces == nil {
+		s.Spaces = map[string]string{}
+	}
+	s.Spaces[name] = space
+}
+
+// encoder is that of a vector, if it is the one that made the vectors there are: those
+// of two spaces have distances that mean nothing. Vectors that were declared before
+// this was noted have any.
+func (db *DB) encoder(s *stored, name string) (embed.Encoder, error) {
+	used := s.Schema.Vectors[name].Encoder
+	enc, err := db.encoders.get(used)
+	if err != nil {
+		return nil, err
+	}
+	if space := s.Spaces[name]; space != "" && space != enc.Fingerprint() {
+		return nil, fmt.Errorf("%w: encoder %q is another one (fingerprint %s) than vector %q was declared with (%s); give that one, or add a vector for the new one and write the documents again",
+			ErrEncoder, used, enc.Fingerprint(), name, space)
+	}
+	return enc, nil
 }
 
 // encode makes the vector of one text.
-func (db *DB) encode(ctx context.Context, name, s string) ([]float32, error) {
-	vecs, ok, err := db.encodeAll(ctx, name, []string{s})
+func encode(ctx context.Context, enc embed.Encoder, s string) ([]float32, error) {
+	vecs, ok, err := encodeAll(ctx, enc, []string{s})
 	if err != nil {
 		return nil, err
 	}
 	if !ok[0] {
-		return nil, fmt.Errorf("%w: encoder %q finds nothing to encode in %q; use other words", ErrInvalid, name, s[:min(len(s), 80)])
+		return nil, fmt.Errorf("%w: the encoder finds nothing to encode in %q; use other words", ErrInvalid, s[:min(len(s), 80)])
 	}
 	return vecs[0], nil
 }
 
 // encodeAll makes the vectors of texts; ok is false for texts in which the
 // encoder finds nothing.
-func (db *DB) encodeAll(ctx context.Context, name string, texts []string) (vecs [][]float32, ok []bool, err error) {
-	enc, err := db.encoders.get(name)
-	if err != nil {
-		return nil, nil, err
-	}
+func encodeAll(ctx context.Context, enc embed.Encoder, texts []string) (vecs [][]float32, ok []bool, err error) {
 	texts = slices.Clone(texts)
 	for i, t := range texts {
 		if len(t) > maxText {

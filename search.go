@@ -435,7 +435,11 @@ func (s *search) target(i int, r *Retrieve) (*live, []float32, *roaring.Bitmap, 
 		return nil, nil, nil, locate(sourceAt(i, "/near/vector"), err)
 	}
 	if n.Text != "" {
-		vec, err := s.c.db.encode(s.ctx, lv.spec.Encoder, n.Text)
+		enc, err := s.c.db.encoder(s.st.stored, lv.name)
+		var vec []float32
+		if err == nil {
+			vec, err = encode(s.ctx, enc, n.Text)
+		}
 		if err != nil {
 			return nil, nil, nil, locate(sourceAt(i, "/near/text"), err)
 		}

@@ -29,6 +29,7 @@ type stored struct {
 	Building  map[string]bool   `json:"building,omitempty"`   // indexes whose backfill is not finished
 	VectorID  map[string]uint16 `json:"vector_ids,omitempty"` // of vectors
 	Forms     map[string]form   `json:"forms,omitempty"`      // of vectors kept smaller than declared
+	Spaces    map[string]string `json:"spaces,omitempty"`     // fingerprints of the encoders that vectors were declared with
 	NextField uint32            `json:"next_field"`
 	NextVec   uint16            `json:"next_vector"`
 

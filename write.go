@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/eiderdb/eider/embed"
 	"github.com/eiderdb/eider/storage"
 	"github.com/eiderdb/eider/storage/format"
 )
@@ -281,7 +282,8 @@ func (b *Batch) encodeTexts(ctx context.Context) error {
 		w    *write
 		name string
 	}
-	texts, wants := map[string][]string{}, map[string][]want{}
+	texts, wants := map[string][]string{}, map[string][]want{} // by encoder
+	encoders := map[string]embed.Encoder{}
 	for i := range b.ops {
 		w := &b.ops[i]
 		for name, spec := range w.st.stored.Schema.Vectors {
@@ -298,12 +300,17 @@ func (b *Batch) encodeTexts(ctx context.Context) error {
 					return err
 				}
 			}
+			enc, err := b.db.encoder(w.st.stored, name)
+			if err != nil {
+				return err
+			}
+			encoders[spec.Encoder] = enc
 			texts[spec.Encoder] = append(texts[spec.Encoder], text)
 			wants[spec.Encoder] = append(wants[spec.Encoder], want{w, name})
 		}
 	}
 	for enc, list := range texts {
-		vecs, ok, err := b.db.encodeAll(ctx, enc, list)
+		vecs, ok, err := encodeAll(ctx, encoders[enc], list)
 		if err != nil {
 			return err
 		}
