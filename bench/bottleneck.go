@@ -21,6 +21,9 @@ import (
 // and times of one thread. The set is mnist unless another of labelledSets is named. Errors:
 // ErrOption, ErrSet, the context's.
 func Bottleneck(ctx context.Context, o Options, w io.Writer) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	dir, _, err := dataDir(o.Data)
 	if err != nil {
 		return err

@@ -71,7 +71,7 @@ func newDin(ctx context.Context, suite string, o Options, w io.Writer) (*dinSuit
 	if err != nil {
 		return nil, err
 	}
-	return &dinSuite{o: o, clicks: c, report: newReport(suite, c.name, o, w), epochs: 14}, nil
+	return &dinSuite{o: o, clicks: c, report: newReport(suite, c.name, o, w), epochs: dinEpochs}, nil
 }
 
 type dinSuite struct {
@@ -91,11 +91,12 @@ func (c *clicks) config() din.Config {
 	}
 }
 
-// Of training: clicks with a negative each, and the rate, a tenth of it for the last
-// epochs where their number is fixed.
+// Of training: clicks with a negative each, and the rate, a tenth of it for the last of
+// so many epochs where their number is fixed.
 const (
 	dinRequests = 128
 	dinRate     = 3e-3
+	dinEpochs   = 14
 	dinLast     = 4
 )
 
@@ -200,7 +201,7 @@ func (d *dinSuite) learn(ctx context.Context, pooling string, seed uint64, l *le
 	if chosen {
 		held, o.Metric, o.Patience = d.clicks.valid, "gauc", patience
 	} else {
-		o.Rate = nn.Exponential(dinRate, 0.1, steps*max(1, d.epochs-dinLast))
+		o.Rate = nn.Exponential(dinRate, 0.1, steps*(d.epochs-d.epochs*dinLast/dinEpochs))
 	}
 	var marks []judged
 	o.Evaluate = func(context.Context) (train.Metrics, error) {
