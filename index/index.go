@@ -113,7 +113,7 @@ type Config struct {
 	M              int   // links per node and upper level, 2..128, default 16 (level 0 has 2M)
 	EfConstruction int   // candidates of a new node, M..4096, default 200; a bulk load expands the nearest 5/8
 	Ef             int   // default search pool, 1..4096, default chosen from n and k
-	Seed           int64 // of the level generator; equal seeds and one worker give equal graphs
+	Seed           int64 // of the level generator; equal seeds and one worker give equal graphs of vectors that come without a second's pause
 	Workers        int   // goroutines that link fresh vectors, default GOMAXPROCS
 	MaxFresh       int   // fresh vectors tolerated before Insert blocks (back-pressure), default 20000
 }

@@ -29,14 +29,6 @@ const metaName = "bottleneck"
 
 var le = binary.LittleEndian
 
-func floats(x []float32) []byte {
-	b := make([]byte, 0, 4*len(x))
-	for _, y := range x {
-		b = le.AppendUint32(b, math.Float32bits(y))
-	}
-	return b
-}
-
 // Write writes a snapshot. Equal learners give equal bytes. Errors: w's own.
 func (l *Learner) Write(w io.Writer) error {
 	config, err := json.Marshal(l.Config)
@@ -53,15 +45,15 @@ func (l *Learner) Write(w io.Writer) error {
 		used = le.AppendUint32(used, u)
 	}
 	t := map[string]format.Tensor{
-		"keys":                 {DType: "F32", Shape: []int{l.Heads, l.Keys, l.KeyDim}, Data: floats(l.keys)},
+		"keys":                 format.Floats([]int{l.Heads, l.Keys, l.KeyDim}, l.keys),
 		"values":               {DType: "F32", Shape: []int{l.Heads, l.Keys, width}, Data: values},
 		"cluster_size_counter": {DType: "U32", Shape: []int{l.Heads, l.Keys}, Data: used},
 	}
 	if l.Split == Project {
-		t["rand_proj"] = format.Tensor{DType: "F32", Shape: []int{l.Heads, l.Dim, l.KeyDim}, Data: floats(l.project)}
+		t["rand_proj"] = format.Floats([]int{l.Heads, l.Dim, l.KeyDim}, l.project)
 	}
 	if l.unseen != nil {
-		t["unseen"] = format.Tensor{DType: "F32", Shape: []int{l.Heads, l.Keys}, Data: floats(l.unseen)}
+		t["unseen"] = format.Floats([]int{l.Heads, l.Keys}, l.unseen)
 	}
 	var names, rows, classes, counts, keys, steps []byte
 	for _, name := range l.names {
@@ -75,7 +67,7 @@ func (l *Learner) Write(w io.Writer) error {
 		for _, k := range r.keys {
 			keys = le.AppendUint16(keys, k)
 		}
-		steps = append(steps, floats(l.widen(slices.Clip(r.step)))...)
+		steps = append(steps, format.Floats(nil, l.widen(slices.Clip(r.step))).Data...)
 	}
 	if l.Targets == 0 {
 		t["classes"] = format.Tensor{DType: "U8", Shape: []int{len(names)}, Data: names}

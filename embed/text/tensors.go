@@ -27,7 +27,7 @@ func values[T float32 | float64](t format.Tensor, name string) ([]T, error) {
 		case "F32":
 			v = float64(math.Float32frombits(binary.LittleEndian.Uint32(b)))
 		case "F16":
-			v = float64(half(binary.LittleEndian.Uint16(b)))
+			v = float64(format.Half(binary.LittleEndian.Uint16(b)))
 		case "BF16":
 			v = float64(math.Float32frombits(uint32(binary.LittleEndian.Uint16(b)) << 16))
 		case "I64":
@@ -47,20 +47,4 @@ func values[T float32 | float64](t format.Tensor, name string) ([]T, error) {
 		out[i] = T(v)
 	}
 	return out, nil
-}
-
-// half widens an IEEE half-precision number.
-func half(h uint16) float32 {
-	sign, exp, frac := uint32(h>>15)<<31, uint32(h>>10)&31, uint32(h)&0x3ff
-	switch {
-	case exp == 31:
-		return math.Float32frombits(sign | 0x7f800000 | frac<<13)
-	case exp == 0:
-		v := float32(frac) / (1 << 24)
-		if sign != 0 {
-			v = -v
-		}
-		return v
-	}
-	return math.Float32frombits(sign | (exp+112)<<23 | frac<<13)
 }

@@ -30,12 +30,12 @@ type marks struct {
 
 type leaf [leafWords]uint32
 
-// word is the mark of slot and those around it; with make it is there afterwards, else
+// word is the mark of slot and those around it; with grow it is there afterwards, else
 // nil if none of its leaf is marked.
-func (m *marks) word(slot uint32, make bool) *uint32 {
+func (m *marks) word(slot uint32, grow bool) *uint32 {
 	top := m.top.Load()
 	if top == nil {
-		if !make {
+		if !grow {
 			return nil
 		}
 		m.top.CompareAndSwap(nil, new([leaves]atomic.Pointer[leaf]))
@@ -44,7 +44,7 @@ func (m *marks) word(slot uint32, make bool) *uint32 {
 	p := &top[slot/32/leafWords]
 	c := p.Load()
 	if c == nil {
-		if !make {
+		if !grow {
 			return nil
 		}
 		p.CompareAndSwap(nil, new(leaf))
@@ -168,9 +168,11 @@ func (x *Index) reassure(ids []uint32) {
 		return
 	}
 	if ids[len(ids)-1] == unlisted {
-		u.unsure.Store(int64(x.set.Len()) + 1)
-		u.unsettled.Store(1)
 		u.dirty.Store(x.slack() + 1)
+		if x.selfish() {
+			u.unsure.Store(int64(x.set.Len()) + 1)
+			u.unsettled.Store(1)
+		}
 		return
 	}
 	x.gate.RLock()

@@ -13,6 +13,10 @@ const (
 	tries = 32   // candidates looked at for the place of a dead neighbour
 	reach = 512  // condemned nodes looked beyond for those that live
 	freed = 1024 // slots freed at a time, since inserts wait meanwhile
+
+	// Dead nodes that a walk can be kept from at little cost; of more, those that they
+	// led to are asked for when they are gone.
+	passable = 4096
 )
 
 // removal is a batch of dead slots on their way out of the graph.
@@ -48,7 +52,9 @@ func (x *Index) repair(c *linker, batch []uint32) (whole bool) {
 	x.everywhere(c, r, x.mend)
 	whole = x.sweep(c)
 	x.bereave(c, batch)
-	x.reask(c, batch)
+	if len(batch) <= passable {
+		x.reask(c, batch)
+	}
 	x.everywhere(c, r, x.strip)
 	x.set.Wait()
 	if x.upkeep.isStopped() {

@@ -214,7 +214,7 @@ func (x *Index) chores() bool {
 }
 
 // untidied reports whether enough lists changed for a sweep, any while someone waits in
-// Drain. Called under upkeep.mu, or by the tender.
+// Drain. Called under upkeep.mu.
 func (x *Index) untidied() bool {
 	d := x.upkeep.dirty.Load()
 	return d > 0 && x.upkeep.draining > 0 || d > x.slack()
@@ -343,6 +343,7 @@ func (x *Index) tend() {
 			continue
 		}
 		paused, u.pausing, u.untidy = false, false, time.Time{}
+		untidied := x.untidied()
 		u.mu.Unlock()
 		batch := x.exhume()
 		start := time.Now()
@@ -358,7 +359,7 @@ func (x *Index) tend() {
 		if owed == 0 && x.roomy() {
 			x.compact()
 		}
-		if !whole && x.untidied() {
+		if !whole && (len(batch) > 0 || untidied) {
 			x.sweep(c)
 		}
 		x.audit(c)

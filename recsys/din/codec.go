@@ -1,15 +1,12 @@
 package din
 
 import (
-	"encoding/binary"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 
 	"github.com/eiderdb/eider/internal/nn"
-	"github.com/eiderdb/eider/simd"
 	"github.com/eiderdb/eider/storage/format"
 )
 
@@ -73,11 +70,7 @@ func (m *Model) slots() map[string]slot {
 func (m *Model) Tensors() map[string]format.Tensor {
 	all := map[string]format.Tensor{}
 	for name, s := range m.slots() {
-		b := make([]byte, 0, 4*len(s.data))
-		for _, x := range s.data {
-			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
-		}
-		all[name] = format.Tensor{DType: "F32", Shape: s.shape, Data: b}
+		all[name] = format.Floats(s.shape, s.data)
 	}
 	return all
 }
@@ -162,30 +155,11 @@ func counter(name string, slots map[string]slot) bool {
 
 // read converts a tensor into its slot.
 func read(s slot, name string, t format.Tensor) error {
-	if !slices.Equal(t.Shape, s.shape) {
-		return fmt.Errorf("%w: tensor %s has shape %v, the model's has %v", ErrTensor, name, t.Shape, s.shape)
+	if err := t.ReadFloats(s.data, s.shape); err != nil {
+		return fmt.Errorf("%w: tensor %s %w", ErrTensor, name, err)
 	}
-	size := format.ElementBytes(t.DType)
-	if size*len(s.data) != len(t.Data) {
-		return fmt.Errorf("%w: tensor %s has %d bytes of %q for %d numbers", ErrTensor, name, len(t.Data), t.DType, len(s.data))
-	}
-	for i := range s.data {
-		b := t.Data[i*size:]
-		switch t.DType {
-		case "F32":
-			s.data[i] = math.Float32frombits(binary.LittleEndian.Uint32(b))
-		case "F64":
-			s.data[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(b)))
-		case "BF16":
-			s.data[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(b)) << 16)
-		case "F16":
-			simd.FromHalf(s.data[i:i+1], []uint16{binary.LittleEndian.Uint16(b)})
-		default:
-			return fmt.Errorf("%w: tensor %s is of %s, not of floats", ErrTensor, name, t.DType)
-		}
-		if x := float64(s.data[i]); math.IsNaN(x) || math.IsInf(x, 0) || x < 0 && strings.HasSuffix(name, ".running_var") {
-			return fmt.Errorf("%w: tensor %s has %v at %d", ErrTensor, name, x, i)
-		}
+	if i := slices.IndexFunc(s.data, func(x float32) bool { return x < 0 }); i >= 0 && strings.HasSuffix(name, ".running_var") {
+		return fmt.Errorf("%w: tensor %s has %v at %d", ErrTensor, name, s.data[i], i)
 	}
 	return nil
 }

@@ -1,10 +1,8 @@
 package tabm
 
 import (
-	"encoding/binary"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 
 	"github.com/eiderdb/eider/internal/nn"
@@ -44,7 +42,7 @@ func (m *Model) shapes() map[string][]int {
 func (m *Model) Tensors() map[string]format.Tensor {
 	all, shapes := map[string]format.Tensor{}, m.shapes()
 	for _, p := range m.Params() {
-		all[p.Name] = tensor(shapes[p.Name], p.Value.Data)
+		all[p.Name] = format.Floats(shapes[p.Name], p.Value.Data)
 	}
 	if m.embed != nil && m.embed.bins != nil {
 		b := m.embed.bins
@@ -59,17 +57,9 @@ func (m *Model) Tensors() map[string]format.Tensor {
 				flat = append(flat, last)
 			}
 		}
-		all[binsName] = tensor([]int{len(b.edges), b.most + 1}, flat)
+		all[binsName] = format.Floats([]int{len(b.edges), b.most + 1}, flat)
 	}
 	return all
-}
-
-func tensor(shape []int, x []float32) format.Tensor {
-	b := make([]byte, 0, 4*len(x))
-	for _, v := range x {
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
-	}
-	return format.Tensor{DType: "F32", Shape: shape, Data: b}
 }
 
 // Load makes a model of its configuration, inputs and weights: all of them, finite, of
@@ -83,7 +73,7 @@ func Load(c Config, in Inputs, tensors map[string]format.Tensor) (*Model, error)
 	}
 	have := 0
 	for _, t := range tensors {
-		have += len(t.Data) / 4
+		have += len(t.Data) / max(1, format.ElementBytes(t.DType))
 	}
 	if want := c.numbers(in); have < want {
 		return nil, fmt.Errorf("%w: %d numbers in all tensors, the model has %d", ErrTensor, have, want)
@@ -119,15 +109,8 @@ func read(dst nn.Matrix, name string, shape []int, tensors map[string]format.Ten
 	if !ok {
 		return fmt.Errorf("%w: %s is missing", ErrTensor, name)
 	}
-	if t.DType != "F32" || !slices.Equal(t.Shape, shape) || len(t.Data) != 4*len(dst.Data) {
-		return fmt.Errorf("%w: %s is %s%v, want F32%v", ErrTensor, name, t.DType, t.Shape, shape)
-	}
-	for i := range dst.Data {
-		v := math.Float32frombits(binary.LittleEndian.Uint32(t.Data[4*i:]))
-		if v-v != 0 {
-			return fmt.Errorf("%w: %s has %v", ErrTensor, name, v)
-		}
-		dst.Data[i] = v
+	if err := t.ReadFloats(dst.Data, shape); err != nil {
+		return fmt.Errorf("%w: %s %w", ErrTensor, name, err)
 	}
 	return nil
 }

@@ -1,10 +1,8 @@
 package tabr
 
 import (
-	"encoding/binary"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 
 	"github.com/eiderdb/eider/internal/nn"
@@ -60,11 +58,7 @@ func (m *Model) layers() []*nn.Linear {
 func (m *Model) Tensors() map[string]format.Tensor {
 	all := map[string]format.Tensor{}
 	for _, p := range m.params {
-		b := make([]byte, 0, 4*len(p.Value.Data))
-		for _, x := range p.Value.Data {
-			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
-		}
-		all[p.Name] = format.Tensor{DType: "F32", Shape: m.shape(p), Data: b}
+		all[p.Name] = format.Floats(m.shape(p), p.Value.Data)
 	}
 	return all
 }
@@ -77,7 +71,7 @@ func Load(c Config, tensors map[string]format.Tensor) (*Model, error) {
 	}
 	have := 0
 	for _, t := range tensors {
-		have += len(t.Data) / 4
+		have += len(t.Data) / max(1, format.ElementBytes(t.DType))
 	}
 	if want := c.numbers(); have < want {
 		return nil, fmt.Errorf("%w: %d numbers in all tensors, the model has %d", ErrTensor, have, want)
@@ -93,8 +87,8 @@ func Load(c Config, tensors map[string]format.Tensor) (*Model, error) {
 		if !ok {
 			return nil, fmt.Errorf("%w: tensor %s is missing", ErrTensor, p.Name)
 		}
-		if err := read(p.Value.Data, p.Name, t, m.shape(p)); err != nil {
-			return nil, err
+		if err := t.ReadFloats(p.Value.Data, m.shape(p)); err != nil {
+			return nil, fmt.Errorf("%w: tensor %s %w", ErrTensor, p.Name, err)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(tensors)) {
@@ -103,21 +97,4 @@ func Load(c Config, tensors map[string]format.Tensor) (*Model, error) {
 		}
 	}
 	return m, nil
-}
-
-// read converts a tensor.
-func read(dst []float32, name string, t format.Tensor, shape []int) error {
-	if t.DType != "F32" || !slices.Equal(t.Shape, shape) {
-		return fmt.Errorf("%w: tensor %s is %s%v, the model's is F32%v", ErrTensor, name, t.DType, t.Shape, shape)
-	}
-	if len(t.Data) != 4*len(dst) {
-		return fmt.Errorf("%w: tensor %s has %d bytes for %d numbers", ErrTensor, name, len(t.Data), len(dst))
-	}
-	for i := range dst {
-		dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(t.Data[4*i:]))
-		if x := float64(dst[i]); math.IsNaN(x) || math.IsInf(x, 0) {
-			return fmt.Errorf("%w: tensor %s has %v at %d", ErrTensor, name, x, i)
-		}
-	}
-	return nil
 }

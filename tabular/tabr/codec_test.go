@@ -114,9 +114,9 @@ func TestWeightsThatAreNotTheModelsAreRefusedByName(t *testing.T) {
 			all["spare"] = all["K.bias"]
 			delete(all, "K.bias")
 		},
-		"tensor K.bias is F32[3 2], the model's is F32[6]": change(func(x *format.Tensor) { x.Shape = []int{3, 2} }),
-		"tensor K.bias is I32[6]":                          change(func(x *format.Tensor) { x.DType = "I32" }),
-		"tensor K.bias has 20 bytes":                       change(func(x *format.Tensor) { x.Data = x.Data[:20] }),
+		"tensor K.bias has shape [3 2], the model's has [6]": change(func(x *format.Tensor) { x.Shape = []int{3, 2} }),
+		"tensor K.bias is of I32":                            change(func(x *format.Tensor) { x.DType = "I32" }),
+		"tensor K.bias has 20 bytes":                         change(func(x *format.Tensor) { x.Data = x.Data[:20] }),
 		"tensor K.bias has NaN at 1": change(func(x *format.Tensor) {
 			binary.LittleEndian.PutUint32(x.Data[4:], math.Float32bits(float32(math.NaN())))
 		}),
